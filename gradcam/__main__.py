@@ -1,0 +1,7 @@
+"""`python -m gradcam`."""
+
+import sys
+
+from gradcam.cli import main
+
+sys.exit(main())

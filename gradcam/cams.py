@@ -1,0 +1,145 @@
+"""CAM variants: what a layer's activations and gradients say about a class. Pure NumPy.
+
+Every method is a function `(activations, gradients) -> cam` on arrays
+
+- `activations`: `[N, h, w, K]`, A^k of the paper, after the ReLU;
+- `gradients`: `[N, h, w, K]`, the true gradient d y^c / d A^k of the class's logit;
+- the result, `cam`: `[N, h, w]`, >= 0, not normalised.
+
+They take the arrays of any framework, once laid out this way, and leave their inputs unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+CamMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def grad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Grad-CAM: channels weighted by the spatial mean of their gradient.
+
+    Selvaraju et al. 2017 (arXiv 1610.02391), eq. 1: alpha^c_k = 1/Z sum_ij d y^c / d A^k_ij, and
+    eq. 2: L^c = ReLU(sum_k alpha^c_k A^k).
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`.
+
+    Returns:
+        `[N, h, w]`, >= 0.
+    """
+    _check(activations, gradients)
+    return _weighted(activations, gradients.mean(axis=(1, 2)))
+
+
+def counterfactual(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """The regions whose removal would raise the class's score: eq. 1 with the gradient negated.
+
+    Selvaraju et al. 2017, sec. 3.3: alpha^c_k = 1/Z sum_ij - d y^c / d A^k_ij.
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`.
+
+    Returns:
+        `[N, h, w]`, >= 0.
+    """
+    return grad_cam(activations, -gradients)
+
+
+def grad_cam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Grad-CAM++: positive gradients weighted by closed-form coefficients, place by place.
+
+    Chattopadhay et al. 2018 (arXiv 1710.11063), eq. 19, with S the logit:
+
+        alpha^kc_ij = (dS/dA^k_ij)^2 / (2 (dS/dA^k_ij)^2 + sum_ab A^k_ab (dS/dA^k_ij)^3)
+
+    and w^c_k = sum_ij alpha^kc_ij ReLU(dY/dA^k_ij). The paper's Y is exp(S), whose derivative is
+    exp(S) dS/dA; the factor exp(S), one positive number an image, is left out.
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`.
+
+    Returns:
+        `[N, h, w]`, >= 0.
+    """
+    _check(activations, gradients)
+    # Only places with a positive gradient count, and there eq. 19 divided by the squared gradient is
+    # 1 / (2 + sum_ab A_ab g): no 0 / 0, and no squares that underflow.
+    positive = np.maximum(gradients, 0)
+    denominator = 2 + activations.sum(axis=(1, 2), keepdims=True) * positive
+    alpha = np.divide(1, denominator, out=np.zeros_like(denominator), where=denominator != 0)
+    return _weighted(activations, (alpha * positive).sum(axis=(1, 2)))
+
+
+def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """XGrad-CAM: channels weighted by the mean of their gradient, itself weighted by the activation.
+
+    Fu et al. 2020 (arXiv 2008.02312), eq. 8: alpha^c_k = sum_ij (A^k_ij / sum_ab A^k_ab) d y^c / d A^k_ij.
+    A channel that is silent everywhere gets the weight 0.
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`.
+
+    Returns:
+        `[N, h, w]`, >= 0.
+    """
+    _check(activations, gradients)
+    total = activations.sum(axis=(1, 2))
+    product = (activations * gradients).sum(axis=(1, 2))
+    return _weighted(activations, np.divide(product, total, out=np.zeros_like(product), where=total != 0))
+
+
+def hires_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """HiResCAM: activations times gradients, place by place, without averaging.
+
+    Draelos & Carin 2020 (arXiv 2011.08891): ReLU(sum_k d y^c / d A^k * A^k).
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`.
+
+    Returns:
+        `[N, h, w]`, >= 0.
+    """
+    _check(activations, gradients)
+    return np.maximum(np.einsum("nhwk,nhwk->nhw", activations, gradients), 0)
+
+
+def layer_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """LayerCAM: activations times positive gradients, place by place; for early layers too.
+
+    Jiang et al. 2021 (IEEE TIP 30, LayerCAM): ReLU(sum_k ReLU(d y^c / d A^k) * A^k).
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`.
+
+    Returns:
+        `[N, h, w]`, >= 0.
+    """
+    return hires_cam(activations, np.maximum(gradients, 0))
+
+
+METHODS: dict[str, CamMethod] = {
+    method.__name__: method
+    for method in (grad_cam, counterfactual, grad_cam_plus_plus, xgrad_cam, hires_cam, layer_cam)
+}
+
+
+def _weighted(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
+    """ReLU(sum_k channel_weights_k A^k): `[N, h, w, K]`, `[N, K]` -> `[N, h, w]`."""
+    return np.maximum(np.einsum("nhwk,nk->nhw", activations, channel_weights), 0)
+
+
+def _check(activations: np.ndarray, gradients: np.ndarray) -> None:
+    if activations.ndim != 4 or activations.shape != gradients.shape:
+        raise ValueError(
+            f"activations and gradients must both be [N, h, w, K], not {list(activations.shape)} and "
+            f"{list(gradients.shape)}"
+        )

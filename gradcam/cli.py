@@ -1,0 +1,79 @@
+"""The command `gradcam`: flags, errors and exit codes. TensorFlow is imported only when needed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+
+from gradcam import terminal
+
+DEFAULT_NETWORK = "resnet_v1_50_tiny"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        argv: the arguments; None takes those of the process.
+
+    Returns:
+        0; 1 if some of several pictures failed and the others are done; 2 for a user's mistake, which
+        is told in one line.
+    """
+    parser = _parser()
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:  # --help, --version, or flags that argparse does not know
+        return int(stop.code or 0)
+    with terminal.quiet_tensorflow(not args.verbose):
+        from gradcam import commands
+    try:
+        return {"explain": commands.explain, "networks": commands.networks}[args.command](args)
+    except terminal.MISTAKES as error:
+        if args.verbose:
+            traceback.print_exc()
+        print(f"gradcam: {terminal.message(error)}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gradcam", description="Grad-CAM for TensorFlow static graphs.")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--verbose", action="store_true", help="let TensorFlow talk, and show tracebacks")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("networks", parents=[shared], help="list the networks and whether their weights are here")
+    explain = commands.add_parser(
+        "explain", parents=[shared], help="explain pictures", description="Explains pictures by a network's classes."
+    )
+    explain.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, a folder of pictures, or sample:NAME")
+    explain.add_argument("--network", default=DEFAULT_NETWORK, metavar="NAME", help="default: %(default)s")
+    explain.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/")
+    explain.add_argument(
+        "--target",
+        action="append",
+        metavar="CLASS",
+        help="a class by index, WordNet id or name; may be given again (default: the predicted class)",
+    )
+    explain.add_argument("--layer", action="append", metavar="NAME", help="may be given again; see gradcam networks")
+    explain.add_argument(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help="grad_cam (default), counterfactual, grad_cam_plus_plus, xgrad_cam, hires_cam or layer_cam; "
+        "may be given again",
+    )
+    explain.add_argument(
+        "--fit",
+        choices=("stretch", "crop"),
+        default="stretch",
+        help="how a picture becomes square: all of it, or its centre (default: %(default)s)",
+    )
+    explain.add_argument(
+        "--colormap", default="jet", metavar="NAME", help="jet (default), turbo, viridis, inferno, hot or gray"
+    )
+    explain.add_argument("--out", default="out", metavar="DIR", help="where the files go (default: %(default)s)")
+    explain.add_argument("--batch", type=int, default=8, metavar="N", help="pictures a run (default: %(default)s)")
+    explain.add_argument("--device", metavar="NAME", help="cpu, gpu or gpu:NUMBER (default: TensorFlow's choice)")
+    return parser

@@ -1,0 +1,200 @@
+"""`Explainer`: a network, its weights and the one session that explains images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+import slim_models
+from gradcam.explanation import Explanation
+from gradcam.labels import Labels, labels_of
+
+Targets = int | str | Sequence[int | str] | np.ndarray
+
+
+class Explainer:
+    """Explains images by a network: probabilities, activations, gradients and saliency in one run.
+
+        network = slim_models.build("resnet_v1_50_tiny")
+        with Explainer(network) as explainer:
+            explanation = explainer.explain(images, "espresso")
+        explanation.heatmap()
+
+    Attributes:
+        network: as given.
+        labels: the names of the network's classes, or None if they are not known.
+    """
+
+    def __init__(
+        self,
+        network: slim_models.Network,
+        weights: str | os.PathLike | Mapping[str, np.ndarray] | None = None,
+        *,
+        layers: Sequence[str] | None = None,
+        rules: Sequence[str] = ("guided",),
+        device: str | None = None,
+    ):
+        """Prepares the gradients and gives the network its weights.
+
+        Args:
+            network: from `slim_models.build`.
+            weights: a file that `slim_models.read_weights` reads, arrays by variable name, or None
+                for the file that belongs to the network.
+            layers: endpoints whose activations and gradients are wanted; None is the default layer.
+            rules: ReLU rules under which saliency is wanted, of `slim_models.RULES`; may be empty.
+            device: `"cpu"`, `"gpu"` or `"gpu:1"`; None leaves it to TensorFlow.
+
+        Raises:
+            KeyError: an unknown layer or rule.
+            FileNotFoundError: there is no file of weights.
+            ValueError: the weights do not fit, or the device is not there.
+        """
+        self.network = network
+        self.labels: Labels | None = labels_of(network.name, network.num_classes)
+        layers = [network.default_layer] if layers is None else list(dict.fromkeys(layers))
+        for layer in layers:
+            if layer not in network.endpoints:
+                raise KeyError(f"{network.name} has no layer {layer!r}; its layers are {', '.join(network.endpoints)}")
+        if weights is None:
+            weights = slim_models.find_weights(network.name)
+        if not isinstance(weights, Mapping):
+            weights = slim_models.read_weights(weights)
+        self._fetches = self._build(layers, rules)
+        self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
+        self._session = _session(network.graph, device)
+        slim_models.assign_weights(self._session, network, weights)
+
+    def __enter__(self) -> Explainer:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the session and gives its memory back."""
+        self._session.close()
+
+    def explain(self, images: np.ndarray, targets: Targets | None = None) -> Explanation:
+        """Explains every image for one class, in ONE session run.
+
+        Args:
+            images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type.
+            targets: None for each image's predicted class, one class for all, or one an image; a
+                class is an index, a WordNet id or a name.
+
+        Returns:
+            The explanation, as NumPy arrays.
+
+        Raises:
+            KeyError: a name of no class or of several.
+            ValueError: images of the wrong shape, range or not finite; targets out of range or of
+                another number than the images.
+        """
+        images = self._checked(images)
+        feed = {self.network.images: images}
+        if targets is not None:
+            feed[self._targets] = self._indices(targets, len(images))
+        arrays = self._session.run(self._fetches, feed)
+        return Explanation(images=images, default_layer=self._default_layer, **arrays)
+
+    def explain_classes(self, image: np.ndarray, targets: Sequence[int | str] | np.ndarray) -> Explanation:
+        """Explains several classes of one picture.
+
+        Args:
+            image: `[H, W, 3]`, RGB in [0, 255].
+            targets: K classes.
+
+        Returns:
+            An explanation whose batch axis is that of the classes: `[K, ...]`.
+
+        Raises:
+            KeyError, ValueError: as `explain`.
+        """
+        image = np.asarray(image)
+        if image.ndim != 3:
+            raise ValueError(f"one image must be [H, W, 3], not {list(image.shape)}")
+        if isinstance(targets, (str, int)) or not len(targets):
+            raise ValueError(f"targets must be a list of classes, not {targets!r}")
+        return self.explain(np.repeat(image[None], len(targets), axis=0), targets)
+
+    def _build(self, layers: Sequence[str], rules: Sequence[str]) -> dict[str, Any]:
+        """Adds what `explain` fetches to the graph: everything that one run is to say."""
+        network = self.network
+        with network.graph.as_default():
+            # The default is the prediction, so that explaining it needs no second run.
+            self._targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
+            chosen = tf.one_hot(self._targets, network.num_classes, dtype=network.logits.dtype)
+            score = tf.reduce_sum(network.logits * chosen)  # each image's y^c depends on that image alone
+        activations = {layer: network.endpoints[layer] for layer in layers}
+        gradients = slim_models.gradients(score, list(activations.values()), "backprop") if layers else []
+        return {
+            "logits": network.logits,
+            "targets": self._targets,
+            "activations": activations,
+            "gradients": dict(zip(layers, gradients)),
+            "saliency": {rule: slim_models.gradients(score, [network.images], rule)[0] for rule in rules},
+        }
+
+    def _checked(self, images: np.ndarray) -> np.ndarray:
+        array = np.asarray(images)
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"images must be numbers, not {array.dtype}")
+        height, width = self.network.image_size
+        expected = [None, height, width, 3]
+        if array.ndim != 4 or any(want not in (None, have) for want, have in zip(expected, array.shape)):
+            wanted = ", ".join(str(want or letter) for want, letter in zip(expected, "NHW3"))
+            raise ValueError(f"images must be [{wanted}], not {list(array.shape)}")
+        if not len(array):
+            raise ValueError("there are no images: N is 0")
+        if not np.isfinite(array).all():
+            raise ValueError("images must be finite; there is a NaN or an infinity in them")
+        low, high = float(array.min()), float(array.max())
+        if low < 0 or high > 255 or (array.dtype.kind == "f" and 0 < high <= 1):
+            raise ValueError(f"images must be RGB in [0, 255], not preprocessed; these are in [{low:g}, {high:g}]")
+        return array.astype(np.float32)
+
+    def index(self, target: int | str) -> int:
+        """The index of a class given by index, WordNet id or name.
+
+        Raises:
+            KeyError: a name of no class or of several.
+            ValueError: an index out of range, or no index at all.
+        """
+        if isinstance(target, str) and self.labels is not None:
+            return self.labels.index(target)
+        if isinstance(target, str) and not target.isdecimal():
+            raise KeyError(f"{self.network.name} has no class names; give the class {target!r} by its index")
+        if isinstance(target, bool) or not isinstance(target, (str, int, np.integer)):
+            raise ValueError(f"a target is an index or a name, not {target!r}")
+        # One-hot coding would turn an index out of range into zero gradients without a word.
+        if not 0 <= int(target) < self.network.num_classes:
+            raise ValueError(f"target {target} is out of range: classes are 0 to {self.network.num_classes - 1}")
+        return int(target)
+
+    def _indices(self, targets: Targets, count: int) -> np.ndarray:
+        """One class for all images or one for each -> int64 `[count]`."""
+        given = [targets] * count if isinstance(targets, (str, int, np.integer)) else list(targets)
+        if len(given) != count:
+            raise ValueError(f"{len(given)} targets for {count} images: give one for all, or one for each")
+        return np.array([self.index(target) for target in given], np.int64)
+
+
+def _session(graph: tf.Graph, device: str | None) -> tf.Session:
+    """A session that sees the device asked for, and no other accelerator."""
+    config = tf.ConfigProto()
+    kind, _, number = (device or "").lower().partition(":")
+    if device is not None and (kind not in ("cpu", "gpu") or not (number or "0").isdecimal()):
+        raise ValueError(f"no device {device!r}; give cpu, gpu or gpu:NUMBER")
+    if kind == "cpu":
+        config.device_count["GPU"] = 0
+    if kind == "gpu":
+        config.gpu_options.visible_device_list = number or "0"
+    session = tf.Session(graph=graph, config=config)
+    if kind == "gpu" and not any(found.device_type == "GPU" for found in session.list_devices()):
+        session.close()
+        raise ValueError(f"no device {device!r}: TensorFlow sees no such GPU here")
+    return session

@@ -1,0 +1,72 @@
+"""`Explanation`: what one run of a network says, as NumPy arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradcam import maps
+from gradcam.cams import CamMethod, grad_cam
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """What one session run says about N images and a class for each; no TensorFlow in it.
+
+    Attributes:
+        images: `[N, H, W, 3]`, RGB in [0, 255], as fed.
+        logits: `[N, C]`, before the softmax.
+        targets: `[N]`, the class that each image was explained for.
+        activations: layer -> `[N, h, w, K]`, after the ReLU.
+        gradients: layer -> `[N, h, w, K]`, the true gradient d logits[n, targets[n]] / d activations.
+        saliency: rule -> `[N, H, W, 3]`, d logits[n, targets[n]] / d images under the rule; RGB.
+        default_layer: the layer that the methods take unless told otherwise.
+    """
+
+    images: np.ndarray
+    logits: np.ndarray
+    targets: np.ndarray
+    activations: Mapping[str, np.ndarray]
+    gradients: Mapping[str, np.ndarray]
+    saliency: Mapping[str, np.ndarray]
+    default_layer: str
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """`[N, C]`, the softmax of the logits."""
+        exponentials = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def cam(self, method: CamMethod = grad_cam, layer: str | None = None) -> np.ndarray:
+        """The map of a layer by any method of `gradcam.cams`; costs no further run.
+
+        Args:
+            method: `(activations, gradients) -> cam`.
+            layer: one of those explained; None is `default_layer`.
+
+        Returns:
+            `[N, h, w]`, >= 0, not normalised.
+
+        Raises:
+            KeyError: the layer was not asked for when the `Explainer` was made.
+        """
+        layer = self.default_layer if layer is None else layer
+        if layer not in self.activations:
+            raise KeyError(f"layer {layer!r} was not explained; those are {', '.join(self.activations)}")
+        return method(self.activations[layer], self.gradients[layer])
+
+    def heatmap(self, method: CamMethod = grad_cam, layer: str | None = None) -> np.ndarray:
+        """The `cam` at the images' size: `[N, H, W]` in [0, 1]."""
+        return maps.heatmap(self.cam(method, layer), self.images.shape[1:3])
+
+    def guided_grad_cam(self, layer: str | None = None, method: CamMethod = grad_cam) -> np.ndarray:
+        """Guided backprop times the heat map: `[N, H, W, 3]`, signed (paper, sec. 3.2).
+
+        Raises:
+            KeyError: the `Explainer` was made without the rule `guided`.
+        """
+        if "guided" not in self.saliency:
+            raise KeyError(f"guided Grad-CAM needs the rule 'guided'; explained were {list(self.saliency)}")
+        return maps.guided_grad_cam(self.saliency["guided"], self.heatmap(method, layer))

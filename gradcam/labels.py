@@ -1,0 +1,86 @@
+"""Class names <-> indices."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import slim_models
+from slim_models import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """The classes of a data set, in the order of the logits.
+
+    Attributes:
+        wnids: WordNet ids, `"n02123159"`.
+        names: all of a class's names, separated by commas, as WordNet has them.
+    """
+
+    wnids: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def index(self, query: str) -> int:
+        """The class that a word means.
+
+        Args:
+            query: an index in digits, a WordNet id, or any one of a class's names (case does not
+                matter).
+
+        Returns:
+            The index, starting at 0.
+
+        Raises:
+            KeyError: no class, or several classes, have that name; the message lists candidates.
+        """
+        word = " ".join(query.split()).lower()
+        if word.isdecimal():
+            return self._in_range(int(word), query)
+        if word in self.wnids:
+            return self.wnids.index(word)
+        found = [i for i, names in enumerate(self.names) if word in (names.lower(), *names.lower().split(", "))]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise KeyError(f"{query!r} names {len(found)} classes; give one's number: {self._list(found)}")
+        similar = [i for i, names in enumerate(self.names) if any(part in names.lower() for part in word.split())]
+        hint = f"; similar: {self._list(similar)}" if similar else ""
+        raise KeyError(f"no class {query!r} among {len(self.names)}{hint}")
+
+    def name(self, index: int) -> str:
+        """The first of a class's names."""
+        return self.names[index].split(", ")[0]
+
+    def _in_range(self, index: int, query: str) -> int:
+        if index >= len(self.names):
+            raise KeyError(f"no class {query}; the classes are 0 to {len(self.names) - 1}")
+        return index
+
+    def _list(self, indices: list[int], most: int = 10) -> str:
+        listed = ", ".join(f"{i} ({self.wnids[i]}: {self.names[i]})" for i in indices[:most])
+        return listed + (f" and {len(indices) - most} more" if len(indices) > most else "")
+
+
+def read_labels(name: str) -> Labels:
+    """Reads the list of a data set's classes.
+
+    Args:
+        name: `"imagenet"` (ILSVRC 2012, 1000 classes) or `"tiny_imagenet"` (200).
+
+    Returns:
+        Its classes, in the order of their WordNet ids.
+
+    Raises:
+        KeyError: no such list.
+    """
+    path = files.find(f"{name}.tsv")
+    if path is None:
+        raise KeyError(f"no list of classes {name!r}")
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    return Labels(tuple(wnid for wnid, _ in rows), tuple(names for _, names in rows))
+
+
+def labels_of(network_name: str, num_classes: int) -> Labels | None:
+    """The classes of a known network with its own number of classes; None for any other."""
+    entry = slim_models.NETWORKS.get(network_name)
+    return read_labels(entry.labels) if entry is not None and entry.num_classes == num_classes else None

@@ -1,0 +1,116 @@
+"""cam -> heatmap -> overlay, and guided Grad-CAM; NumPy and OpenCV. Inputs are never changed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+COLORMAPS = {
+    "jet": cv2.COLORMAP_JET,
+    "turbo": cv2.COLORMAP_TURBO,
+    "viridis": cv2.COLORMAP_VIRIDIS,
+    "inferno": cv2.COLORMAP_INFERNO,
+    "hot": cv2.COLORMAP_HOT,
+    "gray": None,  # the heat map itself
+}
+
+
+def heatmap(cam: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Enlarges maps bilinearly and divides each by its maximum.
+
+    Args:
+        cam: `[N, h, w]`, >= 0.
+        size: (height, width) in pixels, of any proportions.
+
+    Returns:
+        float32 `[N, height, width]` in [0, 1]; where a cam is zero everywhere so is its heat map.
+
+    Raises:
+        ValueError: the cam has another number of dimensions, or is negative or not finite somewhere.
+    """
+    if cam.ndim != 3:
+        raise ValueError(f"a cam must be [N, h, w], not {list(cam.shape)}")
+    if not np.isfinite(cam).all() or (cam < 0).any():
+        raise ValueError("a cam must be finite and >= 0 everywhere")
+    height, width = size  # OpenCV wants them the other way round
+    # Divided first, by the peak of the small map, so that the smallest cams do not underflow on the way.
+    maps = [cv2.resize(_divided(one), (width, height), interpolation=cv2.INTER_LINEAR) for one in cam]
+    return np.stack([_divided(one) for one in maps]).astype(np.float32)
+
+
+def _divided(array: np.ndarray) -> np.ndarray:
+    """The array over its largest absolute value, in float64; an array of zeros as it is."""
+    array = np.asarray(array, np.float64)
+    peak = np.abs(array).max()
+    return array / peak if peak > 0 else array
+
+
+def colorize(heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
+    """A heat map in colours.
+
+    Args:
+        heatmap: `[..., H, W]` in [0, 1].
+        colormap: a key of `COLORMAPS`; `jet` runs from blue (0) to red (1).
+
+    Returns:
+        uint8 `[..., H, W, 3]`, RGB.
+
+    Raises:
+        KeyError: no such colormap.
+    """
+    if colormap not in COLORMAPS:
+        raise KeyError(f"no colormap {colormap!r}; the colormaps are {', '.join(COLORMAPS)}")
+    levels = np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)
+    code = COLORMAPS[colormap]
+    if code is None:
+        return np.repeat(levels[..., None], 3, axis=-1)
+    table = cv2.applyColorMap(np.arange(256, dtype=np.uint8).reshape(256, 1), code)[:, 0, ::-1]  # OpenCV's is BGR
+    return table[levels]
+
+
+def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opacity: float = 0.5) -> np.ndarray:
+    """Heat maps in colours over their pictures.
+
+    Args:
+        images: `[..., H, W, 3]`, RGB in [0, 255].
+        heatmap: `[..., H, W]` in [0, 1].
+        colormap: a key of `COLORMAPS`.
+        opacity: of the heat map: 0 leaves the picture alone, 1 covers it.
+
+    Returns:
+        uint8 `[..., H, W, 3]`, RGB.
+    """
+    blend = (1 - opacity) * np.asarray(images, np.float64) + opacity * colorize(heatmap, colormap)
+    return np.rint(np.clip(blend, 0, 255)).astype(np.uint8)
+
+
+def guided_grad_cam(saliency: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    """Guided Grad-CAM: the raw guided saliency times the heat map (Selvaraju et al. 2017, sec. 3.2).
+
+    Args:
+        saliency: `[N, H, W, 3]`, guided backprop as it is, signed; zero stays zero.
+        heatmap: `[N, H, W]` in [0, 1].
+
+    Returns:
+        `[N, H, W, 3]`, signed.
+    """
+    return saliency * heatmap[..., None]
+
+
+def display(saliency: np.ndarray, percentile: float = 99.5) -> np.ndarray:
+    """Signed saliency as a picture: zero is mid-grey, each picture scaled by its own largest values.
+
+    For looking at only: scaled saliency is never an input of anything.
+
+    Args:
+        saliency: `[N, H, W, 3]`, signed.
+        percentile: of the absolute values, shown as full contrast; 100 is the maximum. Gradients
+            have a few extreme values, which at 100 leave the rest grey.
+
+    Returns:
+        uint8 `[N, H, W, 3]`; all 128 where the saliency is zero everywhere.
+    """
+    scale = np.percentile(np.abs(saliency), percentile, axis=(1, 2, 3), keepdims=True)
+    scale = np.where(scale > 0, scale, np.abs(saliency).max(axis=(1, 2, 3), keepdims=True))
+    signed = np.divide(saliency, scale, out=np.zeros_like(saliency, np.float64), where=scale > 0)
+    return np.rint(127.5 + 127.5 * np.clip(signed, -1, 1)).astype(np.uint8)

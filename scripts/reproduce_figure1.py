@@ -1,0 +1,52 @@
+"""Reproduces Figure 1 of the Grad-CAM paper: two classes of one picture, each explained.
+
+    python scripts/reproduce_figure1.py
+    python scripts/reproduce_figure1.py --network vgg16 --image cat_dog.jpg --classes "tiger cat" boxer
+
+A row a class; columns: original, guided backprop, Grad-CAM, guided Grad-CAM. By default a cat and a
+cup of coffee seen by the embedded ResNet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+
+from gradcam.terminal import MISTAKES, message, quiet_tensorflow
+
+with quiet_tensorflow():
+    import slim_models
+    from gradcam import figures
+    from gradcam.explainer import Explainer
+    from gradcam.photographs import read_photograph
+
+
+def main(argv: list[str] | None = None) -> pathlib.Path:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="resnet_v1_50_tiny", help="default: %(default)s")
+    parser.add_argument("--weights", help="default: the network's file in weights/")
+    parser.add_argument("--image", default="sample:cat_and_coffee", help="a file or a sample (default: %(default)s)")
+    parser.add_argument("--classes", nargs="+", default=["Egyptian cat", "espresso"], help="default: %(default)s")
+    parser.add_argument("--out", type=pathlib.Path, default="out/figure1.png", help="default: %(default)s")
+    args = parser.parse_args(argv)
+
+    network = slim_models.build(args.network)
+    photograph = read_photograph(args.image)
+    with Explainer(network, args.weights) as explainer:
+        explanation = explainer.explain_classes(photograph.fitted(network.image_size), args.classes)
+        names = [explainer.labels.name(target) if explainer.labels else str(target) for target in explanation.targets]
+    rows = [list(figures.panels(photograph, explanation, number).items()) for number in range(len(names))]
+    chances = explanation.probabilities[range(len(names)), explanation.targets]
+    titles = [f"{name} ({chance:.1%})" for name, chance in zip(names, chances)]
+    figures.save_figure(figures.grid(rows, titles), args.out)
+    print(args.out)
+    return args.out
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MISTAKES as error:
+        print(f"reproduce_figure1: {message(error)}", file=sys.stderr)
+        sys.exit(2)

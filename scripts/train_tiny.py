@@ -1,0 +1,200 @@
+"""Trains an embedded network: the real topology, narrow, on Tiny ImageNet.
+
+    python scripts/train_tiny.py tiny-imagenet-200.zip --out out/train_tiny
+
+Get the data (237 MB, for non-commercial research) from http://cs231n.stanford.edu/tiny-imagenet-200.zip.
+The first epochs see small pictures, the last ones the network's own size: two hours on two cores.
+Every epoch ends with a checkpoint and a line in `log.csv`; the same command goes on after an interruption.
+At the end stand `curve.png` and the weights, in float16, as a slim-style checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import csv
+import functools
+import math
+import pathlib
+import time
+
+import cv2
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+from gradcam import datasets
+from slim_models import resnet_v1
+
+# name -> its builder, training mode to be chosen, and the size of the pictures it is made for.
+NETWORKS = {
+    "resnet_v1_50_tiny": (
+        functools.partial(resnet_v1.resnet_v1_50, num_classes=200, width_divisor=4, output_stride=16),
+        112,
+    ),
+}
+BATCH = 100
+# A 64-pixel picture enlarged in different ways: the network must not come to need one way's blur.
+INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_NEAREST)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="the folder tiny-imagenet-200 or the official zip")
+    parser.add_argument("--network", choices=NETWORKS, default="resnet_v1_50_tiny")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/train_tiny"))
+    parser.add_argument("--sizes", default="64x14,96x9,112x3", help="PIXELSxEPOCHS, in order (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
+    parser.add_argument("--weight-decay", type=float, default=5e-4, help="(default: %(default)s)")
+    args = parser.parse_args()
+    stages = [map(int, stage.split("x")) for stage in args.sizes.split(",")]
+    sizes = [size for size, epochs in stages for _ in range(epochs)]
+    args.out.mkdir(parents=True, exist_ok=True)
+    train, validation = (datasets.tiny_imagenet(args.data, split) for split in ("train", "val"))
+    trainer = Trainer(args.network, args.weight_decay)
+    first = trainer.restore(args.out)
+    for epoch in range(first, len(sizes)):
+        began = time.time()
+        rate = functools.partial(learning_rate, peak=args.rate, total=len(sizes))
+        loss = trainer.epoch(train, sizes[epoch], epoch, rate)
+        top1, _ = trainer.evaluate(validation, every=5)
+        trainer.save(args.out, epoch + 1)
+        row = (epoch + 1, sizes[epoch], f"{loss:.4f}", f"{top1:.4f}", f"{time.time() - began:.0f}")
+        log(args.out / "log.csv", row)
+        print("epoch {} at {} px: loss {}, top-1 {} on a fifth of val, {} s".format(*row), flush=True)
+    top1, top5 = trainer.evaluate(validation)
+    print(f"top-1 {top1:.4f}, top-5 {top5:.4f} on {len(validation.labels)} validation pictures")
+    draw_curve(args.out)
+    print("weights:", trainer.export(args.out / f"{args.network}.ckpt"))
+
+
+def learning_rate(epoch: float, *, peak: float, total: int) -> float:
+    """One epoch of linear warm-up, then a cosine to zero."""
+    return peak * (epoch if epoch < 1 else 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (total - 1))))
+
+
+def augment(images: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Random crops of 60 to 100 % of the area, half of them flipped: uint8 `[N, size, size, 3]`."""
+    result = np.empty((len(images), size, size, 3), np.uint8)
+    for image, out in zip(images, result):
+        side = image.shape[0]
+        extent, stretch = side * np.sqrt(rng.uniform(0.6, 1)), np.exp(rng.uniform(-0.1, 0.1))
+        height, width = min(side, round(extent * stretch)), min(side, round(extent / stretch))
+        top, left = rng.integers(side - height + 1), rng.integers(side - width + 1)
+        crop = image[top : top + height, left : left + width, :: 1 if rng.random() < 0.5 else -1]
+        cv2.resize(crop, (size, size), dst=out, interpolation=int(rng.choice(INTERPOLATIONS)))
+    return result
+
+
+class Trainer:
+    """Two graphs over one set of variables (the batch's statistics, the stored ones) and a session."""
+
+    def __init__(self, name: str, weight_decay: float):
+        builder, self.image_size = NETWORKS[name]
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            self.images = tf.placeholder(tf.uint8, [None, None, None, 3])
+            self.labels = tf.placeholder(tf.int64, [None])
+            self.rate = tf.placeholder(tf.float32, [])
+            images = tf.cast(self.images, tf.float32)
+            logits, _ = builder(images, training=True)
+            self.weights = tf.global_variables()
+            updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+            with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+                self.logits, _ = builder(images)
+            targets = tf.one_hot(self.labels, logits.shape[-1])
+            self.loss = tf.losses.softmax_cross_entropy(targets, logits, label_smoothing=0.1)
+            kernels = [v for v in tf.trainable_variables() if v.op.name.endswith("/weights")]
+            decay = weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+            optimizer = tf.train.MomentumOptimizer(self.rate, 0.9, use_nesterov=True)
+            with tf.control_dependencies(updates):
+                self.step = optimizer.minimize(self.loss + decay)
+            self.saver = tf.train.Saver(max_to_keep=1)
+            config = tf.ConfigProto(inter_op_parallelism_threads=1)
+            options = config.graph_options.rewrite_options
+            options.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+            self.session = tf.Session(config=config)
+            self.session.run(tf.global_variables_initializer())
+            # Every unit begins as the identity (Goyal et al. 2017, sec. 5.1).
+            last = [v for v in self.weights if v.op.name.endswith("bottleneck_v1/conv3/BatchNorm/gamma")]
+            self.session.run([v.assign(tf.zeros_like(v)) for v in last])
+
+    def epoch(self, data: datasets.LabelledImages, size: int, epoch: int, rate) -> float:
+        """One pass over the data in an order that depends on the epoch alone; returns the mean loss."""
+        rng = np.random.default_rng(epoch)
+        batches = rng.permutation(len(data.labels)).reshape(-1, BATCH)
+        losses = []
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            prepared = [pool.submit(augment, data.images[batch], size, rng) for batch in batches[:1]]
+            for i, batch in enumerate(batches):
+                images = prepared.pop().result()
+                if i + 1 < len(batches):
+                    prepared.append(pool.submit(augment, data.images[batches[i + 1]], size, rng))
+                feed = {self.images: images, self.labels: data.labels[batch], self.rate: rate(epoch + i / len(batches))}
+                losses.append(self.session.run([self.loss, self.step], feed)[0])
+                if i % 200 == 199:
+                    print(f"  step {i + 1} of {len(batches)}: loss {np.mean(losses[-200:]):.3f}", flush=True)
+        return float(np.mean(losses))
+
+    def evaluate(self, data: datasets.LabelledImages, every: int = 1) -> tuple[float, float]:
+        """Share of pictures (every `every`-th) whose class is the first, among the first five."""
+        images, labels = data.images[::every], data.labels[::every]
+        ranks = []
+        for i in range(0, len(labels), BATCH):
+            batch = np.stack([cv2.resize(image, (self.image_size,) * 2) for image in images[i : i + BATCH]])
+            logits = self.session.run(self.logits, {self.images: batch})
+            own = np.take_along_axis(logits, labels[i : i + BATCH, None], axis=1)
+            ranks.append((logits > own).sum(axis=1))
+        ranks = np.concatenate(ranks)
+        return float((ranks < 1).mean()), float((ranks < 5).mean())
+
+    def save(self, folder: pathlib.Path, epoch: int) -> None:
+        with self.graph.as_default():
+            self.saver.save(self.session, str(folder / "state.ckpt"), global_step=epoch, write_meta_graph=False)
+
+    def restore(self, folder: pathlib.Path) -> int:
+        """Restores the newest checkpoint; returns the number of epochs behind it, 0 if there is none."""
+        path = tf.train.latest_checkpoint(str(folder))
+        if path is None:
+            return 0
+        with self.graph.as_default():
+            self.saver.restore(self.session, path)
+        return int(path.rsplit("-", 1)[1])
+
+    def export(self, path: pathlib.Path) -> str:
+        """Writes the weights in float16 as a slim-style checkpoint."""
+        values = self.session.run(self.weights)
+        with tf.Graph().as_default(), tf.Session() as session:
+            halves = [tf.Variable(x.astype(np.float16), name=v.op.name) for v, x in zip(self.weights, values)]
+            session.run(tf.global_variables_initializer())
+            return tf.train.Saver(halves).save(session, str(path), write_meta_graph=False, write_state=False)
+
+
+def log(path: pathlib.Path, row: tuple) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(("epoch", "size", "loss", "top1", "seconds"))
+        writer.writerow(row)
+
+
+def draw_curve(folder: pathlib.Path) -> None:
+    """Loss and accuracy against the epoch, from the log."""
+    with (folder / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    epochs = [int(row["epoch"]) for row in rows]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    left.plot(epochs, [float(row["loss"]) for row in rows])
+    left.set(xlabel="epoch", ylabel="training loss")
+    right.plot(epochs, [100 * float(row["top1"]) for row in rows])
+    right.set(xlabel="epoch", ylabel="top-1 on a fifth of val, %")
+    figure.savefig(folder / "curve.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Installs `slim_models`, `gradcam` and the command `gradcam`, with the embedded networks."""
+
+import pathlib
+
+import setuptools
+
+HERE = pathlib.Path(__file__).parent
+
+DEMO = ["scikit-image>=0.20"]  # the sample photographs
+
+setuptools.setup(
+    name="gradcam-tf1",
+    version="0.1.0",
+    description="Grad-CAM for TensorFlow static graphs",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    # `slim_models.embedded` is the folder `weights`: the embedded networks and the lists of classes.
+    packages=["slim_models", "slim_models.embedded", "gradcam"],
+    package_dir={"slim_models": "slim_models", "slim_models.embedded": "weights", "gradcam": "gradcam"},
+    package_data={"slim_models.embedded": ["*.tsv", "*_tiny.*", "README.md"]},
+    install_requires=[
+        "tensorflow>=2.12,<2.22",
+        "tf-slim>=1.1,<1.2",
+        "numpy>=1.22",
+        "opencv-python>=4.5",
+        "matplotlib>=3.6",
+        "pillow>=9.4",  # reads what OpenCV gets wrong: transparency, truncated files, 16 bits
+        "tqdm>=4.60",  # progress bars
+    ],
+    extras_require={
+        "demo": DEMO,
+        "test": [*DEMO, "pytest>=7.4", "ruff>=0.9", "mypy>=1.11"],
+    },
+    entry_points={"console_scripts": ["gradcam=gradcam.cli:main"]},
+)

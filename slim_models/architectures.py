@@ -1,0 +1,138 @@
+"""The known networks as data, and `build`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+
+import tensorflow.compat.v1 as tf
+
+from slim_models import files
+from slim_models.network import Network
+from slim_models.relu_gradients import marked_relus
+from slim_models.resnet_v1 import resnet_v1_50, resnet_v1_101
+from slim_models.vgg16 import vgg16
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What `build` needs to know of a network, and where its weights come from.
+
+    Attributes:
+        builder: `(images, *, num_classes, width_divisor, ...) -> (logits, endpoints)`.
+        default_layer: the layer that Grad-CAM explains unless told otherwise.
+        file: name of its weights in a `weights` folder.
+        origin: where that file comes from, for the message when it is not there.
+        labels: name of the list of its classes.
+        image_size: default height and width in pixels.
+        num_classes: default number of classes.
+        width_divisor: default divisor of the channel counts.
+    """
+
+    builder: Callable
+    default_layer: str
+    file: str
+    origin: str
+    labels: str = "imagenet"
+    image_size: int = 224
+    num_classes: int = 1000
+    width_divisor: int = 1
+
+
+NETWORKS = {
+    "vgg16": Architecture(
+        vgg16, "conv5_3", "vgg16.npy", "https://s3.amazonaws.com/content.udacity-data.com/nd101/vgg16.npy"
+    ),
+    "resnet_v1_50": Architecture(
+        resnet_v1_50,
+        "block4",
+        "resnet_v1_50.ckpt",
+        "http://download.tensorflow.org/models/resnet_v1_50_2016_08_28.tar.gz",
+    ),
+    "resnet_v1_101": Architecture(
+        resnet_v1_101,
+        "block4",
+        "resnet_v1_101.ckpt",
+        "http://download.tensorflow.org/models/resnet_v1_101_2016_08_28.tar.gz",
+    ),
+    "resnet_v1_50_tiny": Architecture(
+        functools.partial(resnet_v1_50, output_stride=16),
+        "block4",
+        "resnet_v1_50_tiny.ckpt",
+        "this project (embedded)",
+        labels="tiny_imagenet",
+        image_size=112,
+        num_classes=200,
+        width_divisor=4,
+    ),
+}
+
+
+def architecture(name: str) -> Architecture:
+    """The entry of `NETWORKS`; a KeyError that lists the choices if there is none."""
+    if name not in NETWORKS:
+        raise KeyError(f"no network {name!r}; the networks are {', '.join(NETWORKS)}")
+    return NETWORKS[name]
+
+
+def build(
+    name: str,
+    *,
+    image_size: int | None = None,
+    num_classes: int | None = None,
+    width_divisor: int | None = None,
+) -> Network:
+    """Builds a network in a graph of its own, every ReLU marked for `gradients`.
+
+    Args:
+        name: a key of `NETWORKS`.
+        image_size: height and width of the images in pixels.
+        num_classes: C, the number of logits.
+        width_divisor: divides every hidden channel count.
+
+    Each of these is the network's own (see `NETWORKS`) where it is None.
+
+    Returns:
+        The network; its variables have the names of its weight file and no values yet.
+
+    Raises:
+        KeyError: no such network.
+        ValueError: a size, a number of classes or a divisor that cannot be.
+    """
+    entry = architecture(name)
+    size = _positive("image_size", image_size, entry.image_size)
+    num_classes = _positive("num_classes", num_classes, entry.num_classes)
+    width_divisor = _positive("width_divisor", width_divisor, entry.width_divisor)
+    if 64 % width_divisor:
+        raise ValueError(f"width_divisor {width_divisor} does not divide 64, the narrowest layer's channels")
+    graph = tf.Graph()
+    with graph.as_default(), marked_relus(graph):
+        images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
+        logits, endpoints = entry.builder(images, num_classes=num_classes, width_divisor=width_divisor)
+    return Network(name, images, logits, endpoints, entry.default_layer)
+
+
+def _positive(name: str, value: int | None, default: int) -> int:
+    value = default if value is None else value
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a positive whole number, not {value!r}")
+    return value
+
+
+def find_weights(name: str) -> pathlib.Path:
+    """The file with a known network's weights.
+
+    Raises:
+        KeyError: no such network.
+        FileNotFoundError: the file is in none of the folders; the message says where to get it.
+    """
+    entry = architecture(name)
+    path = files.find(entry.file)
+    if path is None:
+        raise FileNotFoundError(
+            f"no weights for {name}: put {entry.file} (from {entry.origin}) into ./weights or the folder that "
+            f"GRADCAM_WEIGHTS names, or give its path"
+        )
+    return path

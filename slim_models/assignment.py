@@ -1,0 +1,53 @@
+"""Values for a network's variables: all of them and nothing else, or one error that says what is off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from slim_models.network import Network
+
+# In slim's checkpoints but in no network: the mean that preprocessing subtracts, the training step.
+_IGNORED = ("mean_rgb", "global_step")
+
+
+def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, np.ndarray]) -> None:
+    """Gives every variable of the network its value, in the variable's own precision.
+
+    Nothing is added to the graph, in particular no constant with the values.
+
+    Args:
+        session: of the network's graph.
+        network: as `build` returned it.
+        weights: variable name -> array; slim's `mean_rgb` and `global_step` are ignored.
+
+    Raises:
+        ValueError: names are missing, unexpected or misshapen; one message lists them all, and no
+            variable has been touched.
+    """
+    variables = network.variables()
+    _check({name: tuple(variable.shape.as_list()) for name, variable in variables.items()}, weights, network.name)
+    for name, variable in variables.items():
+        # The initializer assigns its second input; a value fed there never enters the graph.
+        session.run(variable.initializer, {variable.initializer.inputs[1]: weights[name]})
+
+
+def _check(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, np.ndarray], network_name: str) -> None:
+    given = {name: np.shape(array) for name, array in weights.items() if name.split("/")[-1] not in _IGNORED}
+    misshapen = [name for name in shapes if name in given and given[name] != shapes[name]]
+    problems = {
+        "missing": [name for name in shapes if name not in given],
+        "unexpected": [name for name in given if name not in shapes],
+        "misshapen": [f"{name} {list(given[name])} instead of {list(shapes[name])}" for name in misshapen],
+    }
+    parts = [f"{len(names)} {kind} ({_shortened(names)})" for kind, names in problems.items() if names]
+    if any(given[name][-1:] == (1001,) for name in misshapen):
+        parts.append("the file has 1001 classes, 0 being 'background': build the network with num_classes=1001")
+    if parts:
+        raise ValueError(f"the weights do not fit {network_name}: {'; '.join(parts)}")
+
+
+def _shortened(names: list[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,110 @@
+"""The layers that the builders share, on tf_slim's; the only module that imports tf_slim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+Activation = Callable[[tf.Tensor], tf.Tensor] | None
+
+
+def conv2d(
+    inputs: tf.Tensor,
+    depth: int,
+    kernel_size: int,
+    *,
+    scope: str,
+    stride: int = 1,
+    rate: int = 1,
+    activation: Activation = tf.nn.relu,
+    normalizer: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> tf.Tensor:
+    """A convolution with `SAME` output size whose padding does not depend on the image's size.
+
+    With a stride, TensorFlow's own `SAME` pads even and odd sizes differently; slim's ResNets (and
+    Caffe) pad `(kernel_size - 1) / 2` on every side instead, and so does this.
+
+    Args:
+        inputs: `[N, h, w, K]`.
+        depth: number of output channels.
+        kernel_size: height and width of the kernel.
+        scope: name of the layer; its variables are `scope/weights` and `scope/biases`, or those of
+            the normalizer in place of the biases.
+        stride: step of the kernel.
+        rate: dilation of the kernel.
+        activation: applied to the result, or None.
+        normalizer: applied before the activation, or None for a bias.
+
+    Returns:
+        `[N, ceil(h / stride), ceil(w / stride), depth]`.
+    """
+    padding = "SAME"
+    if stride > 1 and kernel_size > 1:
+        before = (kernel_size + (kernel_size - 1) * (rate - 1) - 1) // 2
+        inputs = tf.pad(inputs, [[0, 0], [before, before], [before, before], [0, 0]])
+        padding = "VALID"
+    return slim.conv2d(
+        inputs,
+        depth,
+        kernel_size,
+        stride=stride,
+        rate=rate,
+        padding=padding,
+        activation_fn=activation,
+        normalizer_fn=normalizer,
+        weights_initializer=slim.variance_scaling_initializer(),
+        scope=scope,
+    )
+
+
+def max_pool2d(inputs: tf.Tensor, kernel_size: int, stride: int, *, scope: str) -> tf.Tensor:
+    """Max pooling whose output size is rounded up, as in Caffe."""
+    return slim.max_pool2d(inputs, kernel_size, stride, padding="SAME", scope=scope)
+
+
+def fully_connected(inputs: tf.Tensor, depth: int, *, scope: str, activation: Activation = tf.nn.relu) -> tf.Tensor:
+    """`[N, K]` -> `[N, depth]`; variables `scope/weights` `[K, depth]` and `scope/biases`."""
+    return slim.fully_connected(
+        inputs,
+        depth,
+        activation_fn=activation,
+        weights_initializer=slim.variance_scaling_initializer(),
+        scope=scope,
+    )
+
+
+def flatten(inputs: tf.Tensor) -> tf.Tensor:
+    """`[N, h, w, K]` -> `[N, h * w * K]`, in the order height, width, channel."""
+    return slim.flatten(inputs)
+
+
+def batch_norm(inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98, epsilon: float = 1e-5) -> tf.Tensor:
+    """Batch normalisation with slim's variable names and, unless training, the stored statistics.
+
+    `slim.batch_norm` itself fails on TensorFlow newer than 2.13, and its callers have been known to
+    leave it in training mode, where a prediction depends on the other images of the batch.
+
+    Args:
+        inputs: `[N, h, w, K]`.
+        training: normalise by the batch and add the updates of the stored statistics to the
+            collection `UPDATE_OPS`.
+        decay: of the stored statistics, while training.
+        epsilon: added to the variance.
+
+    Returns:
+        `[N, h, w, K]`.
+    """
+    with tf.variable_scope("BatchNorm"):
+        shape = inputs.shape[-1:]
+        beta = tf.get_variable("beta", shape, initializer=tf.zeros_initializer())
+        gamma = tf.get_variable("gamma", shape, initializer=tf.ones_initializer())
+        mean = tf.get_variable("moving_mean", shape, initializer=tf.zeros_initializer(), trainable=False)
+        variance = tf.get_variable("moving_variance", shape, initializer=tf.ones_initializer(), trainable=False)
+        if not training:
+            return tf.nn.fused_batch_norm(inputs, gamma, beta, mean, variance, epsilon=epsilon, is_training=False)[0]
+        outputs, batch_mean, batch_variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)
+        for stored, batch in ((mean, batch_mean), (variance, batch_variance)):
+            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, stored.assign_sub((1 - decay) * (stored - batch)))
+        return outputs

@@ -1,0 +1,49 @@
+"""`Network`: what a builder returns and everything else stands on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import tensorflow.compat.v1 as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A classifier as a graph: the tensors the rest of the project needs, nothing else.
+
+    Attributes:
+        name: the network's name in `slim_models.NETWORKS`, or the user's own.
+        images: placeholder `[N, H, W, 3]`, RGB in [0, 255], the same for every network; what the
+            network was trained on is computed from it inside the graph.
+        logits: `[N, C]`, before the softmax; the y of the Grad-CAM paper.
+        endpoints: layer name -> activations `[N, h, w, K]`, in forward order, after the ReLU.
+        default_layer: the last layer with a spatial extent, a key of `endpoints`.
+    """
+
+    name: str
+    images: tf.Tensor
+    logits: tf.Tensor
+    endpoints: Mapping[str, tf.Tensor]
+    default_layer: str
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph that all tensors of the network live in."""
+        return self.logits.graph
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        _, height, width, _ = self.images.shape.as_list()
+        return height, width
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of logits."""
+        return self.logits.shape.as_list()[-1]
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """The network's variables by the names of the weight files (`conv1_1/weights`, ...)."""
+        with self.graph.as_default():
+            return {variable.op.name: variable for variable in tf.global_variables()}

@@ -1,0 +1,129 @@
+"""How a ReLU passes its gradient back: one forward graph, three backward rules.
+
+Importing this module registers the gradients `GuidedRelu` and `GuidedRelu6`. A graph whose ReLUs are
+marked with them (`marked_relus`) can be differentiated under any rule of `RULES` by `gradients`:
+TensorFlow calls the registered function while it builds the backward operations, and that function
+asks a context variable which rule is in force. Forward operations and weights are shared.
+
+Outside `gradients` the marked ReLUs act guided, which is what the name promises everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import tensorflow.compat.v1 as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class ReluRule:
+    """Which signals a ReLU lets back (Springenberg et al. 2015, fig. 1).
+
+    Attributes:
+        by_activation: pass the signal only where the forward activation is open (for ReLU: > 0).
+        by_signal: pass the signal only where it is itself > 0.
+    """
+
+    by_activation: bool
+    by_signal: bool
+
+
+RULES = {
+    "backprop": ReluRule(by_activation=True, by_signal=False),  # the true gradient (Simonyan et al. 2014)
+    "deconvnet": ReluRule(by_activation=False, by_signal=True),  # Zeiler & Fergus 2014
+    "guided": ReluRule(by_activation=True, by_signal=True),  # Springenberg et al. 2015
+}
+
+# Operation type -> the name under which its gradient is registered here. Relu6 closes its gate above 6
+# too, so it cannot share the gradient of Relu.
+MARKS = {"Relu": "GuidedRelu", "Relu6": "GuidedRelu6"}
+
+_rule = contextvars.ContextVar("relu_rule", default="guided")
+
+
+def _passed_back(signal: tf.Tensor, gate: tf.Tensor) -> tf.Tensor:
+    """The signal under the rule in force; `gate` is the true gradient, computed on demand."""
+    rule = RULES[_rule.get()]
+    if rule.by_activation:
+        signal = gate(signal)
+    if rule.by_signal:
+        # ReluGrad(g, g) is g where g > 0: no forward ReLU is added that would itself need a mark.
+        signal = tf.raw_ops.ReluGrad(gradients=signal, features=signal)
+    return signal
+
+
+@tf.RegisterGradient("GuidedRelu")
+def _guided_relu(op: tf.Operation, signal: tf.Tensor) -> tf.Tensor:
+    return _passed_back(signal, lambda g: tf.raw_ops.ReluGrad(gradients=g, features=op.outputs[0]))
+
+
+@tf.RegisterGradient("GuidedRelu6")
+def _guided_relu6(op: tf.Operation, signal: tf.Tensor) -> tf.Tensor:
+    return _passed_back(signal, lambda g: tf.raw_ops.Relu6Grad(gradients=g, features=op.outputs[0]))
+
+
+@contextlib.contextmanager
+def marked_relus(graph: tf.Graph) -> Iterator[None]:
+    """Marks every ReLU that is added to `graph` in this context, so that `gradients` can rule it."""
+    with graph.gradient_override_map(MARKS):
+        yield
+
+
+def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tensor]:
+    """Differentiates `sum(ys)` with respect to each of `xs`, every ReLU passing back under `rule`.
+
+    Args:
+        ys: a tensor of any shape.
+        xs: tensors that `ys` depends on.
+        rule: `"backprop"` (the true gradient), `"deconvnet"` or `"guided"`.
+
+    Returns:
+        One tensor per x, of the shape of x.
+
+    Raises:
+        KeyError: the rule is not one of `RULES`.
+        ValueError: a ReLU between `xs` and `ys` is not marked, or `ys` does not depend on an x.
+    """
+    if rule not in RULES:
+        raise KeyError(f"no ReLU rule {rule!r}; the rules are {', '.join(RULES)}")
+    xs = list(xs)
+    _check_marked(ys, xs)
+    token = _rule.set(rule)
+    try:
+        with ys.graph.as_default():
+            result = tf.gradients(ys, xs)
+    finally:
+        _rule.reset(token)
+    for x, gradient in zip(xs, result):
+        if gradient is None:
+            raise ValueError(f"{ys.name} does not depend on {x.name}: there is no gradient between them")
+    return result
+
+
+def _check_marked(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> None:
+    """Walks from `ys` back to `xs`; an unmarked ReLU on the way would ignore the rule in silence."""
+    stop = {x.ref() for x in xs}
+    waiting, seen, unmarked = [ys], set(), []
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.ref() in stop or tensor.op in seen:
+            continue
+        seen.add(tensor.op)
+        if tensor.op.type in MARKS and _mark(tensor.op) != MARKS[tensor.op.type]:
+            unmarked.append(tensor.op.name)
+        waiting.extend(tensor.op.inputs)
+    if unmarked:
+        raise ValueError(
+            f"{len(unmarked)} ReLU(s) are not marked with GuidedRelu and would ignore the rule, the first being "
+            f"{min(unmarked)!r}: build the network under slim_models.marked_relus(graph)"
+        )
+
+
+def _mark(op: tf.Operation) -> str | None:
+    try:
+        return op.get_attr("_gradient_op_type").decode()
+    except ValueError:  # TensorFlow's way to say that the attribute is absent
+        return None

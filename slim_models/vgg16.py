@@ -1,0 +1,34 @@
+"""VGG16 (Simonyan & Zisserman 2015, configuration D); variables named as in `vgg16.npy`."""
+
+from __future__ import annotations
+
+import tensorflow.compat.v1 as tf
+
+from slim_models import layers, preprocessing
+
+_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # depth and number of convolutions
+
+
+def vgg16(images: tf.Tensor, *, num_classes: int, width_divisor: int = 1) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Builds VGG16 in the current graph, without dropout.
+
+    Args:
+        images: `[N, H, W, 3]`, RGB in [0, 255]; H and W decide the shape of `fc6/weights`.
+        num_classes: C.
+        width_divisor: divides every hidden channel count, also of fc6 and fc7.
+
+    Returns:
+        logits `[N, C]` and the endpoints `conv1_1`, `conv1_2`, `pool1`, ..., `conv5_3`, `pool5`.
+    """
+    endpoints = {}
+    net = preprocessing.caffe_bgr(images)
+    for number, (depth, count) in enumerate(_BLOCKS, start=1):
+        for i in range(1, count + 1):
+            name = f"conv{number}_{i}"
+            net = endpoints[name] = layers.conv2d(net, depth // width_divisor, 3, scope=name)
+        name = f"pool{number}"
+        net = endpoints[name] = layers.max_pool2d(net, 2, 2, scope=name)
+    net = layers.flatten(net)
+    for name in ("fc6", "fc7"):
+        net = layers.fully_connected(net, 4096 // width_divisor, scope=name)
+    return layers.fully_connected(net, num_classes, activation=None, scope="fc8"), endpoints

@@ -1,0 +1,24 @@
+"""Thin networks that the tests share: the production builders, an eighth as wide, on small images."""
+
+import types
+
+import numpy as np
+import pytest
+from recipe import random_weights
+
+import slim_models
+from gradcam.explainer import Explainer
+
+THIN = {"width_divisor": 8, "num_classes": 10}
+SIZES = {"vgg16": 48, "resnet_v1_50": 64}
+
+
+@pytest.fixture(scope="session", params=SIZES)
+def thin(request):
+    """A thin network with its weights: `.network`, `.weights`, `.explainer` (every rule), `.images`."""
+    name = request.param
+    network = slim_models.build(name, image_size=SIZES[name], **THIN)
+    weights = random_weights(network)
+    images = np.random.default_rng(0).uniform(0, 255, (3, SIZES[name], SIZES[name], 3)).astype(np.float32)
+    with Explainer(network, weights, rules=slim_models.RULES) as explainer:
+        yield types.SimpleNamespace(network=network, weights=weights, explainer=explainer, images=images)

@@ -1,0 +1,55 @@
+"""The numbers of real Caffe, for networks an eighth as wide with the same weights (see README.md here)."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from recipe import random_weights
+
+import slim_models
+from gradcam.explainer import Explainer
+
+DATA = pathlib.Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module", params=[("vgg16", 1), ("resnet_v1_50", 2)], ids=["vgg16", "resnet_v1_50"])
+def both(request):
+    """(Caffe's arrays, our explanation of the same picture for the same two classes)."""
+    name, seed = request.param
+    with np.load(DATA / f"caffe_{name}.npz") as arrays:
+        caffe = dict(arrays)
+    network = slim_models.build(name, image_size=112, num_classes=20, width_divisor=8)
+    with Explainer(network, random_weights(network, seed), rules=slim_models.RULES) as explainer:
+        return caffe, explainer.explain_classes(caffe["images"][0], caffe["classes"])
+
+
+def assert_equal_to_1e_5_of_the_peak(ours, caffe):
+    assert ours.shape == caffe.shape
+    assert np.abs(ours - caffe).max() < 1e-5 * np.abs(caffe).max()
+
+
+def test_logits(both):
+    caffe, ours = both
+    assert_equal_to_1e_5_of_the_peak(ours.logits[:1], caffe["logits"])
+    assert ours.logits[0].argmax() == caffe["classes"][0]
+
+
+def test_target_layer_and_its_gradient(both):
+    caffe, ours = both
+    layer = ours.default_layer
+    assert_equal_to_1e_5_of_the_peak(ours.activations[layer][:1], caffe["layer"])
+    assert_equal_to_1e_5_of_the_peak(ours.gradients[layer], caffe["gradients"])
+
+
+def test_cam(both):
+    caffe, ours = both
+    for mine, theirs in zip(ours.cam(), caffe["cam"], strict=True):
+        assert_equal_to_1e_5_of_the_peak(mine, theirs)
+
+
+@pytest.mark.parametrize("rule", slim_models.RULES)
+def test_input_gradients(both, rule):
+    caffe, ours = both
+    # VGG16's own input is BGR, and so is Caffe's gradient; ours is with respect to the RGB picture.
+    order = [2, 1, 0] if ours.default_layer == "conv5_3" else [0, 1, 2]
+    assert_equal_to_1e_5_of_the_peak(ours.saliency[rule][0], caffe[rule][..., order])
