@@ -121,11 +121,15 @@ class _Job:
         return name
 
     def _top5(self, name: str, photograph: Photograph, explanation: Explanation, number: int) -> str:
+        """A table: the five most probable classes, and those asked for, marked with a star."""
         height, width = photograph.pixels.shape[:2]
         probabilities = explanation.probabilities[number]
+        top5 = np.argsort(-probabilities, kind="stable")[:5].tolist()
+        asked = [target for target in self.targets if target is not None]
         lines = [f"{name} ({width} x {height})"]
-        for index in np.argsort(-probabilities, kind="stable")[:5]:
-            lines.append(f"  {probabilities[index]:7.2%}  {index:4d}  {self._class(index)}")
+        for index in dict.fromkeys(top5 + asked):
+            mark = " *" if index in asked else ""
+            lines.append(f"  {probabilities[index]:7.2%}  {index:4d}  {self._class(index)}{mark}")
         return "\n".join(lines)
 
     def _class(self, index: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 
 import slim_models
 from slim_models import files
@@ -43,13 +44,21 @@ class Labels:
             return found[0]
         if found:
             raise KeyError(f"{query!r} names {len(found)} classes; give one's number: {self._list(found)}")
-        similar = [i for i, names in enumerate(self.names) if any(part in names.lower() for part in word.split())]
+        similar = self._similar(word)
         hint = f"; similar: {self._list(similar)}" if similar else ""
         raise KeyError(f"no class {query!r} among {len(self.names)}{hint}")
 
     def name(self, index: int) -> str:
         """The first of a class's names."""
         return self.names[index].split(", ")[0]
+
+    def _similar(self, word: str) -> list[int]:
+        """Classes with the word among their words ('cat'), or else spelled like it."""
+        with_word = [i for i, names in enumerate(self.names) if f" {word} " in f" {names.lower().replace(',', ' ')} "]
+        if with_word:
+            return with_word
+        by_name = {name: i for i, names in enumerate(self.names) for name in names.lower().split(", ")}
+        return sorted({by_name[name] for name in difflib.get_close_matches(word, by_name)})
 
     def _in_range(self, index: int, query: str) -> int:
         if index >= len(self.names):

@@ -1,0 +1,119 @@
+"""Every CAM by hand on 2 x 2 maps of two channels, and the properties that hold for all."""
+
+import numpy as np
+import pytest
+
+from gradcam.cams import METHODS, counterfactual, grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, xgrad_cam
+
+# One image; the places are (0, 0), (0, 1), (1, 0), (1, 1).
+A1, A2 = [[1, 0], [2, 1]], [[0, 4], [1, 0]]
+G1, G2 = [[1, 1], [2, 0]], [[-1, -2], [1, 0]]
+ACTIVATIONS = np.array([A1, A2], np.float64).transpose(1, 2, 0)[None]
+GRADIENTS = np.array([G1, G2], np.float64).transpose(1, 2, 0)[None]
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        # alpha = (4/4, -2/4) = (1, -1/2): A1 - A2/2 = (1, -2, 3/2, 1), and the ReLU closes the second.
+        (grad_cam, [[1, 0], [1.5, 1]]),
+        # alpha = (-1, 1/2): only the second place is left.
+        (counterfactual, [[0, 2], [0, 0]]),
+        # Sums of A: 4 and 5. Channel 1, g = 1, 1, 2, 0: g^2 / (2 g^2 + 4 g^3) = 1/6, 1/6, 1/10, -;
+        # w1 = 1/6 + 1/6 + 2/10 = 8/15. Channel 2, only g = 1 is positive: 1 / (2 + 5); w2 = 1/7.
+        (grad_cam_plus_plus, [[8 / 15, 4 / 7], [16 / 15 + 1 / 7, 8 / 15]]),
+        # sum A g / sum A: (1 + 0 + 4 + 0) / 4 = 5/4 and (0 - 8 + 1 + 0) / 5 = -7/5.
+        (xgrad_cam, [[1.25, 0], [2.5 - 1.4, 1.25]]),
+        # A g summed over channels: 1 + 0, 0 - 8, 4 + 1, 0.
+        (hires_cam, [[1, 0], [5, 0]]),
+        # The same with negative gradients left out: 1, 0, 5, 0; see the next test for the difference.
+        (layer_cam, [[1, 0], [5, 0]]),
+    ],
+)
+def test_by_hand(method, expected):
+    np.testing.assert_allclose(method(ACTIVATIONS, GRADIENTS), [expected], rtol=1e-12)
+
+
+def test_layer_cam_leaves_a_negative_channel_out_where_hires_cam_subtracts_it():
+    activations, gradients = np.array([3.0, 1]).reshape(1, 1, 1, 2), np.array([1.0, -2]).reshape(1, 1, 1, 2)
+    assert hires_cam(activations, gradients) == 1
+    assert layer_cam(activations, gradients) == 3
+
+
+def test_grad_cam_plus_plus_is_equation_19_as_printed():
+    """Literally: squares, cubes and the double sum, in float64, place by place."""
+    rng = np.random.default_rng(0)
+    activations, gradients = np.maximum(rng.standard_normal((2, 3, 4, 5)), 0), rng.standard_normal((2, 3, 4, 5))
+    expected = np.zeros((2, 3, 4))
+    for n in range(2):
+        for k in range(5):
+            weight = 0.0
+            for i in range(3):
+                for j in range(4):
+                    g = gradients[n, i, j, k]
+                    alpha = g**2 / (2 * g**2 + sum(a * g**3 for a in activations[n, :, :, k].ravel()))
+                    weight += alpha * max(g, 0)
+            expected[n] += weight * activations[n, :, :, k]
+    np.testing.assert_allclose(grad_cam_plus_plus(activations, gradients), np.maximum(expected, 0))
+
+
+def test_grad_cam_is_cam_where_the_head_is_an_average_and_one_matrix():
+    """Paper, sec. 3.1: y = W mean(A), so d y^c / d A_ij = W_c / Z, and Grad-CAM = CAM (Zhou 2016) / Z."""
+    rng = np.random.default_rng(0)
+    activations, weights = rng.random((2, 4, 4, 6)), rng.standard_normal(6)
+    gradients = np.broadcast_to(weights / 16, activations.shape)
+    cam = np.maximum(activations @ weights, 0)
+    np.testing.assert_allclose(grad_cam(activations, gradients), cam / 16)
+
+
+@pytest.fixture(params=METHODS.values(), ids=METHODS)
+def method(request):
+    return request.param
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    shape = (3, 5, 4, 7)
+    return np.maximum(rng.standard_normal(shape), 0).astype(np.float32), rng.standard_normal(shape).astype(np.float32)
+
+
+def test_a_batch_is_its_images_one_by_one(method, arrays):
+    activations, gradients = arrays
+    single = [method(activations[i : i + 1], gradients[i : i + 1])[0] for i in range(3)]
+    np.testing.assert_allclose(method(activations, gradients), single, rtol=1e-5)
+
+
+def test_the_order_of_channels_does_not_matter(method, arrays):
+    activations, gradients = arrays
+    order = np.random.default_rng(1).permutation(7)
+    np.testing.assert_allclose(
+        method(activations[..., order], gradients[..., order]), method(activations, gradients), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_zero_gradients_give_a_zero_map_and_no_warning(method, arrays):
+    activations, _ = arrays
+    np.testing.assert_array_equal(method(activations, np.zeros_like(activations)), np.zeros((3, 5, 4)))
+
+
+def test_silent_channels_give_a_zero_map_and_no_warning(method, arrays):
+    _, gradients = arrays
+    np.testing.assert_array_equal(method(np.zeros_like(gradients), gradients), np.zeros((3, 5, 4)))
+
+
+def test_maps_are_never_negative_and_inputs_unchanged(method, arrays):
+    activations, gradients = arrays
+    before = activations.copy(), gradients.copy()
+    cam = method(activations, gradients)
+    assert cam.shape == (3, 5, 4)
+    assert (cam >= 0).all()
+    assert (cam > 0).any()
+    np.testing.assert_array_equal(before, (activations, gradients))
+
+
+def test_wrong_shapes_are_named(method):
+    with pytest.raises(ValueError, match=r"\[3, 5, 4\].*\[3, 5, 4\]"):
+        method(np.zeros((3, 5, 4)), np.zeros((3, 5, 4)))
+    with pytest.raises(ValueError, match=r"\[1, 2, 2, 3\].*\[1, 2, 2, 4\]"):
+        method(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2, 4)))

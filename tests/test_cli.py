@@ -1,0 +1,158 @@
+"""The command line through `main`, and as a process where that is the point."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gradcam import samples
+from gradcam.cli import main
+
+TINY = ["--network", "resnet_v1_50_tiny"]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with two photographs of different sizes."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.fromarray(samples.chelsea()).save(folder / "cat.png")
+    Image.fromarray(samples.coffee()[:, 100:450]).save(folder / "cup.jpg")
+    return folder
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+class TestExplain:
+    def test_a_folder(self, pictures, tmp_path, capsys):
+        out = tmp_path / "out"
+        assert run("explain", pictures, *TINY, "--target", "espresso", "--out", out) == 0
+        names = {f"{name}.espresso.{kind}" for name in ("cat", "cup") for kind in ("overlay.png", "figure.png", "npz")}
+        assert {path.name for path in out.iterdir()} == names
+        for name, size in (("cat", (451, 300)), ("cup", (350, 400))):
+            with Image.open(out / f"{name}.espresso.overlay.png") as overlay:
+                assert overlay.size == size
+        printed = capsys.readouterr().out
+        assert "cat (451 x 300)" in printed
+        assert printed.count("%") >= 10  # five classes a picture, and the explained one in any case
+        assert printed.count("espresso *") == 2
+
+    def test_the_arrays_are_those_of_the_picture(self, pictures, tmp_path):
+        out = tmp_path / "out"
+        run("explain", pictures / "cat.png", *TINY, "--target", 0, "--fit", "crop", "--out", out)
+        with np.load(out / "cat.goldfish.npz") as arrays:
+            assert arrays["target"] == 0
+            assert arrays["image"].shape == arrays["guided_backprop"].shape == (112, 112, 3)
+            assert arrays["activations"].shape == arrays["gradients"].shape == (7, 7, 512)
+            assert arrays["heatmap"].shape == (300, 451)
+            # The stride of batches, files and layers may hide a mix-up; eq. 1 and 2 of the paper do not.
+            cam = np.maximum((arrays["activations"] * arrays["gradients"].mean(axis=(0, 1))).sum(axis=-1), 0)
+            np.testing.assert_allclose(arrays["cam"], cam, rtol=1e-3, atol=1e-6)
+            assert not arrays["heatmap"][:, :70].any()  # outside the central square
+            assert arrays["probabilities"].sum() == pytest.approx(1, abs=1e-5)
+
+    def test_several_targets_layers_and_methods(self, pictures, tmp_path):
+        out = tmp_path / "out"
+        flags = ["--target", "n02123045", "--target", "espresso", "--layer", "block4", "--layer", "block3/unit_1"]
+        methods = ["--method", "grad_cam", "--method", "layer_cam"]
+        assert run("explain", pictures / "cat.png", *TINY, *flags, *methods, "--out", out) == 0
+        expected = {
+            f"cat.{target}.{layer}.{method}.npz"
+            for target in ("tabby", "espresso")
+            for layer in ("block4", "block3_unit_1")
+            for method in ("grad_cam", "layer_cam")
+        }
+        assert {path.name for path in out.glob("*.npz")} == expected
+        with np.load(out / "cat.tabby.block3_unit_1.layer_cam.npz") as arrays:
+            assert arrays["cam"].shape == (7, 7)
+
+    def test_one_bad_picture_among_many_is_reported_and_the_others_done(self, pictures, tmp_path, capsys):
+        (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+        out = tmp_path / "out"
+        assert run("explain", pictures, *TINY, "--target", "espresso", "--out", out) == 1
+        assert len(list(out.glob("*.figure.png"))) == 2
+        errors = capsys.readouterr().err
+        assert "broken.jpg" in errors
+        assert "1 of 3 pictures failed" in errors
+
+    def test_pictures_of_one_name_do_not_overwrite_each_other(self, pictures, tmp_path):
+        (pictures / "more").mkdir()
+        Image.fromarray(samples.rocket()).save(pictures / "more" / "cat.jpg")
+        out = tmp_path / "out"
+        run("explain", pictures / "cat.png", pictures / "more", *TINY, "--target", 1, "--out", out, "--batch", 1)
+        assert len(list(out.glob("cat.*.npz"))) == len(list(out.glob("cat-2.*.npz"))) == 1
+
+    def test_nothing_is_left_of_a_figure_that_cannot_be_written(self, pictures, tmp_path, capsys):
+        (tmp_path / "out").write_text("a file where a folder should be")
+        assert run("explain", pictures / "cat.png", *TINY, "--out", tmp_path / "out") == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "none.jpg"], "no picture at none.jpg"),
+        (["explain", "sample:chelsea", "--network", "vgg61"], "no network 'vgg61'"),
+        (["explain", "sample:chelsea", "--network", "vgg16"], "put vgg16.npy"),
+        (["explain", "sample:chelsea", "--weights", "none.npy"], "no weights at none.npy"),
+        (["explain", "sample:chelsea", "--target", "zebra finch"], "no class 'zebra finch'"),
+        (["explain", "sample:chelsea", "--target", "200"], "no class 200"),
+        (["explain", "sample:chelsea", "--layer", "conv5_3"], "no layer 'conv5_3'"),
+        (["explain", "sample:chelsea", "--method", "score_cam"], "no method 'score_cam'"),
+        (["explain", "sample:chelsea", "--colormap", "rainbow"], "no colormap 'rainbow'"),
+        (["explain", "sample:chelsea", "--device", "gpu:77"], "no device 'gpu:77'"),
+        (["explain", "sample:chelsea", "--batch", "0"], "--batch"),
+        (["explain", "sample:tea"], "no sample 'tea'"),
+        (["explain", "."], "no pictures in ."),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())  # nothing written
+
+
+@pytest.mark.parametrize("arguments", [[], ["explain"], ["explode"], ["explain", "x.jpg", "--fit", "pad"]])
+def test_flags_that_argparse_does_not_know(arguments, capsys):
+    assert main(arguments) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_networks(capsys):
+    assert run("networks") == 0
+    printed = capsys.readouterr().out
+    for words in (
+        "vgg16",
+        "resnet_v1_101",
+        "224 x 224",
+        "conv5_3 (default)",
+        "block4 (default)",
+        "1000 (imagenet)",
+        "200 (tiny_imagenet)",
+        "resnet_v1_50_tiny.ckpt",
+    ):
+        assert words in printed
+
+
+def python(*arguments, cwd=None):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=300, cwd=cwd)
+
+
+def test_as_a_module_it_is_silent_but_for_its_own_words(tmp_path):
+    result = python("-m", "gradcam", "explain", "sample:coffee", "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("coffee (600 x 400)")
+    assert result.stderr == ""
+
+
+def test_help_does_not_wait_for_tensorflow():
+    result = python("-c", "import sys, gradcam.cli; gradcam.cli.main(['--help']); print(*sys.modules)")
+    assert "explain" in result.stdout
+    assert not {"tensorflow", "numpy", "cv2"} & set(result.stdout.splitlines()[-1].split())

@@ -1,0 +1,112 @@
+"""Heat maps, colours and products, by hand."""
+
+import matplotlib
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from gradcam import maps
+
+
+def test_enlarging_is_bilinear_between_the_centres_of_the_places():
+    # Two places [0, 4] on four pixels: centres at 1/8, 3/8, 5/8, 7/8, places at 1/4 and 3/4, so the
+    # outer pixels repeat and the inner ones lie a quarter and three quarters of the way.
+    heatmap = maps.heatmap(np.array([[[0.0, 4.0]]]), (1, 4))
+    np.testing.assert_allclose(heatmap, [[[0, 0.25, 0.75, 1]]])
+
+
+def test_enlarging_agrees_with_tensorflow_on_a_size_that_is_not_square():
+    cam = np.random.default_rng(0).random((2, 7, 5)).astype(np.float32)
+    heatmap = maps.heatmap(cam, (60, 90))
+    theirs = np.asarray(tf.compat.v2.image.resize(cam[..., None], (60, 90), "bilinear"))[..., 0]
+    assert heatmap.shape == (2, 60, 90)
+    np.testing.assert_allclose(heatmap, theirs / theirs.max(axis=(1, 2), keepdims=True), atol=1e-5)
+
+
+def test_each_map_has_its_own_maximum_and_no_minimum_is_taken_away():
+    heatmap = maps.heatmap(np.array([[[2.0, 4]], [[3, 30]]]), (1, 2))
+    np.testing.assert_allclose(heatmap, [[[0.5, 1]], [[0.1, 1]]])
+
+
+@pytest.mark.parametrize("peak", [1e-40, 1e-300, 1e300])
+def test_the_smallest_and_largest_cams_are_scaled_too(peak):
+    np.testing.assert_allclose(maps.heatmap(np.array([[[0, peak]]]), (1, 2)), [[[0, 1]]])
+
+
+def test_a_zero_map_is_a_zero_heatmap():
+    np.testing.assert_array_equal(maps.heatmap(np.zeros((1, 3, 3)), (9, 8)), np.zeros((1, 9, 8)))
+
+
+@pytest.mark.parametrize(("cam", "message"), [([[[-1.0]]], ">= 0"), ([[[np.nan]]], "finite"), ([[1.0]], r"\[1, 1\]")])
+def test_what_is_no_cam_is_refused(cam, message):
+    with pytest.raises(ValueError, match=message):
+        maps.heatmap(np.array(cam), (2, 2))
+
+
+class TestColours:
+    def test_jet_runs_from_blue_to_red(self):
+        low, middle, high = maps.colorize(np.array([0, 0.5, 1]))
+        assert low[2] > low[0]  # RGB: blue
+        assert middle[1] > max(middle[0], middle[2])  # green
+        assert high[0] > high[2]  # red
+
+    # The two libraries' jets bend at slightly different places.
+    @pytest.mark.parametrize(("name", "tolerance"), [("viridis", 4), ("inferno", 4), ("turbo", 8), ("jet", 40)])
+    def test_agrees_with_matplotlibs_colormap_of_the_name(self, name, tolerance):
+        levels = np.linspace(0, 1, 256)
+        theirs = matplotlib.colormaps[name](levels)[:, :3] * 255
+        assert np.abs(maps.colorize(levels, name) - theirs).max() < tolerance
+
+    def test_gray_is_the_heat_map_itself(self):
+        np.testing.assert_array_equal(maps.colorize(np.array([[0, 0.2, 1]]), "gray")[0, :, 1], [0, 51, 255])
+
+    def test_an_unknown_colormap_lists_the_choices(self):
+        with pytest.raises(KeyError, match="'rainbow'.*jet, turbo"):
+            maps.colorize(np.zeros((2, 2)), "rainbow")
+
+
+def test_overlay_by_hand():
+    image = np.full((1, 2, 3), 100, np.uint8)
+    heatmap = np.array([[0, 1.0]])
+    colours = maps.colorize(heatmap).astype(float)
+    np.testing.assert_array_equal(maps.overlay(image, heatmap), np.rint(50 + colours / 2))
+    np.testing.assert_array_equal(maps.overlay(image, heatmap, opacity=0), image)
+    np.testing.assert_array_equal(maps.overlay(image, heatmap, opacity=1), colours)
+
+
+def test_guided_grad_cam_is_the_raw_product():
+    saliency = np.array([[[[-2.0, 0, 4]], [[1, 1, 1]]]])
+    heatmap = np.array([[[0.5], [0]]])
+    np.testing.assert_array_equal(maps.guided_grad_cam(saliency, heatmap), [[[[-1, 0, 2]], [[0, 0, 0]]]])
+
+
+class TestDisplay:
+    def test_zero_is_mid_grey_and_signs_go_both_ways(self):
+        shown = maps.display(np.array([[[[-2.0, 0, 1]]]]), percentile=100)
+        np.testing.assert_array_equal(shown, [[[[0, 128, 191]]]])
+
+    def test_nothing_is_all_grey(self):
+        np.testing.assert_array_equal(maps.display(np.zeros((1, 2, 2, 3))), np.full((1, 2, 2, 3), 128))
+
+    def test_a_single_bright_pixel_is_shown(self):
+        saliency = np.zeros((1, 50, 50, 3))
+        saliency[0, 0, 0] = 1e-12
+        assert maps.display(saliency)[0, 0, 0].tolist() == [255, 255, 255]
+
+    def test_pictures_are_scaled_one_by_one(self):
+        saliency = np.random.default_rng(0).standard_normal((1, 4, 4, 3))
+        both = maps.display(np.concatenate([saliency, 1000 * saliency]))
+        np.testing.assert_array_equal(both[0], both[1])
+
+
+def test_inputs_are_never_changed():
+    rng = np.random.default_rng(0)
+    image, cam, saliency = rng.random((1, 8, 8, 3)) * 255, rng.random((1, 2, 2)), rng.standard_normal((1, 8, 8, 3))
+    before = image.copy(), cam.copy(), saliency.copy()
+    heatmap = maps.heatmap(cam, (8, 8))
+    kept = heatmap.copy()
+    maps.overlay(image, heatmap)
+    maps.guided_grad_cam(saliency, heatmap)
+    maps.display(saliency)
+    for now, then in zip((image, cam, saliency, heatmap), (*before, kept), strict=True):
+        np.testing.assert_array_equal(now, then)

@@ -1,0 +1,103 @@
+"""The scripts, run as a user runs them."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import slim_models
+from gradcam import datasets
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+def script(name, *arguments, cwd=None):
+    command = [sys.executable, SCRIPTS / name, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=cwd)
+
+
+class TestFigure1:
+    def test_by_default_on_the_embedded_network(self, tmp_path):
+        result = script("reproduce_figure1.py", cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.strip() == str(Path("out/figure1.png"))
+        with Image.open(tmp_path / "out" / "figure1.png") as figure:
+            width, height = figure.size
+        assert width > 2000  # 300 dpi
+        assert height > 500
+
+    def test_a_mistake_is_one_line(self, tmp_path):
+        result = script("reproduce_figure1.py", "--classes", "tabby", "unicorn", cwd=tmp_path)
+        assert result.returncode == 2
+        assert "no class 'unicorn'" in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def tiny_imagenet(tmp_path_factory):
+    """A folder laid out like Tiny ImageNet: two classes, 500 + 500 and 10 pictures; red ones and blue ones."""
+    root = tmp_path_factory.mktemp("data") / "tiny-imagenet-200"
+    rng = np.random.default_rng(0)
+
+    def picture(path, label):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 60, (64, 64, 3), np.uint8)
+        pixels[..., 0 if label == 0 else 2] += 180
+        Image.fromarray(pixels).save(path, format="JPEG")
+
+    wnids = ["n01443537", "n07920052"]
+    for label, wnid in enumerate(wnids):
+        for i in range(500):
+            picture(root / "train" / wnid / "images" / f"{wnid}_{i}.JPEG", label)
+    rows = []
+    for i in range(10):
+        picture(root / "val" / "images" / f"val_{i}.JPEG", i % 2)
+        rows.append(f"val_{i}.JPEG\t{wnids[i % 2]}\t0\t0\t63\t63\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(rows))
+    (root / "wnids.txt").write_text("\n".join(wnids[::-1]) + "\n")  # the official file is not sorted
+    return root
+
+
+class TestTinyImageNet:
+    def test_folder_and_zip_are_the_same(self, tiny_imagenet, tmp_path):
+        with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+            for path in tiny_imagenet.rglob("*"):
+                archive.write(path, path.relative_to(tiny_imagenet.parent))
+        for split, count in (("train", 1000), ("val", 10)):
+            folder, packed = (datasets.tiny_imagenet(p, split) for p in (tiny_imagenet, tmp_path / "data.zip"))
+            np.testing.assert_array_equal(folder.images, packed.images)
+            np.testing.assert_array_equal(folder.labels, packed.labels)
+            assert folder.images.shape == (count, 64, 64, 3)
+            assert folder.wnids == ("n01443537", "n07920052")  # in the order of the logits
+            red = folder.images[..., 0].mean(axis=(1, 2)) > folder.images[..., 2].mean(axis=(1, 2))
+            np.testing.assert_array_equal(red, folder.labels == 0)
+
+    def test_what_is_none(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"no Tiny ImageNet at .*cs231n"):
+            datasets.tiny_imagenet(tmp_path, "val")
+        with pytest.raises(ValueError, match=r"'test'.*train, val"):
+            datasets.tiny_imagenet(tmp_path, "test")
+
+
+def test_training_learns_resumes_and_writes_weights_that_the_network_takes(tiny_imagenet, tmp_path):
+    """Red against blue, at 32 pixels: an epoch, and after an interruption one more."""
+    first = script("train_tiny.py", tiny_imagenet, "--out", tmp_path, "--sizes", "32x1", "--rate", "0.02")
+    assert first.returncode == 0, first.stderr
+    second = script("train_tiny.py", tiny_imagenet, "--out", tmp_path, "--sizes", "32x2", "--rate", "0.02")
+    assert second.returncode == 0, second.stderr
+    assert "epoch 1 at" in first.stdout
+    assert "epoch 1 at" not in second.stdout
+    assert "epoch 2 at 32 px" in second.stdout
+    log = (tmp_path / "log.csv").read_text().splitlines()
+    assert len(log) == 3
+    assert float(log[2].split(",")[2]) < float(log[1].split(",")[2])  # the loss falls
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+    weights = slim_models.read_weights(tmp_path / "resnet_v1_50_tiny.ckpt")
+    shapes = {n: tuple(v.shape.as_list()) for n, v in slim_models.build("resnet_v1_50_tiny").variables().items()}
+    assert {name: array.shape for name, array in weights.items()} == shapes
+    assert {array.dtype for array in weights.values()} == {np.dtype(np.float16)}

@@ -1,0 +1,270 @@
+"""Weight files of every format: read exactly, distrusted, and fitted strictly."""
+
+import os
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import slim_models
+
+DATA = pathlib.Path(__file__).parent / "data"
+ARRAYS = {
+    "conv1_1/weights": np.arange(54, dtype=np.float32).reshape(3, 3, 3, 2),
+    "conv1_1/biases": np.array([0.5, -1], np.float32),
+}
+
+
+def write_npy(path, content):
+    """As numpy.save writes an object: header, then a pickle."""
+    np.save(path, np.array(content, dtype=object), allow_pickle=True)
+    return path
+
+
+def write_pickle_as_npy(path, pickled):
+    """An npy header for an object, and any pickle at all behind it."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        file.write(pickled)
+    return path
+
+
+def assert_same(read, expected=ARRAYS):
+    assert read.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(read[name], array)
+        assert read[name].dtype == array.dtype
+
+
+def checkpoint(path, version, arrays=ARRAYS):
+    with tf.Graph().as_default(), tf.Session() as session:
+        variables = [tf.Variable(array, name=name) for name, array in arrays.items()]
+        session.run(tf.global_variables_initializer())
+        return tf.train.Saver(variables, write_version=version).save(session, str(path))
+
+
+class TestNpy:
+    def test_lists_of_weights_and_biases(self, tmp_path):
+        layers = {"conv1_1": [ARRAYS["conv1_1/weights"], ARRAYS["conv1_1/biases"]]}
+        assert_same(slim_models.read_weights(write_npy(tmp_path / "a.npy", layers)))
+
+    def test_dictionaries_of_arrays(self, tmp_path):
+        layers = {"conv1_1": {"weights": ARRAYS["conv1_1/weights"], "biases": ARRAYS["conv1_1/biases"]}}
+        assert_same(slim_models.read_weights(str(write_npy(tmp_path / "a.npy", layers))))
+
+    @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+    def test_every_pickle_protocol(self, tmp_path, protocol):
+        layers = np.array({"conv1_1": [ARRAYS["conv1_1/weights"], ARRAYS["conv1_1/biases"]]}, dtype=object)
+        path = write_pickle_as_npy(tmp_path / "a.npy", pickle.dumps(layers, protocol))
+        assert_same(slim_models.read_weights(path))
+
+    def test_a_file_that_python_2_wrote(self):
+        """data/python2.npy: numpy.save of a dictionary under Python 2.7, numpy 1.16."""
+        with pytest.raises(UnicodeError):  # this is what makes it a file of Python 2
+            np.load(DATA / "python2.npy", allow_pickle=True)
+        weights = slim_models.read_weights(DATA / "python2.npy")
+        expected = {
+            "conv1_1/weights": np.arange(24, dtype=np.float32).reshape(2, 2, 3, 2) / 7,
+            "conv1_1/biases": np.array([-1.5, 1e-30], np.float32),
+        }
+        assert_same(weights, expected)
+
+
+class Malicious:
+    """Unpickled, it would make a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+class TestDistrust:
+    def test_a_malicious_file_is_refused_and_nothing_of_it_executed(self, tmp_path):
+        mark = tmp_path / "executed"
+        content = {"conv1_1": [ARRAYS["conv1_1/weights"], Malicious(mark)]}
+        path = write_pickle_as_npy(tmp_path / "a.npy", pickle.dumps(content))
+        with pytest.raises(ValueError, match=r"a\.npy.*names \w+\.mkdir.*refused"):
+            slim_models.read_weights(path)
+        assert not mark.exists()
+        np.load(path, allow_pickle=True)  # the file is a real attack on a reader that trusts it
+        assert mark.exists()
+
+    @pytest.mark.parametrize(
+        "pickled",
+        [
+            b"cos\nsystem\n(S'true'\ntR.",
+            b"cbuiltins\neval\n(S'1'\ntR.",
+            b"cnumpy\nload\n(S'x'\ntR.",
+            b"cnumpy.core.multiarray\nscalar\n.",
+            b"cnumpy._core.numeric\nos.system\n(S'true'\ntR.",  # a dotted name, pickle protocol 4
+        ],
+    )
+    def test_names_of_anything_but_arrays_are_refused(self, tmp_path, pickled):
+        with pytest.raises(ValueError, match="refused"):
+            slim_models.read_weights(write_pickle_as_npy(tmp_path / "a.npy", pickled))
+
+    @pytest.mark.parametrize("cut", [10, 100, 200, 300])
+    def test_a_truncated_file_is_one_clear_error(self, tmp_path, cut):
+        whole = write_npy(tmp_path / "a.npy", {"conv1_1": list(ARRAYS.values())}).read_bytes()
+        (tmp_path / "b.npy").write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match=r"b\.npy"):
+            slim_models.read_weights(tmp_path / "b.npy")
+
+    def test_a_web_page_saved_as_npy(self, tmp_path):
+        (tmp_path / "a.npy").write_text("<!DOCTYPE html><title>404</title>")
+        with pytest.raises(ValueError, match="not an npy file.*<!DOCTYPE"):
+            slim_models.read_weights(tmp_path / "a.npy")
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ([1, 2], "not a dictionary of layers|holds"),
+            ({"conv1_1": "weights"}, "'conv1_1'.*str"),
+            ({"conv1_1": ["a", "b"]}, "conv1_1/weights is str"),
+            ({"conv1_1": [np.array(["a"]), np.zeros(1)]}, "conv1_1/weights is an array of <U1"),
+            ({"conv1_1": [np.array([None]), np.zeros(1)]}, "conv1_1/weights is an array of object"),
+        ],
+    )
+    def test_other_contents_are_named(self, tmp_path, content, message):
+        with pytest.raises(ValueError, match=message):
+            slim_models.read_weights(write_npy(tmp_path / "a.npy", content))
+
+    def test_one_array_is_not_a_dictionary(self, tmp_path):
+        np.save(tmp_path / "a.npy", np.zeros(3))
+        with pytest.raises(ValueError, match="one array"):
+            slim_models.read_weights(tmp_path / "a.npy")
+
+    def test_an_npz_with_pickles_is_refused(self, tmp_path):
+        np.savez(tmp_path / "a.npz", x=np.array([Malicious(tmp_path / "executed")], dtype=object))
+        with pytest.raises(ValueError, match=r"a\.npz is not an npz file of plain arrays"):
+            slim_models.read_weights(tmp_path / "a.npz")
+        assert not (tmp_path / "executed").exists()
+
+
+def test_npz(tmp_path):
+    np.savez(tmp_path / "a.npz", **ARRAYS)
+    assert_same(slim_models.read_weights(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"<html>"])
+def test_a_damaged_npz(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="not an npz file"):
+        slim_models.read_weights(tmp_path / "a.npz")
+
+
+class TestCheckpoints:
+    @pytest.mark.parametrize("version", [tf.train.SaverDef.V1, tf.train.SaverDef.V2], ids=["V1", "V2"])
+    def test_by_path_by_prefix_and_by_directory(self, tmp_path, version):
+        prefix = checkpoint(tmp_path / "model.ckpt", version)
+        assert_same(slim_models.read_weights(prefix))
+        assert_same(slim_models.read_weights(tmp_path))
+        (tmp_path / "checkpoint").unlink()  # TensorFlow's record of the newest: slim's archives have none
+        for meta in tmp_path.glob("*.meta"):
+            meta.unlink()
+        assert_same(slim_models.read_weights(tmp_path))
+
+    def test_by_one_of_its_files(self, tmp_path):
+        prefix = checkpoint(tmp_path / "model.ckpt", tf.train.SaverDef.V2)
+        for part in (".index", ".meta", ".data-00000-of-00001"):
+            assert_same(slim_models.read_weights(prefix + part))
+
+    def test_several_in_a_directory_without_a_record(self, tmp_path):
+        checkpoint(tmp_path / "a.ckpt", tf.train.SaverDef.V2)
+        checkpoint(tmp_path / "b.ckpt", tf.train.SaverDef.V2)
+        (tmp_path / "checkpoint").unlink()
+        with pytest.raises(FileNotFoundError, match=r"a\.ckpt, b\.ckpt"):
+            slim_models.read_weights(tmp_path)
+
+    def test_a_file_that_is_none(self, tmp_path):
+        (tmp_path / "model.ckpt").write_bytes(b"not a checkpoint at all" * 100)
+        with pytest.raises(ValueError, match=r"model\.ckpt is neither"):
+            slim_models.read_weights(tmp_path / "model.ckpt")
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.ckpt", "folder/"])
+def test_nothing_there(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=name.rstrip("/")):
+        slim_models.read_weights(tmp_path / name)
+
+
+class TestAssignment:
+    @pytest.fixture
+    def network(self):
+        return slim_models.build("vgg16", image_size=32, num_classes=4, width_divisor=8)
+
+    @pytest.fixture
+    def weights(self, network):
+        shapes = {name: variable.shape.as_list() for name, variable in network.variables().items()}
+        return {name: np.full(shape, i, np.float32) for i, (name, shape) in enumerate(shapes.items())}
+
+    def assign(self, network, weights):
+        with tf.Session(graph=network.graph) as session:
+            slim_models.assign_weights(session, network, weights)
+            return session.run(network.variables())
+
+    def test_values_arrive_and_the_graph_does_not_grow(self, network, weights):
+        before = len(network.graph.get_operations())
+        assert_same(self.assign(network, weights), weights)
+        assert len(network.graph.get_operations()) == before
+
+    def test_half_precision_is_widened(self, network, weights):
+        halves = {name: array.astype(np.float16) for name, array in weights.items()}
+        assert_same(self.assign(network, halves), weights)
+
+    def test_one_error_lists_all_that_is_off(self, network, weights):
+        del weights["conv1_1/biases"], weights["fc7/weights"]
+        weights["conv6/weights"] = np.zeros(1)
+        weights["fc8/weights"] = weights["fc8/weights"][:, :3]
+        message = (
+            r"2 missing \(conv1_1/biases, fc7/weights\).*1 unexpected \(conv6/weights\).*"
+            r"1 misshapen \(fc8/weights \[512, 3\] instead of \[512, 4\]\)"
+        )
+        with pytest.raises(ValueError, match=message):
+            self.assign(network, weights)
+
+    def test_nothing_is_assigned_when_something_is_off(self, network, weights):
+        del weights["fc8/biases"]
+        with tf.Session(graph=network.graph) as session:
+            with pytest.raises(ValueError, match="missing"):
+                slim_models.assign_weights(session, network, weights)
+            with pytest.raises(tf.errors.FailedPreconditionError):
+                session.run(network.variables()["conv1_1/weights"])
+
+    def test_slims_extras_are_ignored(self, network, weights):
+        extras = {"vgg16/mean_rgb": np.zeros(3), "global_step": np.array(7)}
+        assert_same(self.assign(network, {**weights, **extras}), weights)
+
+    def test_1001_classes_say_what_they_are(self):
+        network, other = (
+            slim_models.build("vgg16", image_size=32, num_classes=c, width_divisor=8) for c in (1000, 1001)
+        )
+        weights = {name: np.zeros(v.shape.as_list(), np.float32) for name, v in other.variables().items()}
+        with pytest.raises(ValueError, match="1001 classes.*background.*num_classes=1001"):
+            self.assign(network, weights)
+
+
+class TestFindingWeights:
+    def test_missing_weights_say_what_to_fetch_and_where_to_put_it(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("GRADCAM_WEIGHTS", raising=False)
+        with pytest.raises(FileNotFoundError, match=r"vgg16\.npy.*https?://.*weights"):
+            slim_models.find_weights("vgg16")
+
+    @pytest.mark.parametrize("where", ["weights", "elsewhere"])
+    def test_found_in_the_working_directory_and_in_the_chosen_folder(self, tmp_path, monkeypatch, where):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("GRADCAM_WEIGHTS", str(tmp_path / "elsewhere"))
+        (tmp_path / where).mkdir()
+        (tmp_path / where / "vgg16.npy").touch()
+        assert slim_models.find_weights("vgg16").resolve() == tmp_path / where / "vgg16.npy"
+
+    def test_the_embedded_network_is_here(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        network = slim_models.build("resnet_v1_50_tiny")
+        weights = slim_models.read_weights(slim_models.find_weights("resnet_v1_50_tiny"))
+        assert weights.keys() == network.variables().keys()
