@@ -8,6 +8,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -83,19 +84,18 @@ class _Job:
     def run(self, sources: Sequence[str]) -> list[tuple[str, Exception]]:
         """Explains all; returns the pictures that could not be read, and why."""
         failures: list[tuple[str, Exception]] = []
-        batch: list[Photograph] = []
         with tqdm(total=len(sources), unit="picture", disable=None, leave=False) as progress:
-            for source in sources:
-                try:
-                    batch.append(read_photograph(source, self.args.fit))
-                except MISTAKES as error:
-                    failures.append((source, error))
-                if len(batch) == self.args.batch:
+            for start in range(0, len(sources), self.args.batch):
+                some = sources[start : start + self.args.batch]
+                batch = []
+                for source in some:
+                    try:
+                        batch.append(read_photograph(source, self.args.fit))
+                    except MISTAKES as error:
+                        failures.append((source, error))
+                if batch:
                     self.explain(batch)
-                    batch = []
-                progress.update()
-            if batch:
-                self.explain(batch)
+                progress.update(len(some))
         return failures
 
     def explain(self, photographs: Sequence[Photograph]) -> None:
@@ -145,8 +145,7 @@ class _Job:
         parts = [name, re.sub(r"\W+", "_", title)]
         parts += [layer.replace("/", "_")] * (len(self.layers) > 1) + [method] * (len(self.methods) > 1)
         stem = str(self.out / ".".join(parts))
-        cam = explanation.cam(METHODS[method], layer)[number]
-        heatmap = photograph.heatmap(cam)
+        heatmap = photograph.heatmap(explanation.cam(METHODS[method], layer)[number])
         write_png(f"{stem}.overlay.png", maps.overlay(photograph.pixels, heatmap, self.args.colormap))
         pictures = figures.panels(
             photograph, explanation, number, layer=layer, method=METHODS[method], colormap=self.args.colormap
@@ -155,16 +154,5 @@ class _Job:
         figure = figures.grid([list(pictures.items())], [""], heading)
         figures.save_figure(figure, f"{stem}.figure.png", dpi=150)
         with whole_file(f"{stem}.npz") as temporary:
-            np.savez_compressed(
-                temporary,
-                image=explanation.images[number],
-                logits=explanation.logits[number],
-                probabilities=explanation.probabilities[number],
-                target=target,
-                activations=explanation.activations[layer][number],
-                gradients=explanation.gradients[layer][number],
-                cam=cam,
-                heatmap=heatmap,
-                guided_backprop=explanation.saliency["guided"][number],
-                guided_grad_cam=explanation.guided_grad_cam(layer, METHODS[method])[number],
-            )
+            arrays: dict[str, Any] = explanation.arrays(number, METHODS[method], layer)
+            np.savez_compressed(temporary, heatmap=heatmap, **arrays)

@@ -11,7 +11,8 @@ import tensorflow.compat.v1 as tf
 
 import slim_models
 from gradcam.explanation import Explanation
-from gradcam.labels import Labels, labels_of
+from gradcam.images import checked_images
+from gradcam.labels import Labels, class_index, labels_of
 
 Targets = int | str | Sequence[int | str] | np.ndarray
 
@@ -94,7 +95,7 @@ class Explainer:
             ValueError: images of the wrong shape, range or not finite; targets out of range or of
                 another number than the images.
         """
-        images = self._checked(images)
+        images = checked_images(images, self.network.image_size)
         feed = {self.network.images: images}
         if targets is not None:
             feed[self._targets] = self._indices(targets, len(images))
@@ -139,24 +140,6 @@ class Explainer:
             "saliency": {rule: slim_models.gradients(score, [network.images], rule)[0] for rule in rules},
         }
 
-    def _checked(self, images: np.ndarray) -> np.ndarray:
-        array = np.asarray(images)
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"images must be numbers, not {array.dtype}")
-        height, width = self.network.image_size
-        expected = [None, height, width, 3]
-        if array.ndim != 4 or any(want not in (None, have) for want, have in zip(expected, array.shape)):
-            wanted = ", ".join(str(want or letter) for want, letter in zip(expected, "NHW3"))
-            raise ValueError(f"images must be [{wanted}], not {list(array.shape)}")
-        if not len(array):
-            raise ValueError("there are no images: N is 0")
-        if not np.isfinite(array).all():
-            raise ValueError("images must be finite; there is a NaN or an infinity in them")
-        low, high = float(array.min()), float(array.max())
-        if low < 0 or high > 255 or (array.dtype.kind == "f" and 0 < high <= 1):
-            raise ValueError(f"images must be RGB in [0, 255], not preprocessed; these are in [{low:g}, {high:g}]")
-        return array.astype(np.float32)
-
     def index(self, target: int | str) -> int:
         """The index of a class given by index, WordNet id or name.
 
@@ -164,16 +147,7 @@ class Explainer:
             KeyError: a name of no class or of several.
             ValueError: an index out of range, or no index at all.
         """
-        if isinstance(target, str) and self.labels is not None:
-            return self.labels.index(target)
-        if isinstance(target, str) and not target.isdecimal():
-            raise KeyError(f"{self.network.name} has no class names; give the class {target!r} by its index")
-        if isinstance(target, bool) or not isinstance(target, (str, int, np.integer)):
-            raise ValueError(f"a target is an index or a name, not {target!r}")
-        # One-hot coding would turn an index out of range into zero gradients without a word.
-        if not 0 <= int(target) < self.network.num_classes:
-            raise ValueError(f"target {target} is out of range: classes are 0 to {self.network.num_classes - 1}")
-        return int(target)
+        return class_index(target, self.network.num_classes, self.labels)
 
     def _indices(self, targets: Targets, count: int) -> np.ndarray:
         """One class for all images or one for each -> int64 `[count]`."""

@@ -70,3 +70,30 @@ class Explanation:
         if "guided" not in self.saliency:
             raise KeyError(f"guided Grad-CAM needs the rule 'guided'; explained were {list(self.saliency)}")
         return maps.guided_grad_cam(self.saliency["guided"], self.heatmap(method, layer))
+
+    def arrays(self, number: int, method: CamMethod = grad_cam, layer: str | None = None) -> dict[str, np.ndarray]:
+        """Everything about one image of the batch, by name, as it is: nothing scaled for display.
+
+        Args:
+            number: the image's place in the batch.
+            method: of the `cam` and of guided Grad-CAM.
+            layer: one of those explained; None is `default_layer`.
+
+        Returns:
+            `image`, `logits`, `probabilities`, `target`, `activations`, `gradients`, `cam`, one array
+            a rule of the saliency and, with the rule `guided`, `guided_grad_cam`.
+        """
+        layer = self.default_layer if layer is None else layer
+        result = {
+            "image": self.images,
+            "logits": self.logits,
+            "probabilities": self.probabilities,
+            "target": self.targets,
+            "cam": self.cam(method, layer),
+            "activations": self.activations[layer],
+            "gradients": self.gradients[layer],
+            **self.saliency,
+        }
+        if "guided" in self.saliency:
+            result["guided_grad_cam"] = self.guided_grad_cam(layer, method)
+        return {name: array[number] for name, array in result.items()}

@@ -114,3 +114,33 @@ def place(part: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.n
     extent = (columns.stop - columns.start, rows.stop - rows.start)
     whole[rows, columns] = cv2.resize(part, extent, interpolation=cv2.INTER_LINEAR)
     return whole
+
+
+def checked_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A batch as a network is fed it.
+
+    Args:
+        images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type.
+        size: (H, W) of the network.
+
+    Returns:
+        float32 `[N, H, W, 3]`.
+
+    Raises:
+        ValueError: another shape, values that are not finite or not in [0, 255], or values that look
+            like [0, 1].
+    """
+    array = np.asarray(images)
+    height, width = size
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"images must be numbers, not {array.dtype}")
+    if array.ndim != 4 or array.shape[1:] != (height, width, 3):
+        raise ValueError(f"images must be [N, {height}, {width}, 3], not {list(array.shape)}")
+    if not len(array):
+        raise ValueError("there are no images: N is 0")
+    if not np.isfinite(array).all():
+        raise ValueError("images must be finite; there is a NaN or an infinity in them")
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > 255 or (array.dtype.kind == "f" and 0 < high <= 1):
+        raise ValueError(f"images must be RGB in [0, 255], not preprocessed; these are in [{low:g}, {high:g}]")
+    return array.astype(np.float32)

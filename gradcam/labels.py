@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 
+import numpy as np
+
 import slim_models
 from slim_models import files
 
@@ -87,6 +89,33 @@ def read_labels(name: str) -> Labels:
         raise KeyError(f"no list of classes {name!r}")
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
     return Labels(tuple(wnid for wnid, _ in rows), tuple(names for _, names in rows))
+
+
+def class_index(target: int | str, num_classes: int, labels: Labels | None = None) -> int:
+    """The index of a class however it is given.
+
+    Args:
+        target: an index, or a word that `Labels.index` knows.
+        num_classes: C.
+        labels: of the C classes; None allows only indices.
+
+    Returns:
+        The index, 0 to C - 1.
+
+    Raises:
+        KeyError: a name of no class or of several.
+        ValueError: an index out of range, or no index at all.
+    """
+    if isinstance(target, str) and labels is not None:
+        return labels.index(target)
+    if isinstance(target, str) and not target.isdecimal():
+        raise KeyError(f"the network's classes have no names; give the class {target!r} by its index")
+    if isinstance(target, bool) or not isinstance(target, (str, int, np.integer)):
+        raise ValueError(f"a target is an index or a name, not {target!r}")
+    # One-hot coding would turn an index out of range into zero gradients without a word.
+    if not 0 <= int(target) < num_classes:
+        raise ValueError(f"target {target} is out of range: classes are 0 to {num_classes - 1}")
+    return int(target)
 
 
 def labels_of(network_name: str, num_classes: int) -> Labels | None:

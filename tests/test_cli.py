@@ -46,7 +46,7 @@ class TestExplain:
         run("explain", pictures / "cat.png", *TINY, "--target", 0, "--fit", "crop", "--out", out)
         with np.load(out / "cat.goldfish.npz") as arrays:
             assert arrays["target"] == 0
-            assert arrays["image"].shape == arrays["guided_backprop"].shape == (112, 112, 3)
+            assert arrays["image"].shape == arrays["guided"].shape == (112, 112, 3)
             assert arrays["activations"].shape == arrays["gradients"].shape == (7, 7, 512)
             assert arrays["heatmap"].shape == (300, 451)
             # The stride of batches, files and layers may hide a mix-up; eq. 1 and 2 of the paper do not.

@@ -88,7 +88,7 @@ def test_no_module_trusts_pickles():
 
 IMPORT_SAFE = """
 import logging, os, sys, warnings
-import tensorflow as tf
+import cv2, matplotlib.figure, PIL.Image, tensorflow as tf, tf_slim, tqdm  # these have ways of their own
 environment, filters = dict(os.environ), list(warnings.filters)
 handlers, level = list(logging.root.handlers), logging.getLogger("tensorflow").level
 sys.stdout.write("imported")
