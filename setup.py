@@ -25,7 +25,7 @@ setuptools.setup(
         "tf-slim>=1.1,<1.2",
         "numpy>=1.22",
         "opencv-python>=4.5",
-        "matplotlib>=3.6",
+        "matplotlib>=3.8",
         "pillow>=9.4",  # reads what OpenCV gets wrong: transparency, truncated files, 16 bits
         "tqdm>=4.60",  # progress bars
     ],

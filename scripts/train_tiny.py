@@ -16,27 +16,23 @@ import csv
 import functools
 import math
 import pathlib
+import sys
 import time
 
 import cv2
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
-import tensorflow.compat.v1 as tf
-from tensorflow.core.protobuf import rewriter_config_pb2
+from matplotlib.figure import Figure
 
-from gradcam import datasets
-from slim_models import resnet_v1
+from gradcam.terminal import MISTAKES, message, quiet_tensorflow
 
-# name -> its builder, training mode to be chosen, and the size of the pictures it is made for.
-NETWORKS = {
-    "resnet_v1_50_tiny": (
-        functools.partial(resnet_v1.resnet_v1_50, num_classes=200, width_divisor=4, output_stride=16),
-        112,
-    ),
-}
+with quiet_tensorflow():
+    import tensorflow.compat.v1 as tf
+    from tensorflow.core.protobuf import rewriter_config_pb2
+
+    import slim_models
+    from gradcam import datasets
+    from gradcam.figures import save_figure
+
 BATCH = 100
 # A 64-pixel picture enlarged in different ways: the network must not come to need one way's blur.
 INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_NEAREST)
@@ -45,9 +41,9 @@ INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="the folder tiny-imagenet-200 or the official zip")
-    parser.add_argument("--network", choices=NETWORKS, default="resnet_v1_50_tiny")
+    parser.add_argument("--network", choices=["resnet_v1_50_tiny"], default="resnet_v1_50_tiny")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/train_tiny"))
-    parser.add_argument("--sizes", default="64x14,96x9,112x3", help="PIXELSxEPOCHS, in order (default: %(default)s)")
+    parser.add_argument("--sizes", default="64x14,96x8,112x3", help="PIXELSxEPOCHS, in order (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=5e-4, help="(default: %(default)s)")
     args = parser.parse_args()
@@ -94,7 +90,9 @@ class Trainer:
     """Two graphs over one set of variables (the batch's statistics, the stored ones) and a session."""
 
     def __init__(self, name: str, weight_decay: float):
-        builder, self.image_size = NETWORKS[name]
+        entry = slim_models.NETWORKS[name]
+        builder = functools.partial(entry.builder, num_classes=entry.num_classes, width_divisor=entry.width_divisor)
+        self.image_size = entry.image_size
         self.graph = tf.Graph()
         with self.graph.as_default():
             self.images = tf.placeholder(tf.uint8, [None, None, None, 3])
@@ -188,13 +186,18 @@ def draw_curve(folder: pathlib.Path) -> None:
     with (folder / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) for row in rows]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    left, right = figure.subplots(1, 2)
     left.plot(epochs, [float(row["loss"]) for row in rows])
     left.set(xlabel="epoch", ylabel="training loss")
     right.plot(epochs, [100 * float(row["top1"]) for row in rows])
     right.set(xlabel="epoch", ylabel="top-1 on a fifth of val, %")
-    figure.savefig(folder / "curve.png", dpi=150)
+    save_figure(figure, folder / "curve.png", dpi=150)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MISTAKES as error:
+        print(f"train_tiny: {message(error)}", file=sys.stderr)
+        sys.exit(2)

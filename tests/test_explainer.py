@@ -205,7 +205,7 @@ class TestMistakes:
             (-1, ValueError, "-1"),
             ([0, 1, 10], ValueError, "10"),
             ([0, 1], ValueError, "2 targets for 3 images"),
-            ("espresso", KeyError, "no class names.*'espresso'"),
+            ("espresso", KeyError, "no names.*'espresso'"),
             (1.5, (ValueError, TypeError), "1.5|float"),
             ([0.5, 1, 2], ValueError, "0.5"),
             (True, ValueError, "True"),
