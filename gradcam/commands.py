@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -53,9 +52,12 @@ def explain(args: argparse.Namespace) -> int:
     sources = expand(args.images)
     network = slim_models.build(args.network)
     with Explainer(network, args.weights, layers=args.layer, device=args.device) as explainer:
-        targets = [explainer.index(target) for target in args.target] if args.target else [None]
+        asked = dict.fromkeys(explainer.index(target) for target in args.target or [])
+        targets: list[int | None] = [*asked] or [None]
         job = _Job(explainer, targets, args.layer or [network.default_layer], methods, args)
         failures = job.run(sources)
+    if len(failures) < len(sources):
+        print(f"the files are in {job.out}")
     if failures and len(sources) == 1:
         raise failures[0][1]
     for source, error in failures:
@@ -115,9 +117,9 @@ class _Job:
     def _unused(self, name: str) -> str:
         """The name, numbered if an earlier picture has it: a/cat.jpg and b/cat.jpg are two."""
         numbered = (f"{name}-{i}" for i in range(2, len(self.used) + 3))
-        while name in self.used:
+        while name.lower() in self.used:  # some file systems do not tell cat.jpg from Cat.jpg
             name = next(numbered)
-        self.used.add(name)
+        self.used.add(name.lower())
         return name
 
     def _top5(self, name: str, photograph: Photograph, explanation: Explanation, number: int) -> str:
@@ -136,15 +138,20 @@ class _Job:
         labels = self.explainer.labels
         return labels.name(index) if labels else f"class {index}"
 
+    def _stem(self, name: str, target: int, layer: str, method: str) -> pathlib.Path:
+        """What the files' names begin with: layer and method are in it where there are several."""
+        labels = self.explainer.labels
+        parts = [name, labels.file_name(target) if labels else f"class_{target}"]
+        parts += [layer.replace("/", "_")] * (len(self.layers) > 1) + [method] * (len(self.methods) > 1)
+        return self.out / ".".join(parts)
+
     def _write(
         self, name: str, photograph: Photograph, explanation: Explanation, number: int, layer: str, method: str
     ) -> None:
         """The figure, the overlay and the arrays of one picture, class, layer and method."""
         target = int(explanation.targets[number])
         title = self._class(target)
-        parts = [name, re.sub(r"\W+", "_", title)]
-        parts += [layer.replace("/", "_")] * (len(self.layers) > 1) + [method] * (len(self.methods) > 1)
-        stem = str(self.out / ".".join(parts))
+        stem = self._stem(name, target, layer, method)
         heatmap = photograph.heatmap(explanation.cam(METHODS[method], layer)[number])
         write_png(f"{stem}.overlay.png", maps.overlay(photograph.pixels, heatmap, self.args.colormap))
         pictures = figures.panels(

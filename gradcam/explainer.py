@@ -67,7 +67,11 @@ class Explainer:
         self._fetches = self._build(layers, rules)
         self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
         self._session = _session(network.graph, device)
-        slim_models.assign_weights(self._session, network, weights)
+        try:
+            slim_models.assign_weights(self._session, network, weights)
+        except ValueError:
+            self.close()
+            raise
 
     def __enter__(self) -> Explainer:
         return self
@@ -122,6 +126,15 @@ class Explainer:
             raise ValueError(f"targets must be a list of classes, not {targets!r}")
         return self.explain(np.repeat(image[None], len(targets), axis=0), targets)
 
+    def index(self, target: int | str) -> int:
+        """The index of a class given by index, WordNet id or name.
+
+        Raises:
+            KeyError: a name of no class or of several.
+            ValueError: an index out of range, or no index at all.
+        """
+        return class_index(target, self.network.num_classes, self.labels)
+
     def _build(self, layers: Sequence[str], rules: Sequence[str]) -> dict[str, Any]:
         """Adds what `explain` fetches to the graph: everything that one run is to say."""
         network = self.network
@@ -140,18 +153,9 @@ class Explainer:
             "saliency": {rule: slim_models.gradients(score, [network.images], rule)[0] for rule in rules},
         }
 
-    def index(self, target: int | str) -> int:
-        """The index of a class given by index, WordNet id or name.
-
-        Raises:
-            KeyError: a name of no class or of several.
-            ValueError: an index out of range, or no index at all.
-        """
-        return class_index(target, self.network.num_classes, self.labels)
-
     def _indices(self, targets: Targets, count: int) -> np.ndarray:
         """One class for all images or one for each -> int64 `[count]`."""
-        given = [targets] * count if isinstance(targets, (str, int, np.integer)) else list(targets)
+        given: Any = [targets] * count if np.ndim(targets) == 0 else targets
         if len(given) != count:
             raise ValueError(f"{len(given)} targets for {count} images: give one for all, or one for each")
         return np.array([self.index(target) for target in given], np.int64)
@@ -168,7 +172,11 @@ def _session(graph: tf.Graph, device: str | None) -> tf.Session:
     if kind == "gpu":
         config.gpu_options.visible_device_list = number or "0"
     session = tf.Session(graph=graph, config=config)
-    if kind == "gpu" and not any(found.device_type == "GPU" for found in session.list_devices()):
+    try:
+        found = {found.device_type for found in session.list_devices()}
+    except tf.errors.OpError:  # a GPU number that is not there
+        found = set()
+    if kind == "gpu" and "GPU" not in found:
         session.close()
         raise ValueError(f"no device {device!r}: TensorFlow sees no such GPU here")
     return session

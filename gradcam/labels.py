@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 
 import numpy as np
 
@@ -53,6 +54,12 @@ class Labels:
     def name(self, index: int) -> str:
         """The first of a class's names."""
         return self.names[index].split(", ")[0]
+
+    def file_name(self, index: int) -> str:
+        """The class's name as a part of a file's name, with the index where another class has that name."""
+        words = [re.sub(r"\W+", "_", names.split(", ")[0]) for names in self.names]
+        shared = sum(word.lower() == words[index].lower() for word in words) > 1
+        return f"{words[index]}_{index}" if shared else words[index]
 
     def _similar(self, word: str) -> list[int]:
         """Classes with the word among their words ('cat'), or else spelled like it."""

@@ -77,3 +77,10 @@ def test_labels_belong_to_a_network_with_its_own_number_of_classes():
 def test_an_unknown_list():
     with pytest.raises(KeyError, match="'cifar'"):
         read_labels("cifar")
+
+
+def test_file_names_of_two_classes_never_collide(imagenet):
+    names = [imagenet.file_name(i) for i in range(1000)]
+    assert len({name.lower() for name in names}) == 1000
+    assert imagenet.file_name(282) == "tiger_cat"
+    assert imagenet.file_name(134) == "crane_134"
