@@ -31,7 +31,9 @@ setuptools.setup(
     ],
     extras_require={
         "demo": DEMO,
-        "test": [*DEMO, "pytest>=7.4", "ruff>=0.9", "mypy>=1.11"],
+        "test": [*DEMO, "pytest>=7.4"],
+        # Of one minor version: the next may want other formatting.
+        "lint": ["ruff>=0.17,<0.18", "mypy>=2.4,<2.5"],
     },
     entry_points={"console_scripts": ["gradcam=gradcam.cli:main"]},
 )

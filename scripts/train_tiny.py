@@ -5,7 +5,7 @@
 Get the data (237 MB, for non-commercial research) from http://cs231n.stanford.edu/tiny-imagenet-200.zip.
 The first epochs see small pictures, the last ones the network's own size: two hours on two cores.
 Every epoch ends with a checkpoint and a line in `log.csv`; the same command goes on after an interruption.
-At the end stand `curve.png` and the weights, in float16, as a slim-style checkpoint.
+At the end stand `curve.png` and the weights as a slim-style checkpoint, kernels in float16.
 """
 
 from __future__ import annotations
@@ -164,12 +164,13 @@ class Trainer:
         return int(path.rsplit("-", 1)[1])
 
     def export(self, path: pathlib.Path) -> str:
-        """Writes the weights in float16 as a slim-style checkpoint."""
+        """Writes a slim-style checkpoint, kernels in float16; stored variances may be too large for that."""
         values = self.session.run(self.weights)
         with tf.Graph().as_default(), tf.Session() as session:
-            halves = [tf.Variable(x.astype(np.float16), name=v.op.name) for v, x in zip(self.weights, values)]
+            kinds = [np.float16 if v.op.name.endswith("/weights") else np.float32 for v in self.weights]
+            stored = [tf.Variable(x.astype(kind), name=v.op.name) for v, x, kind in zip(self.weights, values, kinds)]
             session.run(tf.global_variables_initializer())
-            return tf.train.Saver(halves).save(session, str(path), write_meta_graph=False, write_state=False)
+            return tf.train.Saver(stored).save(session, str(path), write_meta_graph=False, write_state=False)
 
 
 def log(path: pathlib.Path, row: tuple) -> None:
