@@ -16,7 +16,7 @@ _HOME = {
     "METHODS": "cams",
     "SAMPLES": "samples",
     "counterfactual": "cams",
-    "fit_image": "images",
+    "fit_image": "fitting",
     "grad_cam": "cams",
     "grad_cam_plus_plus": "cams",
     "guided_grad_cam": "maps",

@@ -31,7 +31,7 @@ def grad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     Returns:
         `[N, h, w]`, >= 0.
     """
-    _check(activations, gradients)
+    activations, gradients = _checked(activations, gradients)
     return _weighted(activations, gradients.mean(axis=(1, 2)))
 
 
@@ -47,7 +47,7 @@ def counterfactual(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray
     Returns:
         `[N, h, w]`, >= 0.
     """
-    return grad_cam(activations, -gradients)
+    return grad_cam(activations, np.negative(gradients))
 
 
 def grad_cam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def grad_cam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.nda
     Returns:
         `[N, h, w]`, >= 0.
     """
-    _check(activations, gradients)
+    activations, gradients = _checked(activations, gradients)
     # Only places with a positive gradient count, and there eq. 19 divided by the squared gradient is
     # 1 / (2 + sum_ab A_ab g): no 0 / 0, and no squares that underflow.
     positive = np.maximum(gradients, 0)
@@ -79,7 +79,8 @@ def grad_cam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.nda
 def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """XGrad-CAM: channels weighted by the mean of their gradient, itself weighted by the activation.
 
-    Fu et al. 2020 (arXiv 2008.02312), eq. 8: alpha^c_k = sum_ij (A^k_ij / sum_ab A^k_ab) d y^c / d A^k_ij.
+    Fu et al. 2020 (arXiv 2008.02312), what its two axioms lead to:
+    alpha^c_k = sum_ij (A^k_ij / sum_ab A^k_ab) d y^c / d A^k_ij.
     A channel that is silent everywhere gets the weight 0.
 
     Args:
@@ -89,7 +90,7 @@ def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     Returns:
         `[N, h, w]`, >= 0.
     """
-    _check(activations, gradients)
+    activations, gradients = _checked(activations, gradients)
     total = activations.sum(axis=(1, 2))
     product = (activations * gradients).sum(axis=(1, 2))
     return _weighted(activations, np.divide(product, total, out=np.zeros_like(product), where=total != 0))
@@ -107,7 +108,7 @@ def hires_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     Returns:
         `[N, h, w]`, >= 0.
     """
-    _check(activations, gradients)
+    activations, gradients = _checked(activations, gradients)
     return np.maximum(np.einsum("nhwk,nhwk->nhw", activations, gradients), 0)
 
 
@@ -137,9 +138,11 @@ def _weighted(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarra
     return np.maximum(np.einsum("nhwk,nk->nhw", activations, channel_weights), 0)
 
 
-def _check(activations: np.ndarray, gradients: np.ndarray) -> None:
-    if activations.ndim != 4 or activations.shape != gradients.shape:
+def _checked(activations: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays of at least float32: sums over a map overflow half precision."""
+    first, second = (np.asarray(array) for array in (activations, gradients))
+    if first.ndim != 4 or first.shape != second.shape:
         raise ValueError(
-            f"activations and gradients must both be [N, h, w, K], not {list(activations.shape)} and "
-            f"{list(gradients.shape)}"
+            f"activations and gradients must both be [N, h, w, K], not {list(first.shape)} and {list(second.shape)}"
         )
+    return first.astype(np.result_type(first, np.float32)), second.astype(np.result_type(second, np.float32))

@@ -27,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser.parse_args(argv)
     except SystemExit as stop:  # --help, --version, or flags that argparse does not know
         return int(stop.code or 0)
-    with terminal.quiet_tensorflow(not args.verbose):
-        from gradcam import commands
     try:
+        with terminal.quiet_tensorflow(not args.verbose):
+            from gradcam import commands
         return {"explain": commands.explain, "networks": commands.networks}[args.command](args)
     except terminal.MISTAKES as error:
         if args.verbose:

@@ -15,7 +15,7 @@ import numpy as np
 TINY_IMAGENET_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LabelledImages:
     """A split of a data set in memory.
 

@@ -13,6 +13,7 @@ import slim_models
 from gradcam.explanation import Explanation
 from gradcam.images import checked_images
 from gradcam.labels import Labels, class_index, labels_of
+from gradcam.sessions import open_session
 
 Targets = int | str | Sequence[int | str] | np.ndarray
 
@@ -56,6 +57,9 @@ class Explainer:
         """
         self.network = network
         self.labels: Labels | None = labels_of(network.name, network.num_classes)
+        for name, value in (("layers", layers), ("rules", rules)):
+            if isinstance(value, str):
+                raise ValueError(f"{name} must be a list of names, not {value!r}")
         layers = [network.default_layer] if layers is None else list(dict.fromkeys(layers))
         for layer in layers:
             if layer not in network.endpoints:
@@ -66,10 +70,10 @@ class Explainer:
             weights = slim_models.read_weights(weights)
         self._fetches = self._build(layers, rules)
         self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
-        self._session = _session(network.graph, device)
+        self._session = open_session(network.graph, device)
         try:
             slim_models.assign_weights(self._session, network, weights)
-        except ValueError:
+        except BaseException:
             self.close()
             raise
 
@@ -122,7 +126,7 @@ class Explainer:
         image = np.asarray(image)
         if image.ndim != 3:
             raise ValueError(f"one image must be [H, W, 3], not {list(image.shape)}")
-        if isinstance(targets, (str, int)) or not len(targets):
+        if np.ndim(targets) != 1 or not len(targets):
             raise ValueError(f"targets must be a list of classes, not {targets!r}")
         return self.explain(np.repeat(image[None], len(targets), axis=0), targets)
 
@@ -142,15 +146,15 @@ class Explainer:
             # The default is the prediction, so that explaining it needs no second run.
             self._targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
             chosen = tf.one_hot(self._targets, network.num_classes, dtype=network.logits.dtype)
-            score = tf.reduce_sum(network.logits * chosen)  # each image's y^c depends on that image alone
+            total = tf.reduce_sum(network.logits * chosen)  # of every y^c; each depends on its own image alone
         activations = {layer: network.endpoints[layer] for layer in layers}
-        gradients = slim_models.gradients(score, list(activations.values()), "backprop") if layers else []
+        gradients = slim_models.gradients(total, list(activations.values()), "backprop") if layers else []
         return {
             "logits": network.logits,
             "targets": self._targets,
             "activations": activations,
             "gradients": dict(zip(layers, gradients)),
-            "saliency": {rule: slim_models.gradients(score, [network.images], rule)[0] for rule in rules},
+            "saliency": {rule: slim_models.gradients(total, [network.images], rule)[0] for rule in rules},
         }
 
     def _indices(self, targets: Targets, count: int) -> np.ndarray:
@@ -159,24 +163,3 @@ class Explainer:
         if len(given) != count:
             raise ValueError(f"{len(given)} targets for {count} images: give one for all, or one for each")
         return np.array([self.index(target) for target in given], np.int64)
-
-
-def _session(graph: tf.Graph, device: str | None) -> tf.Session:
-    """A session that sees the device asked for, and no other accelerator."""
-    config = tf.ConfigProto()
-    kind, _, number = (device or "").lower().partition(":")
-    if device is not None and (kind not in ("cpu", "gpu") or not (number or "0").isdecimal()):
-        raise ValueError(f"no device {device!r}; give cpu, gpu or gpu:NUMBER")
-    if kind == "cpu":
-        config.device_count["GPU"] = 0
-    if kind == "gpu":
-        config.gpu_options.visible_device_list = number or "0"
-    session = tf.Session(graph=graph, config=config)
-    try:
-        found = {found.device_type for found in session.list_devices()}
-    except tf.errors.OpError:  # a GPU number that is not there
-        found = set()
-    if kind == "gpu" and "GPU" not in found:
-        session.close()
-        raise ValueError(f"no device {device!r}: TensorFlow sees no such GPU here")
-    return session

@@ -11,9 +11,11 @@ from gradcam import maps
 from gradcam.cams import CamMethod, grad_cam
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Explanation:
     """What one session run says about N images and a class for each; no TensorFlow in it.
+
+    `explanation[n]` is that of one image.
 
     Attributes:
         images: `[N, H, W, 3]`, RGB in [0, 255], as fed.
@@ -54,7 +56,7 @@ class Explanation:
         """
         layer = self.default_layer if layer is None else layer
         if layer not in self.activations:
-            raise KeyError(f"layer {layer!r} was not explained; those are {', '.join(self.activations)}")
+            raise KeyError(f"layer {layer!r} was not explained; explained were {list(self.activations)}")
         return method(self.activations[layer], self.gradients[layer])
 
     def heatmap(self, method: CamMethod = grad_cam, layer: str | None = None) -> np.ndarray:
@@ -71,24 +73,35 @@ class Explanation:
             raise KeyError(f"guided Grad-CAM needs the rule 'guided'; explained were {list(self.saliency)}")
         return maps.guided_grad_cam(self.saliency["guided"], self.heatmap(method, layer))
 
-    def arrays(self, number: int, method: CamMethod = grad_cam, layer: str | None = None) -> dict[str, np.ndarray]:
-        """Everything about one image of the batch, by name, as it is: nothing scaled for display.
+    def __getitem__(self, number: int) -> Explanation:
+        """The explanation of one image of the batch, as a batch of one."""
+        one = slice(number, number + 1)
+        images = self.images[one]
+        if not len(images):
+            raise IndexError(f"no image {number} among {len(self.images)}")
+        mappings = {
+            name: {key: array[one] for key, array in getattr(self, name).items()}
+            for name in ("activations", "gradients", "saliency")
+        }
+        return Explanation(images, self.logits[one], self.targets[one], default_layer=self.default_layer, **mappings)
+
+    def arrays(self, method: CamMethod = grad_cam, layer: str | None = None) -> dict[str, np.ndarray]:
+        """Everything by name, as it is: nothing scaled for display.
 
         Args:
-            number: the image's place in the batch.
             method: of the `cam` and of guided Grad-CAM.
             layer: one of those explained; None is `default_layer`.
 
         Returns:
-            `image`, `logits`, `probabilities`, `target`, `activations`, `gradients`, `cam`, one array
-            a rule of the saliency and, with the rule `guided`, `guided_grad_cam`.
+            `images`, `logits`, `probabilities`, `targets`, `activations`, `gradients`, `cam`, one array
+            a rule of the saliency and, with the rule `guided`, `guided_grad_cam`; N comes first in all.
         """
         layer = self.default_layer if layer is None else layer
         result = {
-            "image": self.images,
+            "images": self.images,
             "logits": self.logits,
             "probabilities": self.probabilities,
-            "target": self.targets,
+            "targets": self.targets,
             "cam": self.cam(method, layer),
             "activations": self.activations[layer],
             "gradients": self.gradients[layer],
@@ -96,4 +109,4 @@ class Explanation:
         }
         if "guided" in self.saliency:
             result["guided_grad_cam"] = self.guided_grad_cam(layer, method)
-        return {name: array[number] for name, array in result.items()}
+        return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,39 +19,47 @@ from gradcam.writing import whole_file
 Panels = Sequence[tuple[str, np.ndarray]]
 
 
+# What the papers call their methods.
+TITLES = {
+    "grad_cam": "Grad-CAM",
+    "counterfactual": "counterfactual",
+    "grad_cam_plus_plus": "Grad-CAM++",
+    "xgrad_cam": "XGrad-CAM",
+    "hires_cam": "HiResCAM",
+    "layer_cam": "LayerCAM",
+}
+
+
 def panels(
     photograph: Photograph,
     explanation: Explanation,
-    number: int = 0,
     *,
     layer: str | None = None,
     method: CamMethod = grad_cam,
     colormap: str = "jet",
 ) -> dict[str, np.ndarray]:
-    """The pictures that explain one photograph for one class, at the photograph's size.
+    """The pictures that explain one photograph for one class.
 
     Args:
         photograph: as it was fitted to the network.
-        explanation: of a batch with that photograph in it.
-        number: its place in the batch.
+        explanation: of that photograph alone.
         layer: one of those explained; None is the default layer.
         method: of `gradcam.cams`.
         colormap: of the heat map.
 
     Returns:
-        Panel name -> uint8 `[H, W, 3]` RGB: original and Grad-CAM and, if the rule `guided` was
-        explained, guided backprop and guided Grad-CAM.
+        Panel name -> uint8 `[H, W, 3]` RGB of the photograph's proportions: the original, the heat map
+        over it and, if the rule `guided` was explained, guided backprop and its product with the map.
     """
-    heatmap = photograph.heatmap(explanation.cam(method, layer)[number])
-    result = {"original": photograph.pixels}
-    guided = "guided" in explanation.saliency
-    if guided:
-        result["guided backprop"] = _placed(photograph, explanation.saliency["guided"][number])
-    result["Grad-CAM"] = maps.overlay(photograph.pixels, heatmap, colormap)
-    if guided:
-        product = explanation.guided_grad_cam(layer, method)[number]
-        result["guided Grad-CAM"] = _placed(photograph, product)
-    return result
+    photograph = photograph.shrunk(1000)  # a panel is a few hundred pixels wide, a photograph thousands
+    title = TITLES.get(method.__name__, method.__name__)
+    heatmap = photograph.heatmap(explanation.cam(method, layer)[0])
+    result = {"original": photograph.pixels, title: maps.overlay(photograph.pixels, heatmap, colormap)}
+    if "guided" not in explanation.saliency:
+        return result
+    guided = _placed(photograph, explanation.saliency["guided"][0])
+    product = _placed(photograph, explanation.guided_grad_cam(layer, method)[0])
+    return {"original": result["original"], "guided backprop": guided, title: result[title], f"guided {title}": product}
 
 
 def _placed(photograph: Photograph, saliency: np.ndarray) -> np.ndarray:
@@ -71,8 +80,8 @@ def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "") -> 
     """
     height, width = rows[0][0][1].shape[:2]
     columns = max(len(row) for row in rows)
-    panel = 2.2  # inches
-    size = (columns * panel, len(rows) * (panel * height / width + 0.25) + (0.35 if title else 0))
+    panel = 2.2  # inches; the height is limited, for pictures that are hardly more than a line
+    size = (columns * panel, len(rows) * (panel * min(height / width, 4) + 0.25) + (0.35 if title else 0))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, row_title, row_axes in zip(rows, row_titles, axes):
@@ -89,6 +98,14 @@ def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "") -> 
 
 
 def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 300) -> None:
-    """Writes a figure in the format that the path's suffix names, whole or not at all."""
+    """Writes a figure in the format that the path's suffix names, whole or not at all.
+
+    Raises:
+        ValueError: matplotlib knows no such format.
+    """
+    suffix = pathlib.Path(path).suffix.lower().lstrip(".")
+    known = figure.canvas.get_supported_filetypes()
+    if suffix not in known:
+        raise ValueError(f"a figure cannot be written as {os.fspath(path)!r}; its suffix can be {', '.join(known)}")
     with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=dpi)
+        figure.savefig(temporary, dpi=dpi, format=suffix)

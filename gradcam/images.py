@@ -1,4 +1,4 @@
-"""Files -> RGB pictures of a network's size, and maps back to a photograph's own size and place."""
+"""Files -> RGB pictures, and what a network may be fed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import os
 import pathlib
 import warnings
 
-import cv2
 import numpy as np
 import PIL
 from PIL import Image, ImageOps
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-FITS = ("stretch", "crop")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # of all that Pillow opens, some with other programs' help
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
@@ -37,83 +36,46 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # of Pillow, about unusual metadata
-            image.load()
-            return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+        return np.asarray(_rgb(*_decoded(path)))
     except PIL.UnidentifiedImageError as error:
-        raise ValueError(f"{path} is not a picture that can be read") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is not a picture that can be read (of {', '.join(_FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} is too large: {error}") from error
+    except _UnknownRangeError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except Exception as error:  # decoders raise nearly anything; whatever it is, the file is to blame
         raise ValueError(f"{path} is damaged or truncated: {error}") from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+class _UnknownRangeError(ValueError):
+    """Grey values of which nothing says what is white."""
+
+
+def _decoded(path: pathlib.Path) -> tuple[Image.Image, bool]:
+    """The picture, turned upright, and whether its grey values have 16 bits."""
+    with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
+        warnings.simplefilter("ignore")  # of Pillow, about unusual metadata
+        image.load()
+        # Older Pillows open a 16-bit PNG in the mode of 32-bit integers.
+        sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
+        # Pillow turns a TIFF by itself, and some of its versions leave the tag as it was.
+        return (image.copy() if image.format == "TIFF" else ImageOps.exif_transpose(image)), sixteen
+
+
+def _rgb(image: Image.Image, sixteen: bool) -> Image.Image:
     """Any mode of Pillow -> RGB."""
-    if image.mode.startswith(("I", "F")):  # 16 or more bits of grey, which convert() would clip at 255
+    transparent = image.info.get("transparency")
+    if sixteen:  # convert() would clip at 255
         grey: np.ndarray = np.array(image, np.float64)
-        if image.mode == "F" or grey.min() < 0 or grey.max() > 65535:
-            raise ValueError(f"pixels of mode {image.mode} have no known range")
+        if isinstance(transparent, int):
+            grey[grey == transparent] = 65535
         return Image.fromarray(np.rint(grey / 257).astype(np.uint8)).convert("RGB")
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+    if image.mode.startswith(("I", "F")):
+        raise _UnknownRangeError(f"its grey values are 32-bit (mode {image.mode}), and nothing says what is white")
+    if transparent is not None or {"A", "a"} & set(image.getbands()):
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
-
-
-def region(size: tuple[int, int], fit: str) -> tuple[slice, slice]:
-    """The part of a picture that a network of square input sees.
-
-    Args:
-        size: (height, width) of the picture in pixels.
-        fit: `"stretch"`, the whole picture, its proportions lost (the paper's authors), or `"crop"`,
-            the largest central square.
-
-    Returns:
-        Rows and columns.
-
-    Raises:
-        ValueError: no such fit.
-    """
-    if fit not in FITS:
-        raise ValueError(f"no fit {fit!r}; the fits are {', '.join(FITS)}")
-    extents = size if fit == "stretch" else (min(size), min(size))
-    starts = [(whole - extent) // 2 for whole, extent in zip(size, extents)]
-    rows, columns = (slice(start, start + extent) for start, extent in zip(starts, extents))
-    return rows, columns
-
-
-def fit_image(image: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
-    """The picture at a network's size: bilinear where it grows, by area where it shrinks.
-
-    Args:
-        image: `[H, W, 3]`.
-        size: (height, width) in pixels.
-        fit: `"stretch"` or `"crop"`, as in `region`.
-
-    Returns:
-        `[height, width, 3]` of the same type.
-    """
-    part = image[region(image.shape[:2], fit)]
-    shrinks = part.shape[0] > size[0] or part.shape[1] > size[1]
-    return cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def place(part: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
-    """Enlarges what belongs to a network's input to the part of the photograph that it was made of.
-
-    Args:
-        part: `[h, w]` or `[h, w, 3]` of any size, a map of the network's whole input.
-        size: (height, width) of the photograph in pixels.
-        fit: as it was in `fit_image`.
-
-    Returns:
-        `[height, width]` or `[height, width, 3]`, bilinear, zero where the network did not look.
-    """
-    rows, columns = region(size, fit)
-    whole = np.zeros((*size, *part.shape[2:]), part.dtype)
-    extent = (columns.stop - columns.start, rows.stop - rows.start)
-    whole[rows, columns] = cv2.resize(part, extent, interpolation=cv2.INTER_LINEAR)
-    return whole
 
 
 def checked_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

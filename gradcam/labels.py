@@ -91,7 +91,7 @@ def read_labels(name: str) -> Labels:
     Raises:
         KeyError: no such list.
     """
-    path = files.find(f"{name}.tsv")
+    path = files.carried(f"{name}.tsv")
     if path is None:
         raise KeyError(f"no list of classes {name!r}")
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]

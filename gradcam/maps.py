@@ -109,7 +109,12 @@ def display(saliency: np.ndarray, percentile: float = 99.5) -> np.ndarray:
 
     Returns:
         uint8 `[N, H, W, 3]`; all 128 where the saliency is zero everywhere.
+
+    Raises:
+        ValueError: the saliency is not finite somewhere.
     """
+    if not np.isfinite(saliency).all():
+        raise ValueError("saliency must be finite everywhere")
     scale = np.percentile(np.abs(saliency), percentile, axis=(1, 2, 3), keepdims=True)
     scale = np.where(scale > 0, scale, np.abs(saliency).max(axis=(1, 2, 3), keepdims=True))
     signed = np.divide(saliency, scale, out=np.zeros_like(saliency, np.float64), where=scale > 0)

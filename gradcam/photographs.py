@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from gradcam import images, maps
+from gradcam import fitting, images, maps
 from gradcam.samples import SAMPLES
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Photograph:
     """A picture and how it is fitted to a network.
 
@@ -28,7 +28,15 @@ class Photograph:
 
     def fitted(self, size: tuple[int, int]) -> np.ndarray:
         """The part that the network sees, at its size: uint8 `[height, width, 3]`."""
-        return images.fit_image(self.pixels, size, self.fit)
+        return fitting.fit_image(self.pixels, size, self.fit)
+
+    def shrunk(self, longest: int) -> Photograph:
+        """The same photograph with no side above `longest` pixels, for a figure."""
+        scale = longest / max(self.pixels.shape)
+        if scale >= 1:
+            return self
+        height, width = (max(1, round(scale * side)) for side in self.pixels.shape[:2])
+        return Photograph(self.name, fitting.resize(self.pixels, (height, width)), self.fit)
 
     def heatmap(self, cam: np.ndarray) -> np.ndarray:
         """A cam as a heat map at the photograph's own size and place.
@@ -39,14 +47,14 @@ class Photograph:
         Returns:
             float32 `[H, W]` in [0, 1], zero where the network did not look.
         """
-        rows, columns = images.region(self.pixels.shape[:2], self.fit)
+        rows, columns = fitting.region(self.pixels.shape[:2], self.fit)
         # Straight from the small map: a detour over the network's size would be a second blur.
         heatmap = maps.heatmap(cam[None], (rows.stop - rows.start, columns.stop - columns.start))[0]
         return self.place(heatmap)
 
     def place(self, part: np.ndarray) -> np.ndarray:
         """A map of the fitted picture, `[h, w]` or `[h, w, 3]`, at the photograph's size and place."""
-        return images.place(part, self.pixels.shape[:2], self.fit)
+        return fitting.place(part, self.pixels.shape[:2], self.fit)
 
 
 def read_photograph(source: str, fit: str = "stretch") -> Photograph:

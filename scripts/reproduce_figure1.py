@@ -36,9 +36,9 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     with Explainer(network, args.weights) as explainer:
         explanation = explainer.explain_classes(photograph.fitted(network.image_size), args.classes)
         names = [explainer.labels.name(target) if explainer.labels else str(target) for target in explanation.targets]
-    rows = [list(figures.panels(photograph, explanation, number).items()) for number in range(len(names))]
-    chances = explanation.probabilities[range(len(names)), explanation.targets]
-    titles = [f"{name} ({chance:.1%})" for name, chance in zip(names, chances)]
+    rows = [list(figures.panels(photograph, explanation[number]).items()) for number in range(len(names))]
+    probabilities = explanation.probabilities[range(len(names)), explanation.targets]
+    titles = [f"{name} ({probability:.1%})" for name, probability in zip(names, probabilities)]
     figures.save_figure(figures.grid(rows, titles), args.out)
     print(args.out)
     return args.out

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("data", help="the folder tiny-imagenet-200 or the official zip")
     parser.add_argument("--network", choices=["resnet_v1_50_tiny"], default="resnet_v1_50_tiny")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/train_tiny"))
-    parser.add_argument("--sizes", default="64x14,96x8,112x3", help="PIXELSxEPOCHS, in order (default: %(default)s)")
+    parser.add_argument("--sizes", default="64x14,96x9,112x4", help="PIXELSxEPOCHS, in order (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=5e-4, help="(default: %(default)s)")
     args = parser.parse_args()

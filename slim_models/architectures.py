@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 import pathlib
 from collections.abc import Callable
 
@@ -115,10 +116,13 @@ def build(
 
 
 def _positive(name: str, value: int | None, default: int) -> int:
-    value = default if value is None else value
-    if not isinstance(value, int) or value < 1:
+    try:
+        number = operator.index(default if value is None else value)
+    except TypeError:
+        number = 0
+    if number < 1:
         raise ValueError(f"{name} must be a positive whole number, not {value!r}")
-    return value
+    return number
 
 
 def find_weights(name: str) -> pathlib.Path:

@@ -24,8 +24,8 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
         weights: variable name -> array; slim's `mean_rgb` and `global_step` are ignored.
 
     Raises:
-        ValueError: names are missing, unexpected or misshapen; one message lists them all, and no
-            variable has been touched.
+        ValueError: names are missing, unexpected, misshapen or not finite; one message lists them
+            all, and no variable has been touched.
     """
     variables = network.variables()
     _check({name: tuple(variable.shape.as_list()) for name, variable in variables.items()}, weights, network.name)
@@ -60,12 +60,18 @@ def _check(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, np.ndarr
         "missing": [name for name in shapes if name not in given],
         "unexpected": [name for name in given if name not in shapes],
         "misshapen": [f"{name} {list(given[name])} instead of {list(shapes[name])}" for name in misshapen],
+        "not finite": [name for name in shapes if name in given and not _is_finite(weights[name])],
     }
     parts = [f"{len(names)} {kind} ({_shortened(names)})" for kind, names in problems.items() if names]
     if any(given[name][-1:] == (1001,) for name in misshapen):
         parts.append("the file has 1001 classes, 0 being 'background': build the network with num_classes=1001")
     if parts:
         raise ValueError(f"the weights do not fit {network_name}: {'; '.join(parts)}")
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether there is no NaN and no infinity; by the extremes, which need no second array."""
+    return not np.size(array) or bool(np.isfinite([np.min(array), np.max(array)]).all())
 
 
 def _shortened(names: list[str], most: int = 20) -> str:

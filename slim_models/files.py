@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 import pathlib
 
+# An installed package has its files in `slim_models/embedded`, a checkout in `weights`.
 _PACKAGE = pathlib.Path(__file__).parent
+_CARRIED = [_PACKAGE / "embedded", _PACKAGE.parent / "weights"]
 
 
 def folders() -> list[pathlib.Path]:
     """Where files are looked for, in order: `$GRADCAM_WEIGHTS`, `./weights`, what the project carries."""
     chosen = os.environ.get("GRADCAM_WEIGHTS")
-    # An installed package has the files in `slim_models/embedded`, a checkout in `weights`.
-    places = [chosen, "weights", _PACKAGE / "embedded", _PACKAGE.parent / "weights"]
-    return [pathlib.Path(place) for place in places if place]
+    return [pathlib.Path(place) for place in (chosen, "weights") if place] + _CARRIED
 
 
 def find(name: str) -> pathlib.Path | None:
     """The first folder's file of that name (for a V2 checkpoint: its prefix); None if no folder has it."""
-    for folder in folders():
+    return _first(name, folders())
+
+
+def carried(name: str) -> pathlib.Path | None:
+    """The project's own file of that name, which no folder of the user's can shadow."""
+    return _first(name, _CARRIED)
+
+
+def _first(name: str, places: list[pathlib.Path]) -> pathlib.Path | None:
+    for folder in places:
         path = folder / name
-        if path.is_file() or path.with_name(path.name + ".index").is_file():
+        if path.is_file() or path.with_name(f"{name}.index").is_file():
             return path
     return None

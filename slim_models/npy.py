@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pathlib
 import pickle
-from typing import IO, Any, Literal
+import re
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ def read_npy(path: pathlib.Path) -> dict[str, Any]:
         path: the file; it may have been written by Python 2.
 
     Returns:
-        `layer/name` -> array; `layer/weights` and `layer/biases` for a pair.
+        `layer/name` -> array; `layer/weights` and `layer/biases` for a pair. Arrays are read-only.
 
     Raises:
         ValueError: the file is no npy dictionary, is damaged, or names anything but arrays. Nothing
@@ -38,38 +39,35 @@ def read_npy(path: pathlib.Path) -> dict[str, Any]:
 
 def _unpickled(file: IO[bytes], path: pathlib.Path) -> Any:
     """The object in an npy file."""
+    # A damaged file can make the parsers raise nearly anything; whatever it is, the file is to blame.
     try:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         _, _, dtype = read_header(file)
-    except ValueError as error:
+    except Exception as error:
         file.seek(0)
         raise ValueError(f"{path} is not an npy file; it begins with {file.read(16)!r}") from error
     if not dtype.hasobject:
         raise ValueError(f"{path} holds one array, not a dictionary of layers")
     try:
-        array = _ArraysUnpickler(file, encoding="latin1").load()
-    except _DAMAGE as error:
+        return _plain(_ArraysUnpickler(file, encoding="latin1").load())
+    except Exception as error:
         raise ValueError(f"{path} cannot be read as a dictionary of arrays: {error}") from error
-    return array.item() if isinstance(array, np.ndarray) and array.ndim == 0 else array
-
-
-# What unpickling a damaged or a malicious stream may raise.
-_DAMAGE = (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 
 class _ArraysUnpickler(pickle.Unpickler):
     """Admits the names that a dictionary of arrays needs, and no others.
 
-    A name stands for a function made here, so that a file cannot reach into NumPy's modules.
+    Each name stands for a record of this module: NumPy's own dtype and ndarray take their state from
+    the pickle unchecked, so that a crafted one could make them read memory through made-up pointers.
     """
 
     def find_class(self, module: str, name: str) -> Any:
         admitted = {
-            ("numpy.core.multiarray", "_reconstruct"): lambda *_: np.ndarray((0,), np.int8),
-            ("numpy.core.numeric", "_frombuffer"): _from_buffer,  # pickle protocol 5
+            ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Array(),
+            ("numpy.core.numeric", "_frombuffer"): lambda *state: _Array(*state),  # pickle protocol 5
             ("numpy", "ndarray"): None,  # only ever the first argument of _reconstruct
-            ("numpy", "dtype"): lambda kind, *_: np.dtype(kind, False, True),  # a copy: its byte order is set next
+            ("numpy", "dtype"): lambda kind, *_: _Dtype(kind),
             ("_codecs", "encode"): lambda text, _: text.encode("latin1"),  # bytes under pickle protocol 2
         }
         key = (module.replace("numpy._core.", "numpy.core."), name)  # NumPy 2 writes the former
@@ -78,5 +76,46 @@ class _ArraysUnpickler(pickle.Unpickler):
         return admitted[key]
 
 
-def _from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple[int, ...], order: Literal["C", "F"]) -> np.ndarray:
-    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
+class _Dtype:
+    """What a pickle says of a `numpy.dtype`: its kind, its size and, in its state, its byte order."""
+
+    def __init__(self, kind: str):
+        if not re.fullmatch(r"[<>|=]?([fiub]\d{1,2}|O8?)", kind):
+            raise pickle.UnpicklingError(f"arrays of {kind!r}")
+        self.dtype = np.dtype(kind)
+
+    def __setstate__(self, state: tuple) -> None:
+        if any(part is not None for part in state[2:5]):
+            raise pickle.UnpicklingError("arrays of records")
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """What a pickle says of a `numpy.ndarray`, made into one here."""
+
+    def __init__(self, buffer: Any = None, dtype: Any = None, shape: Any = (), order: Any = "C"):
+        if dtype is not None:
+            self.__setstate__((1, shape, dtype, order == "F", buffer))
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, record, fortran, content = state
+        if record.dtype.hasobject:
+            # Only the array that holds the dictionary itself is one of objects.
+            if shape != () or not isinstance(content, list) or len(content) != 1:
+                raise pickle.UnpicklingError("arrays of objects")
+            self.content = content[0]
+            return
+        if isinstance(content, str):  # Python 2's bytes
+            content = content.encode("latin1")
+        self.content = np.frombuffer(content, record.dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _plain(value: Any) -> Any:
+    """The value with every `_Array` replaced by what it holds."""
+    if isinstance(value, _Array):
+        return _plain(value.content)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

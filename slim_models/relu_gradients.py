@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -44,8 +44,8 @@ MARKS = {"Relu": "GuidedRelu", "Relu6": "GuidedRelu6"}
 _rule = contextvars.ContextVar("relu_rule", default="guided")
 
 
-def _passed_back(signal: tf.Tensor, gate: tf.Tensor) -> tf.Tensor:
-    """The signal under the rule in force; `gate` is the true gradient, computed on demand."""
+def _passed_back(signal: tf.Tensor, gate: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """The signal under the rule in force; `gate` is the ReLU's true gradient."""
     rule = RULES[_rule.get()]
     if rule.by_activation:
         signal = gate(signal)
@@ -104,22 +104,25 @@ def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tens
 
 
 def _check_marked(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> None:
-    """Walks from `ys` back to `xs`; an unmarked ReLU on the way would ignore the rule in silence."""
-    stop = {x.ref() for x in xs}
-    waiting, seen, unmarked = [ys], set(), []
-    while waiting:
-        tensor = waiting.pop()
-        if tensor.ref() in stop or tensor.op in seen:
-            continue
-        seen.add(tensor.op)
-        if tensor.op.type in MARKS and _mark(tensor.op) != MARKS[tensor.op.type]:
-            unmarked.append(tensor.op.name)
-        waiting.extend(tensor.op.inputs)
+    """An unmarked ReLU between `xs` and `ys` would ignore the rule in silence."""
+    between = set().union(*(_between(ys, x) for x in xs))
+    unmarked = [op.name for op in between if op.type in MARKS and _mark(op) != MARKS[op.type]]
     if unmarked:
         raise ValueError(
             f"{len(unmarked)} ReLU(s) are not marked with GuidedRelu and would ignore the rule, the first being "
             f"{min(unmarked)!r}: build the network under slim_models.marked_relus(graph)"
         )
+
+
+def _between(y: tf.Tensor, x: tf.Tensor) -> set[tf.Operation]:
+    """The operations that `y` depends on, searched backwards as far as `x`."""
+    waiting, seen = [y], set()
+    while waiting:
+        tensor = waiting.pop()
+        if tensor is not x and tensor.op not in seen:
+            seen.add(tensor.op)
+            waiting.extend(tensor.op.inputs)
+    return seen
 
 
 def _mark(op: tf.Operation) -> str | None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gradcam.cams import METHODS, counterfactual, grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, xgrad_cam
 
@@ -110,6 +111,23 @@ def test_maps_are_never_negative_and_inputs_unchanged(method, arrays):
     assert (cam >= 0).all()
     assert (cam > 0).any()
     np.testing.assert_array_equal(before, (activations, gradients))
+
+
+class TestForeignArrays:
+    def test_half_precision_does_not_overflow_in_the_sums(self, method):
+        shape = (1, 56, 56, 2)
+        activations, gradients = np.full(shape, 30, np.float16), np.ones(shape, np.float16)
+        expected = method(activations.astype(np.float64), gradients.astype(np.float64))
+        np.testing.assert_allclose(method(activations, gradients), expected, rtol=1e-4)
+
+    def test_whole_numbers(self, method):
+        activations, gradients = ACTIVATIONS.astype(int), GRADIENTS.astype(int)
+        np.testing.assert_allclose(method(activations, gradients), method(ACTIVATIONS, GRADIENTS), rtol=1e-6)
+
+    def test_lists_and_tensors(self, method):
+        expected = method(ACTIVATIONS, GRADIENTS)
+        np.testing.assert_allclose(method(ACTIVATIONS.tolist(), GRADIENTS.tolist()), expected)
+        np.testing.assert_allclose(method(tf.constant(ACTIVATIONS), tf.constant(GRADIENTS)), expected)
 
 
 def test_wrong_shapes_are_named(method):

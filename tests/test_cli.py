@@ -1,5 +1,7 @@
 """The command line through `main`, and as a process where that is the point."""
 
+import contextlib
+import os
 import subprocess
 import sys
 
@@ -8,7 +10,10 @@ import pytest
 from PIL import Image
 
 from gradcam import samples
+from gradcam.cams import METHODS
 from gradcam.cli import main
+from gradcam.explainer import Explainer
+from gradcam.maps import COLORMAPS
 
 TINY = ["--network", "resnet_v1_50_tiny"]
 
@@ -45,8 +50,8 @@ class TestExplain:
         out = tmp_path / "out"
         run("explain", pictures / "cat.png", *TINY, "--target", 0, "--fit", "crop", "--out", out)
         with np.load(out / "cat.goldfish.npz") as arrays:
-            assert arrays["target"] == 0
-            assert arrays["image"].shape == arrays["guided"].shape == (112, 112, 3)
+            assert arrays["targets"] == 0
+            assert arrays["images"].shape == arrays["guided"].shape == (112, 112, 3)
             assert arrays["activations"].shape == arrays["gradients"].shape == (7, 7, 512)
             assert arrays["heatmap"].shape == (300, 451)
             # The stride of batches, files and layers may hide a mix-up; eq. 1 and 2 of the paper do not.
@@ -86,10 +91,43 @@ class TestExplain:
         run("explain", pictures / "cat.png", pictures / "more", *TINY, "--target", 1, "--out", out, "--batch", 1)
         assert len(list(out.glob("cat.*.npz"))) == len(list(out.glob("cat-2.*.npz"))) == 1
 
-    def test_nothing_is_left_of_a_figure_that_cannot_be_written(self, pictures, tmp_path, capsys):
+    def test_a_picture_that_cannot_be_written_is_reported(self, pictures, tmp_path, capsys):
         (tmp_path / "out").write_text("a file where a folder should be")
         assert run("explain", pictures / "cat.png", *TINY, "--out", tmp_path / "out") == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+    def test_hardly_more_than_a_line(self, tmp_path):
+        """A figure in the picture's proportions would be a hundred thousand pixels high."""
+        Image.fromarray(np.full((3000, 10, 3), 99, np.uint8)).save(tmp_path / "line.png")
+        assert run("explain", tmp_path / "line.png", *TINY, "--target", 0, "--out", tmp_path / "out") == 0
+        with Image.open(tmp_path / "out" / "line.goldfish.figure.png") as figure:
+            assert max(figure.size) < 2000
+
+    def test_pictures_share_a_run_and_each_class_is_one(self, pictures, tmp_path, monkeypatch):
+        counts = []
+        explain = Explainer.explain
+        monkeypatch.setattr(
+            Explainer, "explain", lambda self, images, *a: counts.append(len(images)) or explain(self, images, *a)
+        )
+        assert run("explain", pictures, *TINY, "--target", 0, "--target", 1, "--target", 0, "--out", tmp_path) == 0
+        assert counts == [2, 2]
+
+    def test_on_the_cpu_by_name(self, tmp_path):
+        assert run("explain", "sample:coffee", "--device", "cpu", "--out", tmp_path) == 0
+
+    def test_progress_is_shown_on_a_terminal_and_only_there(self, pictures, tmp_path):
+        command = [sys.executable, "-m", "gradcam", "explain", str(pictures), "--batch", "1", "--out", str(tmp_path)]
+        terminal, end = os.openpty()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end)
+        os.close(end)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is gone when the process has ended
+            while part := os.read(terminal, 1024):
+                shown += part
+        os.close(terminal)
+        assert process.wait() == 0
+        assert b"1/2" in shown
+        assert b"picture" in shown
 
 
 @pytest.mark.parametrize(
@@ -156,3 +194,16 @@ def test_help_does_not_wait_for_tensorflow():
     result = python("-c", "import sys, gradcam.cli; gradcam.cli.main(['--help']); print(*sys.modules)")
     assert "explain" in result.stdout
     assert not {"tensorflow", "numpy", "cv2"} & set(result.stdout.splitlines()[-1].split())
+
+
+def test_help_names_every_method_and_colormap(capsys):
+    assert main(["explain", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert [word for word in (*METHODS, *COLORMAPS) if word not in printed] == []
+
+
+def test_verbose_shows_the_traceback_of_a_mistake(capsys):
+    assert main(["explain", "none.jpg", "--verbose"]) == 2
+    errors = capsys.readouterr().err
+    assert "Traceback" in errors
+    assert errors.endswith("gradcam: no picture at none.jpg\n")

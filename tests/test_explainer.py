@@ -65,6 +65,18 @@ class TestExplanation:
         expected = method(explanation.activations[layer], explanation.gradients[layer])
         np.testing.assert_array_equal(explanation.cam(method), expected)
 
+    def test_one_image_of_a_batch(self, thin):
+        batch = thin.explainer.explain(thin.images, [1, 2, 3])
+        one = batch[1]
+        assert one.targets.tolist() == [2]
+        np.testing.assert_array_equal(one.cam(), batch.cam()[1:2])
+        np.testing.assert_array_equal(one.guided_grad_cam(), batch.guided_grad_cam()[1:2])
+        assert len(list(batch)) == 3
+        arrays = one.arrays()
+        np.testing.assert_array_equal(arrays["cam"], batch.cam()[1:2])
+        assert {len(array) for array in arrays.values()} == {1}
+        assert {"images", "logits", "probabilities", "targets", "guided", "guided_grad_cam"} < arrays.keys()
+
 
 class TestNumbers:
     def test_gradients_are_the_slopes_of_the_logit(self, thin):
@@ -144,7 +156,8 @@ class TestOneRun:
         assert explanation.saliency == {}
         default = thin.explainer.explain(thin.images, 0)
         assert_close(explanation.cam(layer=default.default_layer), default.cam())
-        assert explanation.cam(layer=layers[0]).shape == explanation.activations[layers[0]].shape[:3]
+        with Explainer(thin.network, thin.weights, layers=layers[:1], rules=()) as alone:
+            assert_close(explanation.gradients[layers[0]], alone.explain(thin.images, 0).gradients[layers[0]])
 
     def test_a_second_explainer_of_a_network_works(self, thin):
         with Explainer(thin.network, thin.weights, rules=slim_models.RULES) as again:
@@ -224,11 +237,13 @@ class TestMistakes:
             Explainer(thin.network, thin.weights, layers=["conv9"])
         with pytest.raises(KeyError, match="'lrp'.*backprop, deconvnet, guided"):
             Explainer(thin.network, thin.weights, rules=["lrp"])
+        with pytest.raises(ValueError, match="rules must be a list of names, not 'guided'"):
+            Explainer(thin.network, thin.weights, rules="guided")
 
     def test_a_layer_or_rule_that_was_not_explained(self, thin):
         with Explainer(thin.network, thin.weights, rules=()) as explainer:
             explanation = explainer.explain(thin.images)
-        with pytest.raises(KeyError, match="'pool1' was not explained"):
+        with pytest.raises(KeyError, match="'pool1' was not explained; explained were"):
             explanation.cam(layer="pool1")
         with pytest.raises(KeyError, match="'guided'"):
             explanation.guided_grad_cam()
@@ -240,7 +255,7 @@ class TestMistakes:
         with pytest.raises(FileNotFoundError, match=r"none\.npy"):
             Explainer(thin.network, tmp_path / "none.npy")
 
-    @pytest.mark.parametrize("targets", [[], 3, "3"])
+    @pytest.mark.parametrize("targets", [[], 3, "3", None, np.int64(3)])
     def test_explain_classes_wants_a_list(self, thin, targets):
         with pytest.raises(ValueError, match="list of classes"):
             thin.explainer.explain_classes(thin.images[0], targets)

@@ -1,10 +1,13 @@
 """Pictures of every kind are read as a viewer shows them, and maps come back to their place."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from gradcam import images, samples
+from gradcam import fitting, images, samples
 from gradcam.photographs import Photograph, expand, read_photograph
 
 # Four flat quarters, large enough for JPEG: red, green / blue, white.
@@ -54,6 +57,23 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, suffix):
     np.testing.assert_array_equal(images.read_image(tmp_path / f"a.{suffix}")[0, :, 1], [0, 100, 255])
 
 
+def test_sixteen_bits_with_a_transparent_value(tmp_path):
+    Image.fromarray(np.array([[0, 257 * 100]], np.uint16)).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    chunk = b"tRNS" + bytes(2)  # the value 0, by hand: older Pillows do not write it
+    header_end = 8 + 25  # the signature and the chunk IHDR
+    inserted = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a.png").write_bytes(whole[:header_end] + inserted + whole[header_end:])
+    np.testing.assert_array_equal(images.read_image(tmp_path / "a.png")[0, :, 1], [255, 100])
+
+
+def test_grey_of_unknown_range_is_refused(tmp_path):
+    for kind in (np.int32, np.float32):
+        Image.fromarray(np.array([[0, 200]], kind)).save(tmp_path / "a.tif")
+        with pytest.raises(ValueError, match=r"a\.tif: its grey values are 32-bit"):
+            images.read_image(tmp_path / "a.tif")
+
+
 def test_transparency_is_shown_over_white(tmp_path):
     pixels = np.zeros((1, 3, 4), np.uint8)
     pixels[0, :, 0] = 255  # red behind every alpha
@@ -64,8 +84,9 @@ def test_transparency_is_shown_over_white(tmp_path):
     )
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path, orientation):
+def test_exif_orientation(tmp_path, orientation, suffix):
     """The stored pixels are turned so that the orientation undoes it."""
     undo = {1: 0, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180}
     undo |= {4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90}
@@ -74,8 +95,8 @@ def test_exif_orientation(tmp_path, orientation):
     stored = picture if orientation == 1 else picture.transpose(undo[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    assert_quarters(images.read_image(tmp_path / "a.jpg"))
+    stored.save(tmp_path / f"a.{suffix}", exif=exif, **({"quality": 95} if suffix in ("jpg", "webp") else {}))
+    assert_quarters(images.read_image(tmp_path / f"a.{suffix}"), tolerance=12 if suffix == "webp" else 3)
 
 
 class TestWhatIsNoPicture:
@@ -93,6 +114,11 @@ class TestWhatIsNoPicture:
         with pytest.raises(ValueError, match=r"a\.jpg is not a picture"):
             images.read_image(tmp_path / "a.jpg")
 
+    def test_a_picture_of_another_kind(self, tmp_path):
+        Image.fromarray(QUARTERS).save(tmp_path / "a.gif")
+        with pytest.raises(ValueError, match="not a picture that can be read .of JPEG, PNG"):
+            images.read_image(tmp_path / "a.gif")
+
     @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif"])
     @pytest.mark.parametrize("share", [0.3, 0.8])
     def test_truncated(self, tmp_path, suffix, share):
@@ -107,40 +133,51 @@ class TestWhatIsNoPicture:
 
 class TestFit:
     def test_stretch_takes_all_of_it(self):
-        fitted = images.fit_image(QUARTERS, (10, 10), "stretch")
+        fitted = fitting.fit_image(QUARTERS, (10, 10), "stretch")
         assert fitted.shape == (10, 10, 3)
         for (row, column), centre in zip([(2, 2), (2, 7), (7, 2), (7, 7)], CENTRES, strict=True):
             np.testing.assert_array_equal(fitted[row, column], QUARTERS[centre])
 
     def test_crop_takes_the_central_square(self):
-        assert images.region((32, 48), "crop") == (slice(0, 32), slice(8, 40))
-        assert images.region((49, 32), "crop") == (slice(8, 40), slice(0, 32))
-        np.testing.assert_array_equal(images.fit_image(QUARTERS, (32, 32), "crop"), QUARTERS[:, 8:40])
+        assert fitting.region((32, 48), "crop") == (slice(0, 32), slice(8, 40))
+        assert fitting.region((49, 32), "crop") == (slice(8, 40), slice(0, 32))
+        np.testing.assert_array_equal(fitting.fit_image(QUARTERS, (32, 32), "crop"), QUARTERS[:, 8:40])
 
     def test_shrinking_averages_and_does_not_alias(self):
         stripes = np.zeros((64, 64, 3), np.uint8)
         stripes[:, ::2] = 200
-        np.testing.assert_array_equal(images.fit_image(stripes, (8, 8)), np.full((8, 8, 3), 100))
+        np.testing.assert_array_equal(fitting.fit_image(stripes, (8, 8)), np.full((8, 8, 3), 100))
 
     def test_place_puts_a_cropped_map_back(self):
-        whole = images.place(np.ones((4, 4), np.float32), (32, 48), "crop")
+        whole = fitting.place(np.ones((4, 4), np.float32), (32, 48), "crop")
         assert whole.shape == (32, 48)
         assert whole[:, 8:40].all()
         assert not whole[:, :8].any()
         assert not whole[:, 40:].any()
 
+    def test_an_axis_that_shrinks_is_averaged_though_the_other_grows(self):
+        stripes = np.zeros((20, 640, 3), np.uint8)
+        stripes[:, ::2] = 200
+        np.testing.assert_array_equal(fitting.fit_image(stripes, (64, 64)), np.full((64, 64, 3), 100))
+
+    @pytest.mark.parametrize("kind", [bool, np.float16, np.int64, np.float64])
+    def test_other_types_become_float32(self, kind):
+        fitted = fitting.fit_image(np.ones((8, 9, 3), kind), (4, 12))
+        assert fitted.dtype == np.float32
+        np.testing.assert_array_equal(fitted, np.ones((4, 12, 3)))
+
     def test_an_unknown_fit_lists_the_choices(self):
         with pytest.raises(ValueError, match="'pad'.*stretch, crop"):
-            images.fit_image(QUARTERS, (8, 8), "pad")
+            fitting.fit_image(QUARTERS, (8, 8), "pad")
 
 
-@pytest.mark.parametrize("fit", images.FITS)
+@pytest.mark.parametrize("fit", fitting.FITS)
 def test_a_heat_map_comes_back_to_the_object(fit):
     """A bright square goes through fitting; a cam with the same peak must land on it in the photograph."""
     pixels = np.zeros((90, 150, 3), np.uint8)
     pixels[60:75, 80:95] = 255
     photograph = Photograph("x", pixels, fit)
-    small = images.fit_image(pixels, (28, 28), fit)[..., 0].astype(float)
+    small = fitting.fit_image(pixels, (28, 28), fit)[..., 0].astype(float)
     cam = small.reshape(7, 4, 7, 4).mean(axis=(1, 3))
     heatmap = photograph.heatmap(cam)
     assert heatmap.shape == (90, 150)

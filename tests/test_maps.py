@@ -93,6 +93,10 @@ class TestDisplay:
         saliency[0, 0, 0] = 1e-12
         assert maps.display(saliency)[0, 0, 0].tolist() == [255, 255, 255]
 
+    def test_what_is_not_finite_is_refused(self):
+        with pytest.raises(ValueError, match="finite"):
+            maps.display(np.full((1, 2, 2, 3), np.nan))
+
     def test_pictures_are_scaled_one_by_one(self):
         saliency = np.random.default_rng(0).standard_normal((1, 4, 4, 3))
         both = maps.display(np.concatenate([saliency, 1000 * saliency]))

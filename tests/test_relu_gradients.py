@@ -169,6 +169,36 @@ def test_an_unmarked_relu_is_an_error_that_names_it():
         slim_models.gradients(y, [x], "guided")
 
 
+def test_an_unmarked_relu_behind_another_x_is_found_too():
+    graph = tf.Graph()
+    with graph.as_default():
+        first = tf.constant([1.0])
+        second = tf.nn.relu(first)
+        with marked_relus(graph):
+            y = tf.nn.relu(second)
+    slim_models.gradients(y, [second], "guided")
+    with pytest.raises(ValueError, match="'Relu'"):
+        slim_models.gradients(y, [second, first], "guided")
+
+
+def test_the_marks_survive_freezing_and_import():
+    """Any graph, with no file in between (PAIR's saliency copies through /tmp and fails on a frozen graph)."""
+    graph = tf.Graph()
+    with graph.as_default(), marked_relus(graph), tf.Session() as session:
+        x = tf.constant([[-1.0, 2, 3, 4]], name="x")
+        matrix = tf.get_variable("matrix", initializer=np.random.default_rng(0).standard_normal((4, 4), np.float32))
+        y = tf.nn.relu(tf.matmul(tf.nn.relu(x), matrix), name="y")
+        session.run(tf.global_variables_initializer())
+        expected = session.run({rule: slim_models.gradients(y, [x], rule)[0] for rule in slim_models.RULES})
+        frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["y"])
+    with tf.Graph().as_default(), tf.Session() as session:
+        x, y = tf.import_graph_def(frozen, return_elements=["x:0", "y:0"])
+        got = session.run({rule: slim_models.gradients(y, [x], rule)[0] for rule in slim_models.RULES})
+    for rule, gradient in expected.items():
+        np.testing.assert_allclose(got[rule], gradient, rtol=1e-6)
+    assert not np.array_equal(expected["guided"], expected["deconvnet"])
+
+
 def test_guided_gradients_add_no_relu_that_would_need_a_mark():
     x, y, _ = deep(marked=True)
     slim_models.gradients(y, [x], "guided")

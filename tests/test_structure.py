@@ -19,14 +19,17 @@ ORDER = [
     "terminal",
     "writing",
     "images",
+    "fitting",
     "maps",
     "samples",
     "datasets",
     "explanation",
     "labels",
     "photographs",
+    "sessions",
     "explainer",
     "figures",
+    "reports",
     "commands",
     "cli",
 ]
@@ -67,7 +70,10 @@ def test_libraries_have_their_rooms():
     assert users_of("tf_slim") == {"slim_models.layers"}
     assert {module for module in users_of("matplotlib") if module != "gradcam.samples"} == {"gradcam.figures"}
     assert not [module for module in MODULES if "matplotlib.pyplot" in imports_of(module)]  # it has global state
-    assert {module for module in users_of("tensorflow") if module.startswith("gradcam")} == {"gradcam.explainer"}
+    assert {module for module in users_of("tensorflow") if module.startswith("gradcam")} == {
+        "gradcam.explainer",
+        "gradcam.sessions",
+    }
     for word in ("tf.gradients(", "RegisterGradient("):
         assert [m for m, path in MODULES.items() if word in path.read_text()] == ["slim_models.relu_gradients"]
 
@@ -75,7 +81,7 @@ def test_libraries_have_their_rooms():
 def test_modules_and_functions_are_small():
     for module, path in MODULES.items():
         text = path.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 210, module
+        assert len(text.splitlines()) <= 165, module
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 start = node.body[1].lineno if ast.get_docstring(node) and len(node.body) > 1 else node.body[0].lineno

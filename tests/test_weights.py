@@ -1,5 +1,6 @@
 """Weight files of every format: read exactly, distrusted, and fitted strictly."""
 
+import contextlib
 import os
 import pathlib
 import pickle
@@ -82,6 +83,16 @@ class Malicious:
         return os.mkdir, (str(self.path),)
 
 
+class Pickled:
+    """Pickled, it is a call and the state set afterwards, whatever they are."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    def __reduce__(self):
+        return self.parts
+
+
 class TestDistrust:
     def test_a_malicious_file_is_refused_and_nothing_of_it_executed(self, tmp_path):
         mark = tmp_path / "executed"
@@ -107,6 +118,30 @@ class TestDistrust:
         with pytest.raises(ValueError, match="refused"):
             slim_models.read_weights(write_pickle_as_npy(tmp_path / "a.npy", pickled))
 
+    @pytest.mark.parametrize("flags", [0, 1, 63])
+    @pytest.mark.parametrize("shape", [(), (1,)])
+    def test_a_file_cannot_make_numpy_follow_its_pointers(self, tmp_path, flags, shape):
+        """An object dtype whose flags say that it holds no references: NumPy itself would crash here."""
+        dtype = Pickled(np.dtype, ("O8", False, True), (3, "|", None, None, None, -1, -1, flags))
+        reconstruct = np.array(0).__reduce__()[0]
+        crafted = Pickled(reconstruct, (np.ndarray, (0,), b"b"), (1, shape, dtype, False, b"AAAAAAAA"))
+        for content in (crafted, {"conv1_1": [crafted, ARRAYS["conv1_1/biases"]]}):
+            with pytest.raises(ValueError, match="cannot be read as a dictionary of arrays"):
+                slim_models.read_weights(write_pickle_as_npy(tmp_path / "a.npy", pickle.dumps(content)))
+
+    def test_any_flipped_byte_is_read_or_refused_with_one_kind_of_error(self, tmp_path):
+        rng = np.random.default_rng(0)
+        npy = write_npy(tmp_path / "a.npy", {"conv1_1": list(ARRAYS.values())})
+        np.savez_compressed(tmp_path / "a.npz", **ARRAYS)
+        for path in (npy, tmp_path / "a.npz"):
+            whole = path.read_bytes()
+            for _ in range(300):
+                damaged = bytearray(whole)
+                damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+                path.write_bytes(damaged)
+                with contextlib.suppress(ValueError):
+                    slim_models.read_weights(path)
+
     @pytest.mark.parametrize("cut", [10, 100, 200, 300])
     def test_a_truncated_file_is_one_clear_error(self, tmp_path, cut):
         whole = write_npy(tmp_path / "a.npy", {"conv1_1": list(ARRAYS.values())}).read_bytes()
@@ -122,11 +157,13 @@ class TestDistrust:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ([1, 2], "not a dictionary of layers|holds"),
+            ([1, 2], "arrays of objects"),
             ({"conv1_1": "weights"}, "'conv1_1'.*str"),
             ({"conv1_1": ["a", "b"]}, "conv1_1/weights is str"),
-            ({"conv1_1": [np.array(["a"]), np.zeros(1)]}, "conv1_1/weights is an array of <U1"),
-            ({"conv1_1": [np.array([None]), np.zeros(1)]}, "conv1_1/weights is an array of object"),
+            ({"conv1_1": [np.array(["a"]), np.zeros(1)]}, "arrays of 'U1'"),
+            ({"conv1_1": [np.array([True]), np.zeros(1)]}, "conv1_1/weights is an array of bool"),
+            ({"conv1_1": [np.zeros(1, "f4,f4"), np.zeros(1)]}, "arrays of"),
+            ({"conv1_1": [np.array([None]), np.zeros(1)]}, "arrays of objects"),
         ],
     )
     def test_other_contents_are_named(self, tmp_path, content, message):
@@ -234,6 +271,12 @@ class TestAssignment:
                 slim_models.assign_weights(session, network, weights)
             with pytest.raises(tf.errors.FailedPreconditionError):
                 session.run(network.variables()["conv1_1/weights"])
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_values_that_are_not_finite_are_named(self, network, weights, value):
+        weights["conv3_2/biases"][3] = value
+        with pytest.raises(ValueError, match=r"1 not finite \(conv3_2/biases\)"):
+            self.assign(network, weights)
 
     def test_slims_extras_are_ignored(self, network, weights):
         extras = {"vgg16/mean_rgb": np.zeros(3), "global_step": np.array(7)}
