@@ -16,6 +16,7 @@ import csv
 import functools
 import math
 import pathlib
+import re
 import sys
 import time
 
@@ -31,7 +32,9 @@ with quiet_tensorflow():
 
     import slim_models
     from gradcam import datasets
+    from gradcam.explainer import Explainer
     from gradcam.figures import save_figure
+    from gradcam.fitting import fit_image
 
 BATCH = 100
 # A 64-pixel picture enlarged in different ways: the network must not come to need one way's blur.
@@ -47,8 +50,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=5e-4, help="(default: %(default)s)")
     args = parser.parse_args()
-    stages = [map(int, stage.split("x")) for stage in args.sizes.split(",")]
-    sizes = [size for size, epochs in stages for _ in range(epochs)]
+    stages = re.findall(r"(\d+)x(\d+)", args.sizes)
+    if ",".join("x".join(stage) for stage in stages) != args.sizes:
+        raise ValueError(f"--sizes is PIXELSxEPOCHS,PIXELSxEPOCHS,..., not {args.sizes!r}")
+    sizes = [int(size) for size, epochs in stages for _ in range(int(epochs))]
     args.out.mkdir(parents=True, exist_ok=True)
     train, validation = (datasets.tiny_imagenet(args.data, split) for split in ("train", "val"))
     trainer = Trainer(args.network, args.weight_decay)
@@ -57,15 +62,17 @@ def main() -> None:
         began = time.time()
         rate = functools.partial(learning_rate, peak=args.rate, total=len(sizes))
         loss = trainer.epoch(train, sizes[epoch], epoch, rate)
-        top1, _ = trainer.evaluate(validation, every=5)
+        top1, _ = accuracy(trainer.predict, validation, trainer.image_size, every=5)
         trainer.save(args.out, epoch + 1)
         row = (epoch + 1, sizes[epoch], f"{loss:.4f}", f"{top1:.4f}", f"{time.time() - began:.0f}")
         log(args.out / "log.csv", row)
         print("epoch {} at {} px: loss {}, top-1 {} on a fifth of val, {} s".format(*row), flush=True)
-    top1, top5 = trainer.evaluate(validation)
-    print(f"top-1 {top1:.4f}, top-5 {top5:.4f} on {len(validation.labels)} validation pictures")
     draw_curve(args.out)
-    print("weights:", trainer.export(args.out / f"{args.network}.ckpt"))
+    weights = trainer.export(args.out / f"{args.network}.ckpt")
+    # What was written is what is measured, in float32, by the network that users build.
+    with Explainer(slim_models.build(args.network), weights, layers=(), rules=()) as explainer:
+        top1, top5 = accuracy(lambda images: explainer.explain(images).logits, validation, trainer.image_size)
+    print(f"{weights}: top-1 {top1:.4f}, top-5 {top5:.4f} on {len(validation.labels)} validation pictures")
 
 
 def learning_rate(epoch: float, *, peak: float, total: int) -> float:
@@ -138,17 +145,9 @@ class Trainer:
                     print(f"  step {i + 1} of {len(batches)}: loss {np.mean(losses[-200:]):.3f}", flush=True)
         return float(np.mean(losses))
 
-    def evaluate(self, data: datasets.LabelledImages, every: int = 1) -> tuple[float, float]:
-        """Share of pictures (every `every`-th) whose class is the first, among the first five."""
-        images, labels = data.images[::every], data.labels[::every]
-        ranks = []
-        for i in range(0, len(labels), BATCH):
-            batch = np.stack([cv2.resize(image, (self.image_size,) * 2) for image in images[i : i + BATCH]])
-            logits = self.session.run(self.logits, {self.images: batch})
-            own = np.take_along_axis(logits, labels[i : i + BATCH, None], axis=1)
-            ranks.append((logits > own).sum(axis=1))
-        ranks = np.concatenate(ranks)
-        return float((ranks < 1).mean()), float((ranks < 5).mean())
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Logits `[N, C]` by the stored statistics."""
+        return self.session.run(self.logits, {self.images: images})
 
     def save(self, folder: pathlib.Path, epoch: int) -> None:
         with self.graph.as_default():
@@ -171,6 +170,18 @@ class Trainer:
             stored = [tf.Variable(x.astype(kind), name=v.op.name) for v, x, kind in zip(self.weights, values, kinds)]
             session.run(tf.global_variables_initializer())
             return tf.train.Saver(stored).save(session, str(path), write_meta_graph=False, write_state=False)
+
+
+def accuracy(predict, data: datasets.LabelledImages, size: int, every: int = 1) -> tuple[float, float]:
+    """Share of pictures (every `every`-th) whose class is the most probable, among the five most probable."""
+    images, labels = data.images[::every], data.labels[::every]
+    ranks = []
+    for i in range(0, len(labels), BATCH):
+        logits = predict(np.stack([fit_image(image, (size, size)) for image in images[i : i + BATCH]]))
+        own = np.take_along_axis(logits, labels[i : i + BATCH, None], axis=1)
+        ranks.append((logits > own).sum(axis=1))
+    ranks = np.concatenate(ranks)
+    return float((ranks < 1).mean()), float((ranks < 5).mean())
 
 
 def log(path: pathlib.Path, row: tuple) -> None:

@@ -1,9 +1,14 @@
 """The command line through `main`, and as a process where that is the point."""
 
 import contextlib
+import fcntl
 import os
+import re
+import struct
 import subprocess
 import sys
+import termios
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ from gradcam import samples
 from gradcam.cams import METHODS
 from gradcam.cli import main
 from gradcam.explainer import Explainer
+from gradcam.labels import read_labels
 from gradcam.maps import COLORMAPS
 
 TINY = ["--network", "resnet_v1_50_tiny"]
@@ -118,6 +124,7 @@ class TestExplain:
     def test_progress_is_shown_on_a_terminal_and_only_there(self, pictures, tmp_path):
         command = [sys.executable, "-m", "gradcam", "explain", str(pictures), "--batch", "1", "--out", str(tmp_path)]
         terminal, end = os.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # 80 columns wide
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end)
         os.close(end)
         shown = b""
@@ -207,3 +214,11 @@ def test_verbose_shows_the_traceback_of_a_mistake(capsys):
     errors = capsys.readouterr().err
     assert "Traceback" in errors
     assert errors.endswith("gradcam: no picture at none.jpg\n")
+
+
+def test_the_readmes_classes_are_classes_of_the_default_network():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"^gradcam explain .*$", readme, re.MULTILINE).group()
+    targets = re.findall(r'--target ("[^"]+"|\S+)', command)
+    assert "--network" not in command
+    assert [read_labels("tiny_imagenet").index(target.strip('"')) for target in targets] == [30, 193]

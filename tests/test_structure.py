@@ -85,7 +85,7 @@ def test_modules_and_functions_are_small():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 start = node.body[1].lineno if ast.get_docstring(node) and len(node.body) > 1 else node.body[0].lineno
-                assert node.end_lineno - start < 40, f"{module}.{node.name}"
+                assert node.end_lineno - start < 32, f"{module}.{node.name}"
 
 
 def test_no_module_trusts_pickles():
