@@ -47,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser(
         "explain", parents=[shared], help="explain pictures", description="Explains pictures by a network's classes."
     )
+    _add_explain_flags(explain)
+    return parser
+
+
+def _add_explain_flags(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, a folder of pictures, or sample:NAME")
     explain.add_argument("--network", default=DEFAULT_NETWORK, metavar="NAME", help="default: %(default)s")
     explain.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/")
@@ -76,4 +81,3 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--out", default="out", metavar="DIR", help="where the files go (default: %(default)s)")
     explain.add_argument("--batch", type=int, default=8, metavar="N", help="pictures a run (default: %(default)s)")
     explain.add_argument("--device", metavar="NAME", help="cpu, gpu or gpu:NUMBER (default: TensorFlow's choice)")
-    return parser
