@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--network", choices=["resnet_v1_50_tiny"], default="resnet_v1_50_tiny")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/train_tiny"))
     parser.add_argument("--sizes", default="64x14,96x9,112x4", help="PIXELSxEPOCHS, in order (default: %(default)s)")
+    parser.add_argument("--crop", type=float, default=0.6, help="smallest share of a picture (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=5e-4, help="(default: %(default)s)")
     args = parser.parse_args()
@@ -61,7 +62,8 @@ def main() -> None:
     for epoch in range(first, len(sizes)):
         began = time.time()
         rate = functools.partial(learning_rate, peak=args.rate, total=len(sizes))
-        loss = trainer.epoch(train, sizes[epoch], epoch, rate)
+        prepare = functools.partial(augment, size=sizes[epoch], smallest=args.crop)
+        loss = trainer.epoch(train, prepare, epoch, rate)
         top1, _ = accuracy(trainer.predict, validation, trainer.image_size, every=5)
         trainer.save(args.out, epoch + 1)
         row = (epoch + 1, sizes[epoch], f"{loss:.4f}", f"{top1:.4f}", f"{time.time() - began:.0f}")
@@ -80,12 +82,12 @@ def learning_rate(epoch: float, *, peak: float, total: int) -> float:
     return peak * (epoch if epoch < 1 else 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (total - 1))))
 
 
-def augment(images: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Random crops of 60 to 100 % of the area, half of them flipped: uint8 `[N, size, size, 3]`."""
+def augment(images: np.ndarray, size: int, smallest: float, rng: np.random.Generator) -> np.ndarray:
+    """Random crops of at least `smallest` of the area, half of them flipped: uint8 `[N, size, size, 3]`."""
     result = np.empty((len(images), size, size, 3), np.uint8)
     for image, out in zip(images, result):
         side = image.shape[0]
-        extent, stretch = side * np.sqrt(rng.uniform(0.6, 1)), np.exp(rng.uniform(-0.1, 0.1))
+        extent, stretch = side * np.sqrt(rng.uniform(smallest, 1)), np.exp(rng.uniform(-0.1, 0.1))
         height, width = min(side, round(extent * stretch)), min(side, round(extent / stretch))
         top, left = rng.integers(side - height + 1), rng.integers(side - width + 1)
         crop = image[top : top + height, left : left + width, :: 1 if rng.random() < 0.5 else -1]
@@ -128,17 +130,17 @@ class Trainer:
             last = [v for v in self.weights if v.op.name.endswith("bottleneck_v1/conv3/BatchNorm/gamma")]
             self.session.run([v.assign(tf.zeros_like(v)) for v in last])
 
-    def epoch(self, data: datasets.LabelledImages, size: int, epoch: int, rate) -> float:
+    def epoch(self, data: datasets.LabelledImages, prepare, epoch: int, rate) -> float:
         """One pass over the data in an order that depends on the epoch alone; returns the mean loss."""
         rng = np.random.default_rng(epoch)
         batches = rng.permutation(len(data.labels)).reshape(-1, BATCH)
         losses = []
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            prepared = [pool.submit(augment, data.images[batch], size, rng) for batch in batches[:1]]
+            prepared = [pool.submit(prepare, data.images[batch], rng=rng) for batch in batches[:1]]
             for i, batch in enumerate(batches):
                 images = prepared.pop().result()
                 if i + 1 < len(batches):
-                    prepared.append(pool.submit(augment, data.images[batches[i + 1]], size, rng))
+                    prepared.append(pool.submit(prepare, data.images[batches[i + 1]], rng=rng))
                 feed = {self.images: images, self.labels: data.labels[batch], self.rate: rate(epoch + i / len(batches))}
                 losses.append(self.session.run([self.loss, self.step], feed)[0])
                 if i % 200 == 199:
