@@ -80,7 +80,7 @@ def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opac
     Returns:
         uint8 `[..., H, W, 3]`, RGB.
     """
-    blend = (1 - opacity) * np.asarray(images, np.float64) + opacity * colorize(heatmap, colormap)
+    blend = (1 - opacity) * np.asarray(images, np.float32) + opacity * colorize(heatmap, colormap)
     return np.rint(np.clip(blend, 0, 255)).astype(np.uint8)
 
 

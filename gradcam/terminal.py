@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # What a user's mistake raises, here and in slim_models.
 MISTAKES = (KeyError, ValueError, OSError, ImportError)
@@ -43,6 +43,15 @@ def quiet_tensorflow(quiet: bool = True) -> Iterator[None]:
         finally:
             os.dup2(shown, 2)
             os.close(shown)
+
+
+def run_script(name: str, main: Callable[[], object]) -> None:
+    """Runs a script's `main`; a user's mistake is told in one line and ends the process with 2."""
+    try:
+        main()
+    except MISTAKES as error:
+        print(f"{name}: {message(error)}", file=sys.stderr)
+        sys.exit(2)
 
 
 def message(error: BaseException) -> str:

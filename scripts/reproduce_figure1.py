@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import sys
 
-from gradcam.terminal import MISTAKES, message, quiet_tensorflow
+from gradcam.terminal import quiet_tensorflow, run_script
 
 with quiet_tensorflow():
     import slim_models
@@ -45,8 +44,4 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except MISTAKES as error:
-        print(f"reproduce_figure1: {message(error)}", file=sys.stderr)
-        sys.exit(2)
+    run_script("reproduce_figure1", main)

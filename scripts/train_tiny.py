@@ -17,14 +17,13 @@ import functools
 import math
 import pathlib
 import re
-import sys
 import time
 
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from gradcam.terminal import MISTAKES, message, quiet_tensorflow
+from gradcam.terminal import quiet_tensorflow, run_script
 
 with quiet_tensorflow():
     import tensorflow.compat.v1 as tf
@@ -210,8 +209,4 @@ def draw_curve(folder: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except MISTAKES as error:
-        print(f"train_tiny: {message(error)}", file=sys.stderr)
-        sys.exit(2)
+    run_script("train_tiny", main)

@@ -1,0 +1,64 @@
+"""The embedded network does what the README shows, on photographs that are not of its data set."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import slim_models
+from gradcam import samples
+from gradcam.explainer import Explainer
+from gradcam.fitting import FITS, fit_image
+
+ROOT = Path(__file__).parent.parent
+CATS = ["tabby", "Persian cat", "Egyptian cat"]
+
+
+@pytest.fixture(scope="module")
+def explainer():
+    with Explainer(slim_models.build("resnet_v1_50_tiny")) as explainer:
+        yield explainer
+
+
+def fitted(name, fit="stretch"):
+    return fit_image(samples.SAMPLES[name](), (112, 112), fit)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize(("name", "classes"), [("chelsea", CATS), ("coffee", ["espresso"])])
+def test_photographs_are_recognised(explainer, name, classes, fit):
+    prediction = explainer.explain(fitted(name, fit)[None]).targets[0]
+    assert explainer.labels.name(prediction) in classes
+
+
+@pytest.mark.parametrize("target", [*CATS, "espresso"])
+def test_each_classs_map_lies_on_its_own_object(explainer, target):
+    """`cat_and_coffee`: the cat is the left half, the cup the right."""
+    heatmap = explainer.explain(fitted("cat_and_coffee")[None], target).heatmap()[0]
+    left = heatmap[:, :56].sum() / heatmap.sum()
+    assert left > 0.8 if target in CATS else left < 0.2
+
+
+def test_the_files_are_those_that_the_readme_describes():
+    readme = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
+    sums = dict(re.findall(r"\| `(resnet_v1_50_tiny\.ckpt\S+)` \| `([0-9a-f]{64})` \|", readme))
+    assert set(sums) == {path.name for path in (ROOT / "weights").glob("*_tiny*")}
+    for name, expected in sums.items():
+        assert hashlib.sha256((ROOT / "weights" / name).read_bytes()).hexdigest() == expected
+
+
+def test_the_weights_are_finite_and_kernels_in_half_precision():
+    weights = slim_models.read_weights(slim_models.find_weights("resnet_v1_50_tiny"))
+    assert all(np.isfinite(array).all() for array in weights.values())
+    assert {array.dtype for name, array in weights.items() if name.endswith("/weights")} == {np.dtype(np.float16)}
+
+
+def test_the_readmes_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert names["picture"].shape == (400, 600, 3)
+    assert names["explanation"].probabilities[0, 193] > 0.5  # espresso
