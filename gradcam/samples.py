@@ -42,9 +42,9 @@ def grace_hopper() -> np.ndarray:
 
 
 def cat_and_coffee() -> np.ndarray:
-    """The cat and the cup side by side: two classes in one picture; uint8 `[400, 600, 3]`, RGB."""
-    cat = cv2.resize(chelsea()[:, 75:300], (300, 400), interpolation=cv2.INTER_CUBIC)
-    return np.concatenate([cat, coffee()[:, 150:450]], axis=1)
+    """The cat and the cup side by side: two classes in one picture; uint8 `[400, 680, 3]`, RGB."""
+    cat = cv2.resize(chelsea()[:, 125:380], (340, 400), interpolation=cv2.INTER_CUBIC)
+    return np.concatenate([cat, coffee()[:, 150:490]], axis=1)
 
 
 SAMPLES: dict[str, Callable[[], np.ndarray]] = {

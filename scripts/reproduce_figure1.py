@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     parser.add_argument("--network", default="resnet_v1_50_tiny", help="default: %(default)s")
     parser.add_argument("--weights", help="default: the network's file in weights/")
     parser.add_argument("--image", default="sample:cat_and_coffee", help="a file or a sample (default: %(default)s)")
-    parser.add_argument("--classes", nargs="+", default=["Egyptian cat", "espresso"], help="default: %(default)s")
+    parser.add_argument("--classes", nargs="+", default=["tabby", "espresso"], help="default: %(default)s")
     parser.add_argument("--out", type=pathlib.Path, default="out/figure1.png", help="default: %(default)s")
     args = parser.parse_args(argv)
 

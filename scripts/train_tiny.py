@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("data", help="the folder tiny-imagenet-200 or the official zip")
     parser.add_argument("--network", choices=["resnet_v1_50_tiny"], default="resnet_v1_50_tiny")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/train_tiny"))
-    parser.add_argument("--sizes", default="64x14,96x9,112x4", help="PIXELSxEPOCHS, in order (default: %(default)s)")
+    parser.add_argument("--sizes", default="64x14,96x9,112x5", help="PIXELSxEPOCHS, in order (default: %(default)s)")
     parser.add_argument("--crop", type=float, default=0.6, help="smallest share of a picture (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=5e-4, help="(default: %(default)s)")
@@ -86,7 +86,7 @@ def augment(images: np.ndarray, size: int, smallest: float, rng: np.random.Gener
     result = np.empty((len(images), size, size, 3), np.uint8)
     for image, out in zip(images, result):
         side = image.shape[0]
-        extent, stretch = side * np.sqrt(rng.uniform(smallest, 1)), np.exp(rng.uniform(-0.1, 0.1))
+        extent, stretch = side * np.sqrt(rng.uniform(smallest, 1)), np.exp(rng.uniform(-0.2, 0.2))
         height, width = min(side, round(extent * stretch)), min(side, round(extent / stretch))
         top, left = rng.integers(side - height + 1), rng.integers(side - width + 1)
         crop = image[top : top + height, left : left + width, :: 1 if rng.random() < 0.5 else -1]
