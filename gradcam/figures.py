@@ -54,7 +54,7 @@ def panels(
     photograph = photograph.shrunk(1000)  # a panel is a few hundred pixels wide, a photograph thousands
     title = TITLES.get(method.__name__, method.__name__)
     heatmap = photograph.heatmap(explanation.cam(method, layer)[0])
-    result = {"original": photograph.pixels, title: maps.overlay(photograph.pixels, heatmap, colormap)}
+    result = {"original": photograph.pixels, title: photograph.overlay(heatmap, colormap)}
     if "guided" not in explanation.saliency:
         return result
     guided = _placed(photograph, explanation.saliency["guided"][0])

@@ -19,12 +19,12 @@ class Photograph:
     Attributes:
         name: of its files, without a suffix.
         pixels: uint8 `[H, W, 3]`, RGB.
-        fit: `"stretch"` or `"crop"`.
+        fit: `"crop"` or `"stretch"`, as in `fitting.region`.
     """
 
     name: str
     pixels: np.ndarray
-    fit: str = "stretch"
+    fit: str = "crop"
 
     def fitted(self, size: tuple[int, int]) -> np.ndarray:
         """The part that the network sees, at its size: uint8 `[height, width, 3]`."""
@@ -52,12 +52,27 @@ class Photograph:
         heatmap = maps.heatmap(cam[None], (rows.stop - rows.start, columns.stop - columns.start))[0]
         return self.place(heatmap)
 
+    def overlay(self, heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
+        """The heat map over the photograph; what the network did not see is dark, not merely cold.
+
+        Args:
+            heatmap: `[H, W]` in [0, 1], as `heatmap` makes it.
+            colormap: a key of `maps.COLORMAPS`.
+
+        Returns:
+            uint8 `[H, W, 3]`, RGB.
+        """
+        seen = fitting.region(self.pixels.shape[:2], self.fit)
+        result = self.pixels // 3
+        result[seen] = maps.overlay(self.pixels[seen], heatmap[seen], colormap)
+        return result
+
     def place(self, part: np.ndarray) -> np.ndarray:
         """A map of the fitted picture, `[h, w]` or `[h, w, 3]`, at the photograph's size and place."""
         return fitting.place(part, self.pixels.shape[:2], self.fit)
 
 
-def read_photograph(source: str, fit: str = "stretch") -> Photograph:
+def read_photograph(source: str, fit: str = "crop") -> Photograph:
     """Reads a picture from a file, or a sample by `sample:NAME`.
 
     Raises:

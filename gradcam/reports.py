@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gradcam import figures, maps
+from gradcam import figures
 from gradcam.cams import METHODS
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
@@ -27,7 +27,7 @@ class Reports:
         targets: the classes to explain; empty for each picture's predicted one.
         layers: endpoints that the explainer explains.
         methods: keys of `METHODS`.
-        fit: `"stretch"` or `"crop"`.
+        fit: `"crop"` or `"stretch"`.
         colormap: a key of `maps.COLORMAPS`.
         out: the folder of the files.
     """
@@ -122,7 +122,7 @@ class Reports:
             for word in self.methods:
                 method, stem = METHODS[word], self._stem(name, target, layer, word)
                 heatmap = photograph.heatmap(explanation.cam(method, layer)[0])
-                write_png(f"{stem}.overlay.png", maps.overlay(photograph.pixels, heatmap, self.colormap))
+                write_png(f"{stem}.overlay.png", photograph.overlay(heatmap, self.colormap))
                 row = figures.panels(photograph, explanation, layer=layer, method=method, colormap=self.colormap)
                 figure = figures.grid([list(row.items())], [""], f"{title}   {self.explainer.network.name} {layer}")
                 figures.save_figure(figure, f"{stem}.figure.png", dpi=150)

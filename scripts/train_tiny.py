@@ -86,7 +86,7 @@ def augment(images: np.ndarray, size: int, smallest: float, rng: np.random.Gener
     result = np.empty((len(images), size, size, 3), np.uint8)
     for image, out in zip(images, result):
         side = image.shape[0]
-        extent, stretch = side * np.sqrt(rng.uniform(smallest, 1)), np.exp(rng.uniform(-0.2, 0.2))
+        extent, stretch = side * np.sqrt(rng.uniform(smallest, 1)), np.exp(rng.uniform(-0.3, 0.3))
         height, width = min(side, round(extent * stretch)), min(side, round(extent / stretch))
         top, left = rng.integers(side - height + 1), rng.integers(side - width + 1)
         crop = image[top : top + height, left : left + width, :: 1 if rng.random() < 0.5 else -1]

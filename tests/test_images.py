@@ -158,7 +158,7 @@ class TestFit:
     def test_an_axis_that_shrinks_is_averaged_though_the_other_grows(self):
         stripes = np.zeros((20, 640, 3), np.uint8)
         stripes[:, ::2] = 200
-        np.testing.assert_array_equal(fitting.fit_image(stripes, (64, 64)), np.full((64, 64, 3), 100))
+        np.testing.assert_array_equal(fitting.fit_image(stripes, (64, 64), "stretch"), np.full((64, 64, 3), 100))
 
     @pytest.mark.parametrize("kind", [bool, np.float16, np.int64, np.float64])
     def test_other_types_become_float32(self, kind):
@@ -167,7 +167,7 @@ class TestFit:
         np.testing.assert_array_equal(fitted, np.ones((4, 12, 3)))
 
     def test_an_unknown_fit_lists_the_choices(self):
-        with pytest.raises(ValueError, match="'pad'.*stretch, crop"):
+        with pytest.raises(ValueError, match="'pad'.*crop, stretch"):
             fitting.fit_image(QUARTERS, (8, 8), "pad")
 
 
@@ -184,6 +184,14 @@ def test_a_heat_map_comes_back_to_the_object(fit):
     row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
     assert 55 <= row <= 80
     assert 75 <= column <= 100
+
+
+def test_an_overlay_is_dark_where_the_network_did_not_look():
+    photograph = Photograph("x", QUARTERS, "crop")
+    whole = photograph.overlay(np.zeros((32, 48), np.float32), "gray")
+    np.testing.assert_array_equal(whole[:, :8], QUARTERS[:, :8] // 3)
+    np.testing.assert_array_equal(whole[:, 40:], QUARTERS[:, 40:] // 3)
+    np.testing.assert_array_equal(whole[:, 8:40], np.rint(QUARTERS[:, 8:40] / 2))  # half the picture, half black
 
 
 class TestSamples:
