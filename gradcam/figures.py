@@ -108,4 +108,4 @@ def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 300) -> None
     if suffix not in known:
         raise ValueError(f"a figure cannot be written as {os.fspath(path)!r}; its suffix can be {', '.join(known)}")
     with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, format=suffix)
+        figure.savefig(temporary, dpi=dpi, format=suffix, bbox_inches="tight", pad_inches=0.05)

@@ -47,6 +47,9 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/train_tiny"))
     parser.add_argument("--sizes", default="64x14,96x9,112x5", help="PIXELSxEPOCHS, in order (default: %(default)s)")
     parser.add_argument("--crop", type=float, default=0.6, help="smallest share of a picture (default: %(default)s)")
+    parser.add_argument(
+        "--stretch", type=float, default=0.1, help="of crops; log of a side's factor (default: %(default)s)"
+    )
     parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--weight-decay", type=float, default=5e-4, help="(default: %(default)s)")
     args = parser.parse_args()
@@ -61,7 +64,7 @@ def main() -> None:
     for epoch in range(first, len(sizes)):
         began = time.time()
         rate = functools.partial(learning_rate, peak=args.rate, total=len(sizes))
-        prepare = functools.partial(augment, size=sizes[epoch], smallest=args.crop)
+        prepare = functools.partial(augment, size=sizes[epoch], crop=args.crop, stretch=args.stretch)
         loss = trainer.epoch(train, prepare, epoch, rate)
         top1, _ = accuracy(trainer.predict, validation, trainer.image_size, every=5)
         trainer.save(args.out, epoch + 1)
@@ -81,13 +84,21 @@ def learning_rate(epoch: float, *, peak: float, total: int) -> float:
     return peak * (epoch if epoch < 1 else 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (total - 1))))
 
 
-def augment(images: np.ndarray, size: int, smallest: float, rng: np.random.Generator) -> np.ndarray:
-    """Random crops of at least `smallest` of the area, half of them flipped: uint8 `[N, size, size, 3]`."""
+def augment(images: np.ndarray, size: int, crop: float, stretch: float, rng: np.random.Generator) -> np.ndarray:
+    """Random crops, half of them flipped: uint8 `[N, size, size, 3]`.
+
+    Args:
+        images: uint8 `[N, H, W, 3]`.
+        size: of the result in pixels.
+        crop: smallest share of a picture's area.
+        stretch: the logarithm of the most by which one side grows and the other shrinks.
+        rng: where the random numbers come from.
+    """
     result = np.empty((len(images), size, size, 3), np.uint8)
     for image, out in zip(images, result):
         side = image.shape[0]
-        extent, stretch = side * np.sqrt(rng.uniform(smallest, 1)), np.exp(rng.uniform(-0.3, 0.3))
-        height, width = min(side, round(extent * stretch)), min(side, round(extent / stretch))
+        extent, factor = side * np.sqrt(rng.uniform(crop, 1)), np.exp(rng.uniform(-stretch, stretch))
+        height, width = min(side, round(extent * factor)), min(side, round(extent / factor))
         top, left = rng.integers(side - height + 1), rng.integers(side - width + 1)
         crop = image[top : top + height, left : left + width, :: 1 if rng.random() < 0.5 else -1]
         cv2.resize(crop, (size, size), dst=out, interpolation=int(rng.choice(INTERPOLATIONS)))
