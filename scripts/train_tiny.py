@@ -100,8 +100,8 @@ def augment(images: np.ndarray, size: int, crop: float, stretch: float, rng: np.
         extent, factor = side * np.sqrt(rng.uniform(crop, 1)), np.exp(rng.uniform(-stretch, stretch))
         height, width = min(side, round(extent * factor)), min(side, round(extent / factor))
         top, left = rng.integers(side - height + 1), rng.integers(side - width + 1)
-        crop = image[top : top + height, left : left + width, :: 1 if rng.random() < 0.5 else -1]
-        cv2.resize(crop, (size, size), dst=out, interpolation=int(rng.choice(INTERPOLATIONS)))
+        part = image[top : top + height, left : left + width, :: 1 if rng.random() < 0.5 else -1]
+        cv2.resize(part, (size, size), dst=out, interpolation=int(rng.choice(INTERPOLATIONS)))
     return result
 
 
