@@ -71,9 +71,9 @@ def _add_explain_flags(explain: argparse.ArgumentParser) -> None:
     )
     explain.add_argument(
         "--fit",
-        choices=("crop", "stretch"),
-        default="crop",
-        help="how a picture becomes square: its centre, in proportion, or all of it, squeezed (default: %(default)s)",
+        choices=("stretch", "crop"),
+        default="stretch",
+        help="how a picture becomes square: all of it, squeezed, or its centre, in proportion (default: %(default)s)",
     )
     explain.add_argument(
         "--colormap", default="jet", metavar="NAME", help="jet (default), turbo, viridis, inferno, hot or gray"

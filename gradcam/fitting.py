@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-FITS = ("crop", "stretch")
+FITS = ("stretch", "crop")
 
 
 def region(size: tuple[int, int], fit: str) -> tuple[slice, slice]:
@@ -13,8 +13,8 @@ def region(size: tuple[int, int], fit: str) -> tuple[slice, slice]:
 
     Args:
         size: (height, width) of the picture in pixels.
-        fit: `"crop"`, the largest central square, which keeps the proportions that networks are
-            trained on, or `"stretch"`, the whole picture squeezed into a square (the paper's authors).
+        fit: `"stretch"`, the whole picture squeezed into a square (the paper's authors), or `"crop"`,
+            the largest central square, in the proportions that networks are trained on.
 
     Returns:
         Rows and columns.
@@ -30,7 +30,7 @@ def region(size: tuple[int, int], fit: str) -> tuple[slice, slice]:
     return rows, columns
 
 
-def fit_image(image: np.ndarray, size: tuple[int, int], fit: str = "crop") -> np.ndarray:
+def fit_image(image: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
     """The picture at a network's size.
 
     Args:
@@ -66,7 +66,7 @@ def resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return array
 
 
-def place(part: np.ndarray, size: tuple[int, int], fit: str = "crop") -> np.ndarray:
+def place(part: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
     """Brings what belongs to a network's input to the part of the photograph that it was made of.
 
     Args:

@@ -19,12 +19,12 @@ class Photograph:
     Attributes:
         name: of its files, without a suffix.
         pixels: uint8 `[H, W, 3]`, RGB.
-        fit: `"crop"` or `"stretch"`, as in `fitting.region`.
+        fit: `"stretch"` or `"crop"`, as in `fitting.region`.
     """
 
     name: str
     pixels: np.ndarray
-    fit: str = "crop"
+    fit: str = "stretch"
 
     def fitted(self, size: tuple[int, int]) -> np.ndarray:
         """The part that the network sees, at its size: uint8 `[height, width, 3]`."""
@@ -72,7 +72,7 @@ class Photograph:
         return fitting.place(part, self.pixels.shape[:2], self.fit)
 
 
-def read_photograph(source: str, fit: str = "crop") -> Photograph:
+def read_photograph(source: str, fit: str = "stretch") -> Photograph:
     """Reads a picture from a file, or a sample by `sample:NAME`.
 
     Raises:

@@ -27,7 +27,7 @@ class Reports:
         targets: the classes to explain; empty for each picture's predicted one.
         layers: endpoints that the explainer explains.
         methods: keys of `METHODS`.
-        fit: `"crop"` or `"stretch"`.
+        fit: `"stretch"` or `"crop"`.
         colormap: a key of `maps.COLORMAPS`.
         out: the folder of the files.
     """

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
 
     network = slim_models.build(args.network)
-    photograph = read_photograph(args.image, fit="stretch")  # as the paper's authors did
+    photograph = read_photograph(args.image)
     with Explainer(network, args.weights) as explainer:
         explanation = explainer.explain_classes(photograph.fitted(network.image_size), args.classes)
         names = [explainer.labels.name(target) if explainer.labels else str(target) for target in explanation.targets]

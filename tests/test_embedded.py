@@ -10,7 +10,7 @@ import pytest
 import slim_models
 from gradcam import samples
 from gradcam.explainer import Explainer
-from gradcam.fitting import fit_image
+from gradcam.fitting import FITS, fit_image
 
 ROOT = Path(__file__).parent.parent
 CATS = ["tabby", "Persian cat", "Egyptian cat"]
@@ -28,8 +28,7 @@ def fitted(name, fit):
 
 @pytest.mark.parametrize(
     ("name", "fit", "classes"),
-    # Squeezed by a half, the cat's face close up is not recognised by this small network.
-    [("chelsea", "crop", CATS), ("coffee", "crop", ["espresso"]), ("coffee", "stretch", ["espresso"])],
+    [(name, fit, classes) for fit in FITS for name, classes in (("chelsea", CATS), ("coffee", ["espresso"]))],
 )
 def test_photographs_are_recognised(explainer, name, fit, classes):
     prediction = explainer.explain(fitted(name, fit)[None]).targets[0]

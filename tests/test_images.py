@@ -167,7 +167,7 @@ class TestFit:
         np.testing.assert_array_equal(fitted, np.ones((4, 12, 3)))
 
     def test_an_unknown_fit_lists_the_choices(self):
-        with pytest.raises(ValueError, match="'pad'.*crop, stretch"):
+        with pytest.raises(ValueError, match="'pad'.*stretch, crop"):
             fitting.fit_image(QUARTERS, (8, 8), "pad")
 
 
