@@ -1,13 +1,11 @@
 """The command line through `main`, and as a process where that is the point."""
 
 import contextlib
-import fcntl
 import os
 import re
 import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +120,7 @@ class TestExplain:
         assert run("explain", "sample:coffee", "--device", "cpu", "--out", tmp_path) == 0
 
     def test_progress_is_shown_on_a_terminal_and_only_there(self, pictures, tmp_path):
+        fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")  # not on Windows
         command = [sys.executable, "-m", "gradcam", "explain", str(pictures), "--batch", "1", "--out", str(tmp_path)]
         terminal, end = os.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # 80 columns wide
