@@ -54,12 +54,12 @@ def panels(
     photograph = photograph.shrunk(1000)  # a panel is a few hundred pixels wide, a photograph thousands
     title = TITLES.get(method.__name__, method.__name__)
     heatmap = photograph.heatmap(explanation.cam(method, layer)[0])
-    result = {"original": photograph.pixels, title: photograph.overlay(heatmap, colormap)}
+    original, overlay = photograph.pixels, photograph.overlay(heatmap, colormap)
     if "guided" not in explanation.saliency:
-        return result
+        return {"original": original, title: overlay}
     guided = _placed(photograph, explanation.saliency["guided"][0])
     product = _placed(photograph, explanation.guided_grad_cam(layer, method)[0])
-    return {"original": result["original"], "guided backprop": guided, title: result[title], f"guided {title}": product}
+    return {"original": original, "guided backprop": guided, title: overlay, f"guided {title}": product}
 
 
 def _placed(photograph: Photograph, saliency: np.ndarray) -> np.ndarray:

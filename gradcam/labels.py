@@ -125,6 +125,11 @@ def class_index(target: int | str, num_classes: int, labels: Labels | None = Non
     return int(target)
 
 
+def class_name(index: int, labels: Labels | None) -> str:
+    """The first of a class's names, or `class 7` where the classes have none."""
+    return labels.name(index) if labels else f"class {index}"
+
+
 def labels_of(network_name: str, num_classes: int) -> Labels | None:
     """The classes of a known network with its own number of classes; None for any other."""
     entry = slim_models.NETWORKS.get(network_name)

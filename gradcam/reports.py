@@ -14,6 +14,7 @@ from gradcam import figures
 from gradcam.cams import METHODS
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
+from gradcam.labels import class_name
 from gradcam.photographs import Photograph, read_photograph
 from gradcam.terminal import MISTAKES
 from gradcam.writing import whole_file, write_png
@@ -107,17 +108,13 @@ class Reports:
         lines = [f"{name} ({width} x {height})"]
         for index in dict.fromkeys([*top5, *self.targets]):
             mark = " *" if index in self.targets else ""
-            lines.append(f"  {probabilities[index]:7.2%}  {index:4d}  {self._class(index)}{mark}")
+            lines.append(f"  {probabilities[index]:7.2%}  {index:4d}  {class_name(index, self.explainer.labels)}{mark}")
         return "\n".join(lines)
-
-    def _class(self, index: int) -> str:
-        labels = self.explainer.labels
-        return labels.name(index) if labels else f"class {index}"
 
     def _write(self, name: str, photograph: Photograph, explanation: Explanation) -> None:
         """The overlay, the figure and the arrays of one picture and class, for each layer and method."""
         target = int(explanation.targets[0])
-        title = f"{self._class(target)}: {explanation.probabilities[0, target]:.1%}"
+        title = f"{class_name(target, self.explainer.labels)}: {explanation.probabilities[0, target]:.1%}"
         for layer in self.layers:
             for word in self.methods:
                 method, stem = METHODS[word], self._stem(name, target, layer, word)

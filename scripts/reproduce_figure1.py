@@ -18,6 +18,7 @@ with quiet_tensorflow():
     import slim_models
     from gradcam import figures
     from gradcam.explainer import Explainer
+    from gradcam.labels import class_name
     from gradcam.photographs import read_photograph
 
 
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     photograph = read_photograph(args.image)
     with Explainer(network, args.weights) as explainer:
         explanation = explainer.explain_classes(photograph.fitted(network.image_size), args.classes)
-        names = [explainer.labels.name(target) if explainer.labels else str(target) for target in explanation.targets]
+        names = [class_name(target, explainer.labels) for target in explanation.targets]
     rows = [list(figures.panels(photograph, explanation[number]).items()) for number in range(len(names))]
     probabilities = explanation.probabilities[range(len(names)), explanation.targets]
     titles = [f"{name} ({probability:.1%})" for name, probability in zip(names, probabilities)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -65,11 +65,9 @@ def _guided_relu6(op: tf.Operation, signal: tf.Tensor) -> tf.Tensor:
     return _passed_back(signal, lambda g: tf.raw_ops.Relu6Grad(gradients=g, features=op.outputs[0]))
 
 
-@contextlib.contextmanager
-def marked_relus(graph: tf.Graph) -> Iterator[None]:
+def marked_relus(graph: tf.Graph) -> contextlib.AbstractContextManager[None]:
     """Marks every ReLU that is added to `graph` in this context, so that `gradients` can rule it."""
-    with graph.gradient_override_map(MARKS):
-        yield
+    return graph.gradient_override_map(MARKS)
 
 
 def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tensor]:
