@@ -15,6 +15,7 @@ _HOME = {
     "Labels": "labels",
     "METHODS": "cams",
     "SAMPLES": "samples",
+    "compare": "comparison",
     "counterfactual": "cams",
     "fit_image": "fitting",
     "grad_cam": "cams",

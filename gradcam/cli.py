@@ -19,8 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None takes those of the process.
 
     Returns:
-        0; 1 if some of several pictures failed and the others are done; 2 for a user's mistake, which
-        is told in one line.
+        0; 1 if some of several pictures failed and the others are done, or if a comparison failed; 2 for a
+        user's mistake, which is told in one line.
     """
     parser = _parser()
     try:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with terminal.quiet_tensorflow(not args.verbose):
             from gradcam import commands
-        return {"explain": commands.explain, "networks": commands.networks}[args.command](args)
+        return getattr(commands, args.command)(args)
     except terminal.MISTAKES as error:
         if args.verbose:
             traceback.print_exc()
@@ -48,7 +48,50 @@ def _parser() -> argparse.ArgumentParser:
         "explain", parents=[shared], help="explain pictures", description="Explains pictures by a network's classes."
     )
     _add_explain_flags(explain)
+    compare = commands.add_parser(
+        "compare",
+        parents=[shared],
+        help="compare our numbers with Caffe's",
+        description="Runs a network on the pictures of a reference and compares its arrays; exit code 1 if any fails.",
+    )
+    _add_compare_flags(compare)
+    download = commands.add_parser(
+        "download", parents=[shared], help="fetch published weights", description="Fetches and verifies weights."
+    )
+    _add_download_flags(download)
+    convert = commands.add_parser(
+        "convert",
+        parents=[shared],
+        help="write weights in another format",
+        description="Writes the weights of one file as another: from npy, npz, a checkpoint V1 or V2 (also slim's "
+        "VGG16), Keras' VGG16 (.h5) or a .caffemodel, to .npy, .npz or .ckpt (V2).",
+    )
+    convert.add_argument("source", metavar="SRC", help="a file of weights")
+    convert.add_argument("destination", metavar="DST", help="a name that ends in .npy, .npz or .ckpt")
     return parser
+
+
+def _add_compare_flags(compare: argparse.ArgumentParser) -> None:
+    compare.add_argument("reference", metavar="REFERENCE.npz", help="as scripts/caffe_reference.py writes it")
+    compare.add_argument("--network", required=True, metavar="NAME", help="see gradcam networks")
+    compare.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/")
+    compare.add_argument("--layer", metavar="NAME", help="the layer of the reference's cam, where that is unclear")
+    compare.add_argument(
+        "--layout",
+        default="tensorflow",
+        metavar="NAME",
+        help="tensorflow (default), or caffe: as in pycaffe's blobs",
+    )
+    compare.add_argument(
+        "--tolerance", type=float, default=1e-4, metavar="T", help="relative L2 difference (default: %(default)s)"
+    )
+
+
+def _add_download_flags(download: argparse.ArgumentParser) -> None:
+    download.add_argument("networks", nargs="+", metavar="NETWORK", help="vgg16, resnet_v1_50 or resnet_v1_101")
+    download.add_argument("--dir", metavar="DIR", help="default: $GRADCAM_WEIGHTS, or ./weights")
+    download.add_argument("--from", dest="source", metavar="URL", help="another address of one of the known files")
+    download.add_argument("--force", action="store_true", help="fetch weights also if they are there")
 
 
 def _add_explain_flags(explain: argparse.ArgumentParser) -> None:

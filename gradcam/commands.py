@@ -1,4 +1,4 @@
-"""What the commands of the command line do."""
+"""What the commands of the command line do; each returns its exit code."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import sys
 import textwrap
 
 import slim_models
+from gradcam import comparison
 from gradcam.cams import METHODS
 from gradcam.explainer import Explainer
 from gradcam.maps import COLORMAPS
 from gradcam.photographs import expand
 from gradcam.reports import Reports
 from gradcam.terminal import message
+from slim_models import downloads
 
 
 def networks(args: argparse.Namespace) -> int:
@@ -21,7 +23,7 @@ def networks(args: argparse.Namespace) -> int:
         try:
             weights = str(slim_models.find_weights(name))
         except FileNotFoundError:
-            weights = f"not here; put {entry.file} into weights/, from {entry.origin}"
+            weights = f"not here; gradcam download {name}"
         layers = slim_models.build(name).endpoints
         marked = [f"{layer} (default)" if layer == entry.default_layer else layer for layer in layers]
         print(f"{name}")
@@ -57,3 +59,37 @@ def explain(args: argparse.Namespace) -> int:
     if len(failures) < len(sources):
         print(f"the files are in {args.out}")
     return 1 if failures else 0
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Compares our numbers with a reference's; see `gradcam compare --help`."""
+    result = comparison.compare(
+        args.reference,
+        args.network,
+        args.weights,
+        layer=args.layer,
+        layout=args.layout,
+        tolerance=args.tolerance,
+        say=lambda line: print(line, file=sys.stderr),
+    )
+    print(result)
+    print("pass" if result.passed else "FAIL")
+    return 0 if result.passed else 1
+
+
+def download(args: argparse.Namespace) -> int:
+    """Fetches published weights; see `gradcam download --help`."""
+    if args.source and len(args.networks) > 1:
+        raise ValueError("--from gives the file of one network, not of several")
+    for name in dict.fromkeys(args.networks):
+        sources = [downloads.mirrored(name, args.source)] if args.source else None
+        downloads.download(name, args.dir, sources=sources, force=args.force, say=print)
+    return 0
+
+
+def convert(args: argparse.Namespace) -> int:
+    """Writes a file of weights in another format; see `gradcam convert --help`."""
+    weights = slim_models.convert(args.source, args.destination)
+    numbers = sum(array.size for array in weights.values())
+    print(f"{args.destination}: {len(weights)} arrays, {numbers:,} numbers")
+    return 0

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 import slim_models
 from gradcam.explanation import Explanation
 from gradcam.images import checked_images
-from gradcam.labels import Labels, class_index, labels_of
+from gradcam.labels import Labels, class_index, class_indices, labels_of
 from gradcam.sessions import open_session
 
 Targets = int | str | Sequence[int | str] | np.ndarray
@@ -87,13 +87,25 @@ class Explainer:
         """Ends the session and gives its memory back."""
         self._session.close()
 
-    def explain(self, images: np.ndarray, targets: Targets | None = None) -> Explanation:
+    @property
+    def session(self) -> tf.Session:
+        """The open session, for what an `Explanation` does not hold."""
+        return self._session
+
+    def explain(
+        self,
+        images: np.ndarray,
+        targets: Targets | None = None,
+        *,
+        overrides: Mapping[tf.Tensor, np.ndarray] | None = None,
+    ) -> Explanation:
         """Explains every image for one class, in ONE session run.
 
         Args:
             images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type.
             targets: None for each image's predicted class, one class for all, or one an image; a
                 class is an index, a WordNet id or a name.
+            overrides: tensors of the graph and the values, N first, that are put in their place.
 
         Returns:
             The explanation, as NumPy arrays.
@@ -104,9 +116,9 @@ class Explainer:
                 another number than the images.
         """
         images = checked_images(images, self.network.image_size)
-        feed = {self.network.images: images}
+        feed = {self.network.images: images, **(overrides or {})}
         if targets is not None:
-            feed[self._targets] = self._indices(targets, len(images))
+            feed[self._targets] = class_indices(targets, len(images), self.network.num_classes, self.labels)
         arrays = self._session.run(self._fetches, feed)
         return Explanation(images=images, default_layer=self._default_layer, **arrays)
 
@@ -156,10 +168,3 @@ class Explainer:
             "gradients": dict(zip(layers, gradients)),
             "saliency": {rule: slim_models.gradients(total, [network.images], rule)[0] for rule in rules},
         }
-
-    def _indices(self, targets: Targets, count: int) -> np.ndarray:
-        """One class for all images or one for each -> int64 `[count]`."""
-        given: Any = [targets] * count if np.ndim(targets) == 0 else targets
-        if len(given) != count:
-            raise ValueError(f"{len(given)} targets for {count} images: give one for all, or one for each")
-        return np.array([self.index(target) for target in given], np.int64)

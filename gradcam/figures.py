@@ -13,7 +13,7 @@ from gradcam import maps
 from gradcam.cams import CamMethod, grad_cam
 from gradcam.explanation import Explanation
 from gradcam.photographs import Photograph
-from gradcam.writing import whole_file
+from slim_models.writing import whole_file
 
 # A row of panels: a title for each, and uint8 [H, W, 3] RGB pictures.
 Panels = Sequence[tuple[str, np.ndarray]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+from typing import Any
 
 import numpy as np
 
@@ -123,6 +124,14 @@ def class_index(target: int | str, num_classes: int, labels: Labels | None = Non
     if not 0 <= int(target) < num_classes:
         raise ValueError(f"target {target} is out of range: classes are 0 to {num_classes - 1}")
     return int(target)
+
+
+def class_indices(targets: Any, count: int, num_classes: int, labels: Labels | None = None) -> np.ndarray:
+    """One class for all images or one for each -> int64 `[count]`; errors as `class_index`'s."""
+    given = [targets] * count if np.ndim(targets) == 0 else targets
+    if len(given) != count:
+        raise ValueError(f"{len(given)} targets for {count} images: give one for all, or one for each")
+    return np.array([class_index(target, num_classes, labels) for target in given], np.int64)
 
 
 def class_name(index: int, labels: Labels | None) -> str:

@@ -17,7 +17,8 @@ from gradcam.explanation import Explanation
 from gradcam.labels import class_name
 from gradcam.photographs import Photograph, read_photograph
 from gradcam.terminal import MISTAKES
-from gradcam.writing import whole_file, write_png
+from gradcam.writing import write_png
+from slim_models.writing import whole_file
 
 
 class Reports:

@@ -1,13 +1,16 @@
 """Networks that can be differentiated under several ReLU rules.
 
 build(name) makes the `Network` of a name in `NETWORKS`; read_weights(path) and assign_weights(...)
-give it its values; gradients(ys, xs, rule) differentiates it.
+give it its values; gradients(ys, xs, rule) differentiates it. `slim_models.downloads` fetches published
+weights; convert(source, destination) writes them in another format.
 """
 
 from slim_models.architectures import NETWORKS, Architecture, build, find_weights
-from slim_models.assignment import assign_weights
+from slim_models.assignment import assign_weights, check_weights
+from slim_models.conversion import convert, write_weights
 from slim_models.network import Network
 from slim_models.relu_gradients import RULES, gradients, marked_relus
+from slim_models.variants import build_for
 from slim_models.weights import read_weights
 
 __all__ = [
@@ -17,8 +20,12 @@ __all__ = [
     "Network",
     "assign_weights",
     "build",
+    "build_for",
+    "check_weights",
+    "convert",
     "find_weights",
     "gradients",
     "marked_relus",
     "read_weights",
+    "write_weights",
 ]

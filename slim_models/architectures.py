@@ -19,50 +19,37 @@ from slim_models.vgg16 import vgg16
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """What `build` needs to know of a network, and where its weights come from.
+    """What `build` needs to know of a network, and the names of what belongs to it.
 
     Attributes:
         builder: `(images, *, num_classes, width_divisor, ...) -> (logits, endpoints)`.
         default_layer: the layer that Grad-CAM explains unless told otherwise.
         file: name of its weights in a `weights` folder.
-        origin: where that file comes from, for the message when it is not there.
         labels: name of the list of its classes.
         image_size: default height and width in pixels.
         num_classes: default number of classes.
         width_divisor: default divisor of the channel counts.
+        input_order: order of the channels that the network itself takes, which Caffe's gradients speak of.
     """
 
     builder: Callable
     default_layer: str
     file: str
-    origin: str
     labels: str = "imagenet"
     image_size: int = 224
     num_classes: int = 1000
     width_divisor: int = 1
+    input_order: str = "RGB"
 
 
 NETWORKS = {
-    "vgg16": Architecture(
-        vgg16, "conv5_3", "vgg16.npy", "https://s3.amazonaws.com/content.udacity-data.com/nd101/vgg16.npy"
-    ),
-    "resnet_v1_50": Architecture(
-        resnet_v1_50,
-        "block4",
-        "resnet_v1_50.ckpt",
-        "http://download.tensorflow.org/models/resnet_v1_50_2016_08_28.tar.gz",
-    ),
-    "resnet_v1_101": Architecture(
-        resnet_v1_101,
-        "block4",
-        "resnet_v1_101.ckpt",
-        "http://download.tensorflow.org/models/resnet_v1_101_2016_08_28.tar.gz",
-    ),
+    "vgg16": Architecture(vgg16, "conv5_3", "vgg16.npy", input_order="BGR"),
+    "resnet_v1_50": Architecture(resnet_v1_50, "block4", "resnet_v1_50.ckpt"),
+    "resnet_v1_101": Architecture(resnet_v1_101, "block4", "resnet_v1_101.ckpt"),
     "resnet_v1_50_tiny": Architecture(
         functools.partial(resnet_v1_50, output_stride=16),
         "block4",
         "resnet_v1_50_tiny.ckpt",
-        "this project (embedded)",
         labels="tiny_imagenet",
         image_size=112,
         num_classes=200,
@@ -136,7 +123,7 @@ def find_weights(name: str) -> pathlib.Path:
     path = files.find(entry.file)
     if path is None:
         raise FileNotFoundError(
-            f"no weights for {name}: put {entry.file} (from {entry.origin}) into ./weights or the folder that "
-            f"GRADCAM_WEIGHTS names, or give its path"
+            f"no weights for {name}: fetch them with 'gradcam download {name}', or put {entry.file} into ./weights or "
+            f"the folder that GRADCAM_WEIGHTS names, or give a file's path"
         )
     return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -27,12 +27,46 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
         ValueError: names are missing, unexpected, misshapen or not finite; one message lists them
             all, and no variable has been touched.
     """
+    check_weights(network, weights)
     variables = network.variables()
-    _check({name: tuple(variable.shape.as_list()) for name, variable in variables.items()}, weights, network.name)
     for names in _portions({name: np.size(weights[name]) for name in variables}):
         initializers = [variables[name].initializer for name in names]
         # An initializer assigns its second input; a value fed there never enters the graph.
         session.run(initializers, {op.inputs[1]: weights[name] for op, name in zip(initializers, names)})
+
+
+def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
+    """Whether the weights are the network's: every variable in its shape, and nothing else.
+
+    Args:
+        network: as `build` returned it.
+        weights: variable name -> array; slim's `mean_rgb` and `global_step` are ignored.
+
+    Raises:
+        ValueError: names are missing, unexpected, misshapen or not finite; one message lists them all.
+    """
+    shapes = {name: tuple(variable.shape.as_list()) for name, variable in network.variables().items()}
+    given = {name: np.shape(array) for name, array in weights.items() if name.split("/")[-1] not in _IGNORED}
+    misshapen = [name for name in shapes if name in given and given[name] != shapes[name]]
+    problems = {
+        "missing": [name for name in shapes if name not in given],
+        "unexpected": [name for name in given if name not in shapes],
+        "misshapen": [f"{name} {list(given[name])} instead of {list(shapes[name])}" for name in misshapen],
+        "not finite": [name for name in shapes if name in given and not _is_finite(weights[name])],
+    }
+    parts = [f"{len(names)} {kind} ({_shortened(names)})" for kind, names in problems.items() if names]
+    if any(given[name][-1:] == (1001,) for name in misshapen):
+        parts.append("the file has 1001 classes, 0 being 'background': build the network with num_classes=1001")
+    if parts:
+        raise ValueError(f"the weights do not fit {network.name}{_whose(shapes, given)}: {'; '.join(parts)}")
+
+
+def _whose(shapes: Iterable[str], given: Iterable[str]) -> str:
+    """What the names of weights say of another network, if they have none in common with this one."""
+    if set(shapes) & set(given):
+        return ""
+    scopes = sorted({name.split("/")[0] for name in given})
+    return f"; they are another network's ({_shortened(scopes, 3)})"
 
 
 def _portions(sizes: Mapping[str, int], most: int = 2**24) -> Iterator[list[str]]:
@@ -51,22 +85,6 @@ def _portions(sizes: Mapping[str, int], most: int = 2**24) -> Iterator[list[str]
         total += size
     if portion:
         yield portion
-
-
-def _check(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, np.ndarray], network_name: str) -> None:
-    given = {name: np.shape(array) for name, array in weights.items() if name.split("/")[-1] not in _IGNORED}
-    misshapen = [name for name in shapes if name in given and given[name] != shapes[name]]
-    problems = {
-        "missing": [name for name in shapes if name not in given],
-        "unexpected": [name for name in given if name not in shapes],
-        "misshapen": [f"{name} {list(given[name])} instead of {list(shapes[name])}" for name in misshapen],
-        "not finite": [name for name in shapes if name in given and not _is_finite(weights[name])],
-    }
-    parts = [f"{len(names)} {kind} ({_shortened(names)})" for kind, names in problems.items() if names]
-    if any(given[name][-1:] == (1001,) for name in misshapen):
-        parts.append("the file has 1001 classes, 0 being 'background': build the network with num_classes=1001")
-    if parts:
-        raise ValueError(f"the weights do not fit {network_name}: {'; '.join(parts)}")
 
 
 def _is_finite(array: np.ndarray) -> bool:

@@ -28,7 +28,11 @@ def carried(name: str) -> pathlib.Path | None:
 
 def _first(name: str, places: list[pathlib.Path]) -> pathlib.Path | None:
     for folder in places:
-        path = folder / name
-        if path.is_file() or path.with_name(f"{name}.index").is_file():
-            return path
+        if is_there(folder / name):
+            return folder / name
     return None
+
+
+def is_there(path: pathlib.Path) -> bool:
+    """Whether there is a file, or a V2 checkpoint with that prefix."""
+    return path.is_file() or path.with_name(f"{path.name}.index").is_file()

@@ -20,39 +20,31 @@ def read_npy(path: pathlib.Path) -> dict[str, Any]:
         `layer/name` -> array; `layer/weights` and `layer/biases` for a pair. Arrays are read-only.
 
     Raises:
-        ValueError: the file is no npy dictionary, is damaged, or names anything but arrays. Nothing
-            of it has been executed.
+        ValueError: the file is no dictionary, or not one of arrays alone; `pickle` and NumPy raise nearly
+            anything for a damaged one. Nothing of it has been executed.
     """
     with path.open("rb") as file:
-        layers = _unpickled(file, path)
+        layers = _unpickled(file)
     if not isinstance(layers, dict):
-        raise ValueError(f"{path} holds {type(layers).__name__}, not a dictionary of layers")
+        raise ValueError(f"it holds {type(layers).__name__}, not a dictionary of layers")
     weights = {}
     for layer, arrays in layers.items():
         if isinstance(arrays, (list, tuple)) and len(arrays) == 2:
             arrays = dict(zip(("weights", "biases"), arrays))
         if not isinstance(arrays, dict):
-            raise ValueError(f"{path}: layer {layer!r} is not [weights, biases] but {type(arrays).__name__}")
+            raise ValueError(f"layer {layer!r} is not [weights, biases] but {type(arrays).__name__}")
         weights.update({f"{layer}/{name}": array for name, array in arrays.items()})
     return weights
 
 
-def _unpickled(file: IO[bytes], path: pathlib.Path) -> Any:
+def _unpickled(file: IO[bytes]) -> Any:
     """The object in an npy file."""
-    # A damaged file can make the parsers raise nearly anything; whatever it is, the file is to blame.
-    try:
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        _, _, dtype = read_header(file)
-    except Exception as error:
-        file.seek(0)
-        raise ValueError(f"{path} is not an npy file; it begins with {file.read(16)!r}") from error
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    _, _, dtype = read_header(file)
     if not dtype.hasobject:
-        raise ValueError(f"{path} holds one array, not a dictionary of layers")
-    try:
-        return _plain(_ArraysUnpickler(file, encoding="latin1").load())
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read as a dictionary of arrays: {error}") from error
+        raise ValueError("it holds one array, not a dictionary of layers")
+    return _plain(_ArraysUnpickler(file, encoding="latin1").load())
 
 
 class _ArraysUnpickler(pickle.Unpickler):

@@ -103,7 +103,7 @@ def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tens
 
 def _check_marked(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> None:
     """An unmarked ReLU between `xs` and `ys` would ignore the rule in silence."""
-    between = set().union(*(_between(ys, x) for x in xs))
+    between = set().union(*(operations_between(x, ys) for x in xs))
     unmarked = [op.name for op in between if op.type in MARKS and _mark(op) != MARKS[op.type]]
     if unmarked:
         raise ValueError(
@@ -112,7 +112,7 @@ def _check_marked(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> None:
         )
 
 
-def _between(y: tf.Tensor, x: tf.Tensor) -> set[tf.Operation]:
+def operations_between(x: tf.Tensor, y: tf.Tensor) -> set[tf.Operation]:
     """The operations that `y` depends on, searched backwards as far as `x`."""
     waiting, seen = [y], set()
     while waiting:

@@ -1,14 +1,19 @@
-"""Weight files -> `{variable name: array}`: npy dictionaries, npz, V1 and V2 checkpoints."""
+"""Weight files -> `{variable name: array}`, whatever their format."""
 
 from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
+from slim_models import kinds
+from slim_models.caffemodel import read_caffemodel
+from slim_models.checkpoints import read_checkpoint
+from slim_models.keras_hdf5 import read_keras_hdf5
 from slim_models.npy import read_npy
+from slim_models.slim_vgg import SCOPE, from_slim_vgg
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -19,10 +24,13 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
             - `.npy`: a pickled dictionary `{layer: [weights, biases]}`, also one written by Python 2;
             - `.npz`: arrays by name;
+            - `.h5`: Keras' VGG16;
+            - `.caffemodel`: convolutions and fully connected layers, such as VGG16;
             - a checkpoint, V1 or V2: the file, the prefix, or the directory with one in it.
 
     Returns:
-        Arrays by the names of the variables: `conv1_1/weights`, `resnet_v1_50/conv1/weights`, ...
+        Arrays by the names of the variables, `resnet_v1_50/conv1/weights`; those of VGG16 by the names
+        and in the layout of `vgg16.npy`, `conv1_1/weights`, whichever program wrote it.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
@@ -30,10 +38,11 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
             arrays of numbers.
     """
     path = pathlib.Path(path)
-    readers = {".npy": read_npy, ".npz": _read_npz}
-    if path.suffix in readers and not path.is_file():
+    if path.suffix in _READERS and not path.is_file():
         raise FileNotFoundError(f"no weights at {path}")
-    weights = readers.get(path.suffix, _read_checkpoint)(path)
+    weights = _READERS.get(path.suffix, read_checkpoint)(path)
+    if any(name.startswith(SCOPE) for name in weights):
+        weights = from_slim_vgg(weights)
     for name, array in weights.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
             kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
@@ -42,43 +51,44 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
-        # A file of our own, because np.load leaves its open when the archive is damaged.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except Exception as error:  # a damaged archive can raise nearly anything
-        raise ValueError(f"{path} is not an npz file of plain arrays: {error}") from error
+    # A file of our own, because np.load leaves its open when the archive is damaged.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
-def _read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
-    prefix = _checkpoint_prefix(path)
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        return {name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{prefix} is neither .npy nor .npz nor a checkpoint that can be read: {reason}") from error
+def _explained(
+    reader: Callable[[pathlib.Path], dict[str, np.ndarray]], beginning: bytes, name: str
+) -> Callable[[pathlib.Path], dict[str, np.ndarray]]:
+    """The reader with one kind of error, which says what is wrong with the file.
+
+    Args:
+        reader: `path -> weights`.
+        beginning: of every file of the format.
+        name: of the format, with its article.
+    """
+
+    def read(path: pathlib.Path) -> dict[str, np.ndarray]:
+        with path.open("rb") as file:
+            right = file.read(len(beginning)) == beginning
+        if not right or kinds.impostor(path):
+            raise ValueError(f"{path} is not {name}; it is {kinds.kind(path)}")
+        try:
+            return reader(path)
+        # A damaged file can make the parsers raise nearly anything; whatever it is, the file is to blame.
+        except Exception as error:
+            short = any(sign in str(error).lower() for sign in _SIGNS_OF_THE_FIRST_HALF)
+            fault = "is only the first part of" if short else "cannot be read as"
+            raise ValueError(f"{path} {fault} {name}: {error}") from error
+
+    return read
 
 
-def _checkpoint_prefix(path: pathlib.Path) -> pathlib.Path:
-    """What TensorFlow's reader wants: a V1 file or the prefix of a V2 checkpoint."""
-    if path.is_dir():
-        return _checkpoint_in(path)
-    for part in (".index", ".meta", ".data-00000-of-00001"):  # named by one of a V2 checkpoint's files
-        if path.name.endswith(part):
-            path = path.with_name(path.name.removesuffix(part))
-    if path.is_file() or path.with_name(f"{path.name}.index").is_file():
-        return path
-    raise FileNotFoundError(f"no weights at {path}")
-
-
-def _checkpoint_in(folder: pathlib.Path) -> pathlib.Path:
-    """The newest checkpoint of a training's folder, or the only one of a folder without a record."""
-    latest = tf.train.latest_checkpoint(str(folder))
-    if latest:
-        return pathlib.Path(latest)
-    found = {path.with_suffix("") for path in folder.glob("*.index")} | set(folder.glob("*.ckpt"))
-    if len(found) != 1:
-        names = ", ".join(sorted(path.name for path in found)) or "none"
-        raise FileNotFoundError(f"{folder} should hold one checkpoint; found: {names}")
-    return found.pop()
+_SIGNS_OF_THE_FIRST_HALF = ("truncated", "ran out of input", "ends in the middle", "not a zip file")
+read_npz = _explained(_read_npz, b"PK", "an npz file of plain arrays")
+_READERS = {
+    ".npy": _explained(read_npy, b"\x93NUMPY", "an npy dictionary of arrays"),
+    ".npz": read_npz,
+    ".h5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16"),
+    ".hdf5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16"),
+    ".caffemodel": _explained(read_caffemodel, b"", "a caffemodel"),
+}

@@ -24,10 +24,15 @@ ORDER = [
     "samples",
     "datasets",
     "explanation",
+    "quantities",
+    "references",
+    "differences",
     "labels",
     "photographs",
     "sessions",
     "explainer",
+    "ties",
+    "comparison",
     "figures",
     "reports",
     "commands",
@@ -68,6 +73,8 @@ def test_arrows_in_gradcam_point_down():
 
 def test_libraries_have_their_rooms():
     assert users_of("tf_slim") == {"slim_models.layers"}
+    assert users_of("h5py") == {"slim_models.keras_hdf5"}
+    assert users_of("pooch") == {"slim_models.downloads"}
     assert {module for module in users_of("matplotlib") if module != "gradcam.samples"} == {"gradcam.figures"}
     assert not [module for module in MODULES if "matplotlib.pyplot" in imports_of(module)]  # it has global state
     assert {module for module in users_of("tensorflow") if module.startswith("gradcam")} == {
@@ -81,7 +88,7 @@ def test_libraries_have_their_rooms():
 def test_modules_and_functions_are_small():
     for module, path in MODULES.items():
         text = path.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 165, module
+        assert len(text.splitlines()) <= 170, module
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 start = node.body[1].lineno if ast.get_docstring(node) and len(node.body) > 1 else node.body[0].lineno

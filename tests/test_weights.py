@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from formats import write_caffemodel, write_keras
 
 import slim_models
 
@@ -126,7 +127,7 @@ class TestDistrust:
         reconstruct = np.array(0).__reduce__()[0]
         crafted = Pickled(reconstruct, (np.ndarray, (0,), b"b"), (1, shape, dtype, False, b"AAAAAAAA"))
         for content in (crafted, {"conv1_1": [crafted, ARRAYS["conv1_1/biases"]]}):
-            with pytest.raises(ValueError, match="cannot be read as a dictionary of arrays"):
+            with pytest.raises(ValueError, match="cannot be read as an npy dictionary of arrays"):
                 slim_models.read_weights(write_pickle_as_npy(tmp_path / "a.npy", pickle.dumps(content)))
 
     def test_any_flipped_byte_is_read_or_refused_with_one_kind_of_error(self, tmp_path):
@@ -151,7 +152,7 @@ class TestDistrust:
 
     def test_a_web_page_saved_as_npy(self, tmp_path):
         (tmp_path / "a.npy").write_text("<!DOCTYPE html><title>404</title>")
-        with pytest.raises(ValueError, match="not an npy file.*<!DOCTYPE"):
+        with pytest.raises(ValueError, match="is not an npy dictionary.*; it is an HTML page"):
             slim_models.read_weights(tmp_path / "a.npy")
 
     @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ class TestDistrust:
 
     def test_an_npz_with_pickles_is_refused(self, tmp_path):
         np.savez(tmp_path / "a.npz", x=np.array([Malicious(tmp_path / "executed")], dtype=object))
-        with pytest.raises(ValueError, match=r"a\.npz is not an npz file of plain arrays"):
+        with pytest.raises(ValueError, match=r"a\.npz cannot be read as an npz file of plain arrays"):
             slim_models.read_weights(tmp_path / "a.npz")
         assert not (tmp_path / "executed").exists()
 
@@ -187,11 +188,66 @@ def test_npz(tmp_path):
     assert_same(slim_models.read_weights(tmp_path / "a.npz"))
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"<html>"])
-def test_a_damaged_npz(tmp_path, content):
-    (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(ValueError, match="not an npz file"):
-        slim_models.read_weights(tmp_path / "a.npz")
+IMPOSTORS = {
+    b"": "an empty file",
+    b"\n<!DOCTYPE html>\n<html><title>404 Not Found</title>": "an HTML page, which is what a dead link gives",
+    b"<html><body>Moved": "an HTML page",
+    b'<?xml version="1.0"?><Error><Code>AccessDenied': "a server's XML answer",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 553432\n": "a Git LFS pointer",
+}
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a.caffemodel", "a.ckpt"])
+@pytest.mark.parametrize("content", IMPOSTORS, ids=["empty", "HTML", "html", "XML", "LFS"])
+def test_what_stands_in_a_files_place_is_named(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is not .*; it is {IMPOSTORS[content]}"):
+        slim_models.read_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "v1.ckpt", "v2.ckpt", "a.caffemodel"])
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_half_a_file_is_named(tmp_path, name, share):
+    path = tmp_path / name
+    layers = {"conv1_1/weights": np.ones((3, 3, 3, 64), np.float32), "conv1_1/biases": np.ones(64, np.float32)}
+    if name.startswith("v"):
+        path = pathlib.Path(checkpoint(path, tf.train.SaverDef.V1 if "1" in name else tf.train.SaverDef.V2, layers))
+        path = path if path.is_file() else path.with_name(f"{path.name}.data-00000-of-00001")
+    elif name == "a.h5":
+        write_keras(path, {"block1_conv1": layers.values()})
+    elif name == "a.caffemodel":
+        write_caffemodel(path, {"conv1_1": ("Convolution", list(layers.values()))})
+    else:
+        slim_models.write_weights(path, layers)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ValueError, match=f"{path.stem.split('.')[0]}.* is only the first part of "):
+        slim_models.read_weights(path)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a.ckpt"])
+def test_another_format_under_the_name_of_one_is_named(tmp_path, name):
+    other = "npy" if name == "a.h5" else "h5"
+    source = tmp_path / f"b.{other}"
+    if other == "npy":
+        np.save(source, np.zeros(100))
+    else:
+        write_keras(source, {"block1_conv1": list(ARRAYS.values())})
+    source.rename(tmp_path / name)
+    with pytest.raises(ValueError, match=f"{name} is not .*; it is an {'npy' if other == 'npy' else 'HDF5'} file"):
+        slim_models.read_weights(tmp_path / name)
+
+
+def test_any_flipped_byte_of_a_caffemodel_is_read_or_refused_with_one_kind_of_error(tmp_path):
+    rng = np.random.default_rng(0)
+    path = write_caffemodel(tmp_path / "a.caffemodel", {"conv1_1": ("Convolution", list(ARRAYS.values()))})
+    whole = path.read_bytes()
+    for place in rng.integers(len(whole), size=300):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        with contextlib.suppress(ValueError):
+            slim_models.read_weights(path)
 
 
 class TestCheckpoints:
@@ -219,7 +275,7 @@ class TestCheckpoints:
 
     def test_a_file_that_is_none(self, tmp_path):
         (tmp_path / "model.ckpt").write_bytes(b"not a checkpoint at all" * 100)
-        with pytest.raises(ValueError, match=r"model\.ckpt is neither"):
+        with pytest.raises(ValueError, match=r"model\.ckpt is not a checkpoint.*it begins with b'not a checkpoint'"):
             slim_models.read_weights(tmp_path / "model.ckpt")
 
 
@@ -295,7 +351,7 @@ class TestFindingWeights:
     def test_missing_weights_say_what_to_fetch_and_where_to_put_it(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("GRADCAM_WEIGHTS", raising=False)
-        with pytest.raises(FileNotFoundError, match=r"vgg16\.npy.*https?://.*weights"):
+        with pytest.raises(FileNotFoundError, match=r"gradcam download vgg16.*vgg16\.npy.*weights"):
             slim_models.find_weights("vgg16")
 
     @pytest.mark.parametrize("where", ["weights", "elsewhere"])

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from gradcam import figures
-from gradcam.writing import whole_file, write_png
+from gradcam.writing import write_png
+from slim_models.writing import whole_file
 
 
 def test_a_file_appears_with_its_folders(tmp_path):

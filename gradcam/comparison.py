@@ -1,0 +1,135 @@
+"""Comparing our numbers with another program's: `gradcam compare`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import slim_models
+from gradcam.differences import Comparison, Row
+from gradcam.explainer import Explainer
+from gradcam.explanation import Explanation
+from gradcam.quantities import Quantity, quantities
+from gradcam.references import Reference, read_reference
+from gradcam.ties import Ties
+from slim_models.architectures import architecture
+from slim_models.decisions import Tie
+
+
+def compare(
+    reference: str | os.PathLike | Mapping[str, np.ndarray],
+    network: str,
+    weights: str | os.PathLike | Mapping[str, np.ndarray] | None = None,
+    *,
+    layer: str | None = None,
+    layout: str = "tensorflow",
+    tolerance: float = 1e-4,
+    say: Callable[[str], Any] = lambda line: None,
+) -> Comparison:
+    """Runs a network on a reference's pictures and compares every array of the reference.
+
+    Args:
+        reference: an npz file, or its arrays by name: `images`, `classes` and any of `input`, `logits`,
+            `softmax`, `relu5_3` or another layer, `grad_` and a layer, `alpha`, `cam_raw`, `cam`,
+            `grad_input`, `guided_input`, `deconv_input`; gradients in the network's own order of channels.
+        network: a key of `slim_models.NETWORKS`. Its size is the pictures', its classes and width the weights'.
+        weights: a file, arrays by variable name, or None for the network's own file.
+        layer: which one `cam` is of, and an array that is named as no layer; None where that is clear.
+        layout: `"tensorflow"` (channels last), or `"caffe"` for blobs as pycaffe gives them.
+        tolerance: greatest relative L2 difference. Gradients above it pass only if turning decisions within
+            rounding of a tie (see `gradcam.ties`) brings them below it.
+        say: called with a line before what takes long.
+
+    Returns:
+        A row for each array, picture and class.
+
+    Raises:
+        FileNotFoundError, KeyError, ValueError: a file that is missing or not what it should be, a name
+            that means nothing, arrays of other shapes than the network's.
+    """
+    order = architecture(network).input_order
+    read = read_reference(reference, layout, order)
+    if not isinstance(weights, Mapping):
+        weights = slim_models.read_weights(weights or slim_models.find_weights(network))
+    built = slim_models.build_for(network, weights, read.images.shape[1])
+    slim_models.check_weights(built, weights)  # before anything that a wrong network would be blamed for
+    if layer is not None and layer not in built.endpoints:
+        raise KeyError(f"{network} has no layer {layer!r}; its layers are {', '.join(built.endpoints)}")
+    parts = quantities(list(read.arrays), list(built.endpoints), built.default_layer, layer)
+    if any(part.per_class for part in parts) and not read.classes.shape[1]:
+        raise ValueError("the reference has gradients or maps of classes, but no array 'classes'")
+    layers = sorted({part.key for part in parts if part.key in built.endpoints})
+    rules = sorted({part.key for part in parts if part.kind == "saliency"})
+    with Explainer(built, weights, layers=layers, rules=rules) as explainer:
+        rows: list[Row] = []
+        ties: dict[int, tuple[list[Tie], list[Tie]]] = {}
+        for picture in range(len(read.images)):
+            comparer = _Comparer(explainer, read, parts, picture, tolerance)
+            found = comparer.rows()
+            if suspects := [row for row in found if row.may_be_by_ties]:
+                say(f"picture {picture}: gradients differ; looking for decisions within rounding of a tie")
+                ties[picture] = comparer.ties_that_make(suspects)
+                found = comparer.rows(turned=ties[picture][1])
+            rows += found
+    names = list(read.arrays)
+    return Comparison(sorted(rows, key=lambda row: names.index(row.array)), ties)
+
+
+class _Comparer:
+    """Compares the arrays of one picture, whose explanation it holds."""
+
+    def __init__(
+        self, explainer: Explainer, reference: Reference, parts: Sequence[Quantity], picture: int, tolerance: float
+    ):
+        self._explainer, self._reference, self._picture, self._tolerance = explainer, reference, picture, tolerance
+        self._parts = {part.name: part for part in parts}
+        self._order = architecture(explainer.network.name).input_order
+        self._image, self._classes = reference.images[picture], [int(index) for index in reference.classes[picture]]
+        images = np.repeat(self._image[None], max(1, len(self._classes)), axis=0)
+        self._explanation = explainer.explain(images, self._classes or None)
+        self._ties: Ties | None = None
+
+    def rows(self, turned: Sequence[Tie] = ()) -> list[Row]:
+        """A row for each array and class, with what turning the ties makes of those that jump."""
+        after = self._ties.explain(self._classes, [turned] * len(self._classes)) if self._ties and turned else None
+        result = []
+        for part in self._parts.values():
+            for number in range(len(self._classes)) if part.per_class else [0]:
+                theirs = self._reference.of(part, self._picture, number)
+                if theirs is None:  # left out for this picture or class
+                    continue
+                ours = part.of(self._explanation, number, self._order)
+                if ours.shape != theirs.shape:
+                    raise ValueError(
+                        f"the reference's {part.name!r} is {list(theirs.shape)} for a picture"
+                        f"{' and class' if part.per_class else ''}, but the network's is {list(ours.shape)}; "
+                        f"blobs as pycaffe gives them need the layout 'caffe'"
+                    )
+                target = self._classes[number] if part.per_class else None
+                again = part.of(after, number, self._order) if after and part.per_class else None
+                result.append(Row(part.name, self._picture, target, theirs, ours, self._tolerance, again))
+        return result
+
+    def ties_that_make(self, suspects: Sequence[Row]) -> tuple[list[Tie], list[Tie]]:
+        """The picture's ties, and those that explain the differences of the rows.
+
+        Decisions are taken before any class is chosen: those that explain one class's differences have to
+        explain the others', so that one class is searched.
+        """
+        target = suspects[0].target
+        assert target is not None  # see Row.may_be_by_ties
+        searched = [row for row in suspects if row.target == target]
+        searched = [row for row in searched if row.theirs.ndim > 1] or searched  # not sums alone, if there is more
+
+        def difference(explanation: Explanation, entry: int) -> np.ndarray:
+            left = [
+                (row.theirs - self._parts[row.array].of(explanation, entry, self._order)) / np.linalg.norm(row.theirs)
+                for row in searched
+            ]
+            return np.concatenate([array.ravel() for array in left])
+
+        self._ties = Ties(self._explainer, self._image)
+        return self._ties.found, self._ties.that_make(difference, target, self._tolerance)

@@ -1,0 +1,68 @@
+"""TensorFlow's checkpoints, V1 and V2 -> `{variable name: array}`."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from slim_models import files, kinds
+
+
+def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads every variable of a checkpoint.
+
+    Args:
+        path: of a V1 file, the prefix of a V2 checkpoint, one of its files, or the directory with one.
+
+    Returns:
+        Variable name -> array.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint, or a part of it is missing.
+        ValueError: it is no checkpoint, or not the whole of one.
+    """
+    prefix = _checkpoint_prefix(path)
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        return {name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()}
+    except Exception as error:  # TensorFlow raises OpError, IndexError, RuntimeError, ...
+        reason = str(error).splitlines()[0]
+        if "No such file" in reason:
+            raise FileNotFoundError(f"a part of the checkpoint {prefix} is missing: {reason}") from error
+        file = prefix if prefix.is_file() else prefix.with_name(f"{prefix.name}.index")
+        if not kinds.impostor(file) and _is_first_part(prefix, reason):
+            raise ValueError(f"{prefix} is only the first part of a checkpoint: {reason}") from error
+        raise ValueError(f"{file} is not a checkpoint that can be read; it is {kinds.kind(file)}") from error
+
+
+def _is_first_part(prefix: pathlib.Path, reason: str) -> bool:
+    if not prefix.is_file():  # V2: the index says how long the data should be, and ends with a mark of its own
+        return "Read less bytes" in reason or "not an sstable" in reason
+    with prefix.open("rb") as file:  # V1 begins with a block's first, empty key, and ends with a mark
+        return file.read(2) == b"\0\0" and "sstable" in reason
+
+
+def _checkpoint_prefix(path: pathlib.Path) -> pathlib.Path:
+    """What TensorFlow's reader wants: a V1 file or the prefix of a V2 checkpoint."""
+    if path.is_dir():
+        return _checkpoint_in(path)
+    for part in (".index", ".meta", ".data-00000-of-00001"):  # named by one of a V2 checkpoint's files
+        if path.name.endswith(part):
+            path = path.with_name(path.name.removesuffix(part))
+    if files.is_there(path):
+        return path
+    raise FileNotFoundError(f"no weights at {path}")
+
+
+def _checkpoint_in(folder: pathlib.Path) -> pathlib.Path:
+    """The newest checkpoint of a training's folder, or the only one of a folder without a record."""
+    latest = tf.train.latest_checkpoint(str(folder))
+    if latest:
+        return pathlib.Path(latest)
+    found = {path.with_suffix("") for path in folder.glob("*.index")} | set(folder.glob("*.ckpt"))
+    if len(found) != 1:
+        names = ", ".join(sorted(path.name for path in found)) or "none"
+        raise FileNotFoundError(f"{folder} should hold one checkpoint; found: {names}")
+    return found.pop()

@@ -1,0 +1,89 @@
+"""{variable name: array} -> weight files, and one format to another."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from slim_models.weights import read_weights
+from slim_models.writing import whole_file
+
+
+def convert(source: str | os.PathLike, destination: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Writes the weights of one file as another.
+
+    Args:
+        source: anything that `read_weights` reads; VGG16 gets the names and the layout of `vgg16.npy`,
+            whoever wrote it.
+        destination: of a format that `write_weights` writes.
+
+    Returns:
+        What was written: variable name -> array.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_weights` and `write_weights`.
+    """
+    _writer(destination)  # a wrong suffix is told before half a gigabyte is read
+    weights = read_weights(source)
+    write_weights(destination, weights)
+    return weights
+
+
+def write_weights(path: str | os.PathLike, weights: Mapping[str, np.ndarray]) -> None:
+    """Writes a file that `read_weights` reads back, whole or not at all.
+
+    Args:
+        path: `.npy`, a dictionary `{layer: [weights, biases]}` as `vgg16.npy` is one (`{layer: {name:
+            array}}` for other variables); `.npz`; or `.ckpt`, a V2 checkpoint.
+        weights: variable name -> array.
+
+    Raises:
+        ValueError: another suffix; a name without a layer in an npy file.
+    """
+    writer = _writer(path)
+    with whole_file(path) as temporary:
+        writer(temporary, weights)
+
+
+def _writer(path: str | os.PathLike) -> Callable[[pathlib.Path, Mapping[str, np.ndarray]], None]:
+    suffix = pathlib.Path(path).suffix
+    if suffix not in _WRITERS:
+        raise ValueError(f"weights cannot be written as {os.fspath(path)!r}; the suffix can be {', '.join(_WRITERS)}")
+    return _WRITERS[suffix]
+
+
+def _write_npy(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in weights.items():
+        layer, _, kind = name.rpartition("/")
+        if not layer:
+            raise ValueError(f"{name!r} is of no layer, and an npy file is a dictionary of layers: write .ckpt or .npz")
+        layers.setdefault(layer, {})[kind] = array
+    content = {
+        layer: [arrays["weights"], arrays["biases"]] if arrays.keys() == {"weights", "biases"} else arrays
+        for layer, arrays in layers.items()
+    }
+    np.save(path, np.array(content, dtype=object))
+
+
+def _write_npz(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:
+    arrays: dict[str, Any] = dict(weights)
+    np.savez(path, **arrays)
+
+
+def _write_checkpoint(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:
+    arrays = {name: np.asarray(array) for name, array in weights.items()}
+    with tf.Graph().as_default(), tf.Session() as session:
+        # Fed, not constants: a GraphDef holds at most 2 GB.
+        tensors = [tf.placeholder(array.dtype, array.shape) for array in arrays.values()]
+        whole = [""] * len(arrays)
+        save = tf.raw_ops.SaveV2(prefix=str(path), tensor_names=list(arrays), shape_and_slices=whole, tensors=tensors)
+        session.run(save, dict(zip(tensors, arrays.values())))
+
+
+_WRITERS = {".npy": _write_npy, ".npz": _write_npz, ".ckpt": _write_checkpoint}

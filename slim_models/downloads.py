@@ -1,0 +1,153 @@
+"""Published weights from the web into a folder: verified, converted, and there only when whole."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shutil
+import sys
+import tarfile
+import urllib.parse
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pooch
+
+from slim_models import files, kinds
+from slim_models.architectures import architecture, build
+from slim_models.archives import unpacked
+from slim_models.assignment import check_weights
+from slim_models.conversion import write_weights
+from slim_models.sources import SOURCES, Source
+from slim_models.weights import read_weights
+from slim_models.writing import whole_file
+
+# Whatever makes one source useless and the next one worth trying.
+_FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error)
+
+
+def download(
+    name: str,
+    folder: str | os.PathLike | None = None,
+    *,
+    sources: Sequence[Source] | None = None,
+    force: bool = False,
+    say: Callable[[str], Any] = lambda line: None,
+) -> pathlib.Path:
+    """Fetches a network's published weights.
+
+    The sources are tried in order until one's file arrives whole, has its published hash, and holds every
+    variable of the network in its shape. Where no hash was published, the SHA-256 of the first download is
+    recorded beside the weights, and later downloads are held against it.
+
+    Args:
+        name: of a network that has sources.
+        folder: where the weights go; None is `$GRADCAM_WEIGHTS` or `./weights`.
+        sources: None for the table's.
+        force: fetch the weights also if they are there.
+        say: called with a line for every step.
+
+    Returns:
+        The file of weights, under the name by which `find_weights` finds it.
+
+    Raises:
+        KeyError: no sources for that network.
+        OSError: no source gave the weights; the message has each one's reason.
+    """
+    if name not in SOURCES:
+        raise KeyError(f"there is nothing to fetch for {name!r}; published weights: {', '.join(SOURCES)}")
+    target = pathlib.Path(folder or files.folders()[0]) / architecture(name).file
+    if files.is_there(target) and not force:
+        say(f"{target} is here")
+        return target
+    reasons = []
+    for source in SOURCES[name] if sources is None else sources:
+        say(f"fetching {source.url} (about {source.megabytes} MB)")
+        try:
+            with _workshop(target) as workshop:
+                _fetch(name, source, target, workshop, say)
+        except _FAILURES as error:
+            reasons.append(f"{source.url}: {_reason(error)}")
+            say(f"  failed: {_reason(error)}")
+        else:
+            say(f"{target} is here")
+            return target
+    raise OSError(f"no source gave the weights of {name}: " + "; ".join(reasons))
+
+
+def _reason(error: Exception) -> str:
+    """An error in a few words: what the web's libraries say can fill a screen."""
+    text = str(error).partition(" for url: ")[0] or type(error).__name__
+    return "the server cannot be reached" if "Max retries exceeded" in text else text
+
+
+def mirrored(name: str, url: str) -> Source:
+    """The source of a network whose file somebody else serves under the same name, for `download`.
+
+    Raises:
+        KeyError: the network has no source with a file of that name.
+    """
+    sources = {_file_name(source.url): source for source in SOURCES.get(name, ())}
+    if _file_name(url) not in sources:
+        raise KeyError(f"{url} is none of the files that hold {name}; they are {', '.join(sources) or 'unknown'}")
+    return dataclasses.replace(sources[_file_name(url)], url=url)
+
+
+def _file_name(url: str) -> str:
+    return pathlib.PurePosixPath(urllib.parse.urlparse(url).path).name
+
+
+@contextlib.contextmanager
+def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """An empty folder beside the target, so that what is done in it can be renamed to the target.
+
+    It always has the same name: what a killed download left there goes when the next one begins.
+    """
+    folder = target.with_name(f".fetching-{target.name}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Path, say: Callable[[str], Any]) -> None:
+    """One source's file, from the web to `target`; anything wrong with it is raised."""
+    fetched = workshop / _file_name(source.url)
+    # Pieces of a megabyte; a server that is silent for half a minute has failed.
+    pooch.HTTPDownloader(sys.stderr.isatty(), chunk_size=2**20, timeout=30)(source.url, str(fetched), None)
+    if what := kinds.impostor(fetched):
+        raise ValueError(f"what came is {what}")
+    record = target.with_name(f"{target.name}.sha256")
+    say(f"  {_checked_hash(fetched, source, record)}")
+    file = unpacked(fetched, source.member) if source.member else fetched
+    weights = read_weights(file)
+    check_weights(build(name), weights)
+    say(f"  all {len(weights)} variables are there, in their shapes")
+    if source.published_hash is None and not record.exists():
+        with whole_file(record) as temporary:
+            temporary.write_text(f"{pooch.file_hash(str(fetched))}  {fetched.name}\n")
+        say(f"  its SHA-256 is recorded in {record}; later downloads will be held against it")
+    if file.suffix == target.suffix:
+        file.replace(target)
+    else:
+        write_weights(target, weights)
+
+
+def _checked_hash(file: pathlib.Path, source: Source, record: pathlib.Path) -> str:
+    """A line on the file's hash; a ValueError if it is not the published one or the recorded one."""
+    algorithm, _, expected = (source.published_hash or "sha256:").partition(":")
+    actual = pooch.file_hash(str(file), algorithm)
+    where = "published"
+    if not expected:
+        recorded = dict(line.split()[::-1] for line in record.read_text().splitlines()) if record.exists() else {}
+        expected, where = recorded.get(file.name, ""), f"recorded in {record}"
+    if not expected:
+        return f"no hash was ever published for it; {algorithm.upper()} {actual}"
+    if actual != expected:
+        raise ValueError(f"its {algorithm.upper()} is {actual}, but the one {where} is {expected}")
+    return f"{algorithm.upper()} {actual}, as {where}"

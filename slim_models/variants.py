@@ -1,0 +1,48 @@
+"""Which variant of a network a file of weights belongs to: its classes and its width, by its shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from slim_models.architectures import build
+from slim_models.network import Network
+
+
+def build_for(name: str, weights: Mapping[str, np.ndarray], image_size: int | None = None) -> Network:
+    """Builds the network of that name with the number of classes and the width that the weights have.
+
+    Args:
+        name: a key of `NETWORKS`.
+        weights: variable name -> array.
+        image_size: height and width of the images in pixels; None is the network's own.
+
+    Returns:
+        The network. If the weights are another network's, it is the ordinary one, and `check_weights`
+        says what does not fit.
+
+    Raises:
+        KeyError: no such network.
+        ValueError: the weights' first fully connected layer takes pictures of another size.
+    """
+    shapes = {variable: np.shape(array) for variable, array in weights.items()}
+    num_classes = next((s[0] for n, s in shapes.items() if n.endswith(("fc8/biases", "logits/biases"))), None)
+    first = next((shape for shape in shapes.values() if len(shape) == 4 and shape[2] == 3), (64,))
+    width_divisor = 64 // first[-1] if 64 % first[-1] == 0 else None
+    _check_size(shapes, image_size)
+    return build(name, image_size=image_size, num_classes=num_classes, width_divisor=width_divisor)
+
+
+def _check_size(shapes: Mapping[str, tuple[int, ...]], image_size: int | None) -> None:
+    """VGG16's fc6 sees all of pool5, whose size follows from the picture's."""
+    inputs, depth = (shapes.get(name, (0,))[0] for name in ("fc6/weights", "conv5_3/biases"))
+    if image_size is None or not inputs or not depth:
+        return
+    side = math.isqrt(inputs // depth)
+    if side != math.ceil(image_size / 32):
+        raise ValueError(
+            f"the pictures are {image_size} x {image_size}, but fc6/weights {list(shapes['fc6/weights'])} takes a "
+            f"pool5 of {side} x {side}, of pictures of {32 * side} x {32 * side}"
+        )
