@@ -72,7 +72,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_compare_flags(compare: argparse.ArgumentParser) -> None:
-    compare.add_argument("reference", metavar="REFERENCE.npz", help="as scripts/caffe_reference.py writes it")
+    compare.add_argument(
+        "reference", metavar="REFERENCE.npz", help="as scripts/caffe_reference.py writes it; with --authors a folder"
+    )
+    compare.add_argument(
+        "--authors",
+        metavar="IMAGE",
+        help="REFERENCE is a folder with the pictures (classify_gb_243.png, ...) that the paper's authors' code made "
+        "of IMAGE: tells how alike ours are",
+    )
     compare.add_argument("--network", required=True, metavar="NAME", help="see gradcam networks")
     compare.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/")
     compare.add_argument("--layer", metavar="NAME", help="the layer of the reference's cam, where that is unclear")
@@ -82,6 +90,7 @@ def _add_compare_flags(compare: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="tensorflow (default), or caffe: as in pycaffe's blobs",
     )
+    compare.add_argument("--plot", metavar="FILE", help="draw theirs, ours and the difference side by side")
     compare.add_argument(
         "--tolerance", type=float, default=1e-4, metavar="T", help="relative L2 difference (default: %(default)s)"
     )

@@ -48,8 +48,7 @@ class Row:
     @property
     def correlation(self) -> float:
         """Pearson's; NaN where either is constant."""
-        ours, theirs = (_wide(array).ravel() - array.mean(dtype=np.float64) for array in (self.ours, self.theirs))
-        return float(ours @ theirs / norm) if (norm := np.linalg.norm(ours) * np.linalg.norm(theirs)) else np.nan
+        return correlation(self.ours, self.theirs)
 
     @property
     def may_be_by_ties(self) -> bool:
@@ -114,6 +113,13 @@ class Comparison:
                 lines[-1] += f"; turned, they bring the differences marked (ties) down to {max(left):.1e} and less"
             lines += [f"    {tie.operation} at {tie.place}: {tie.margin:.1e} from the tie" for tie in turned]
         return "\n".join(lines)
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's correlation of all values; NaN where either array is constant."""
+    one, other = (_wide(array).ravel() - array.mean(dtype=np.float64) for array in (first, second))
+    norm = np.linalg.norm(one) * np.linalg.norm(other)
+    return float(one @ other / norm) if norm else float("nan")
 
 
 def _relative_l2(ours: np.ndarray, theirs: np.ndarray) -> float:

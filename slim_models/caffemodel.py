@@ -1,7 +1,7 @@
 """Caffe's `.caffemodel` -> arrays in TensorFlow's layout: the few protobuf messages that takes.
 
 A caffemodel is a NetParameter of caffe.proto. Of its messages only the layers' names, types and blobs
-are read, one layer at a time; everything else is skipped by its length.
+are read, one layer at a time; everything else is skipped.
 """
 
 from __future__ import annotations
@@ -14,18 +14,29 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from slim_models.protobuf import fields, varint
+
 # Number of a NetParameter's field that holds a layer -> numbers of the layer's own fields: `layers` of
 # the V1 format (2013-14), whose types are numbers, and `layer` of today's, whose types are words.
 _LAYERS = {2: (4, 5, 6), 100: (1, 2, 7)}
 _CONVOLUTION, _INNER_PRODUCT = (4, "Convolution"), (14, "InnerProduct")
 
 
-class _Field(NamedTuple):
-    """A field of a message: for a length-delimited one (wire type 2) `value` is the length."""
+class _Blob(NamedTuple):
+    """A layer's array in the file: float32 or float64 numbers, from `start` on, row after row."""
 
-    number: int
-    wire_type: int
-    value: int
+    file: BinaryIO
+    start: int
+    dtype: np.dtype
+    shape: list[int]
+
+    def read(self, first: int = 0, last: int | None = None) -> np.ndarray:
+        """Rows of the array, float32: `[last - first, ...]`."""
+        rows = (self.shape[0] if last is None else min(last, self.shape[0])) - first
+        size = math.prod(self.shape[1:])
+        self.file.seek(self.start + first * size * self.dtype.itemsize)
+        numbers = np.fromfile(self.file, self.dtype, rows * size)
+        return numbers.astype(np.float32, copy=False).reshape(rows, *self.shape[1:])
 
 
 def read_caffemodel(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -41,6 +52,7 @@ def read_caffemodel(path: pathlib.Path) -> dict[str, np.ndarray]:
         channel-height-width.
 
     Raises:
+        EOFError: it is only the first part of a file.
         ValueError: a layer with weights of another type, blobs whose numbers do not fit their shape, or
             no protobuf at all.
     """
@@ -49,7 +61,7 @@ def read_caffemodel(path: pathlib.Path) -> dict[str, np.ndarray]:
     with path.open("rb") as file:
         for name, kind, blobs in _layers(file):
             if kind in _CONVOLUTION:
-                weights[f"{name}/weights"] = np.ascontiguousarray(blobs[0].transpose(2, 3, 1, 0))
+                weights[f"{name}/weights"] = np.ascontiguousarray(blobs[0].read().transpose(2, 3, 1, 0))
                 depth = blobs[0].shape[0]
             elif kind in _INNER_PRODUCT:
                 weights[f"{name}/weights"] = _fully_connected(name, blobs[0], depth)
@@ -57,33 +69,36 @@ def read_caffemodel(path: pathlib.Path) -> dict[str, np.ndarray]:
             else:
                 raise ValueError(f"layer {name!r} is neither a convolution nor fully connected but of type {kind!r}")
             if len(blobs) > 1:
-                weights[f"{name}/biases"] = blobs[1].reshape(-1)
+                weights[f"{name}/biases"] = blobs[1].read().reshape(-1)
     if not weights:
         raise ValueError("it holds no layers with weights")
     return weights
 
 
-def _fully_connected(name: str, blob: np.ndarray, depth: int | None) -> np.ndarray:
+def _fully_connected(name: str, blob: _Blob, depth: int | None) -> np.ndarray:
     """`[out, in]` -> `[in, out]`; `in` is in channel-height-width order if a convolution is below."""
-    matrix = blob.reshape(blob.shape[-2:])
-    if depth is None:
-        return np.ascontiguousarray(matrix.T)
-    outputs, inputs = len(matrix), matrix.size // len(matrix)
+    outputs, inputs = blob.shape[-2:]
+    blob = blob._replace(shape=[outputs, inputs])
+    depth = depth or inputs  # no maps below: every input is a channel of its own
     side = math.isqrt(inputs // depth)
     if inputs != depth * side * side:
         raise ValueError(f"layer {name!r} takes {inputs} numbers, which are no square maps of {depth} channels")
-    return matrix.reshape(outputs, depth, side, side).transpose(2, 3, 1, 0).reshape(inputs, outputs)
+    result = np.empty((side, side, depth, outputs), np.float32)
+    for first in range(0, outputs, 256):  # VGG16's fc6 is three quarters of the file: never twice in memory
+        rows = blob.read(first, first + 256)
+        result[..., first : first + 256] = rows.reshape(-1, depth, side, side).transpose(2, 3, 1, 0)
+    return result.reshape(inputs, outputs)
 
 
-def _layers(file: BinaryIO) -> Iterator[tuple[str, int | str, list[np.ndarray]]]:
+def _layers(file: BinaryIO) -> Iterator[tuple[str, int | str, list[_Blob]]]:
     """Name, type and blobs of every layer that has blobs."""
-    for field in _fields(file, os.fstat(file.fileno()).st_size):
+    for field in fields(file, os.fstat(file.fileno()).st_size):
         if field.number not in _LAYERS or field.wire_type != 2:
             continue
         name, blobs = "", []
         kind: int | str = 0
         name_number, type_number, blobs_number = _LAYERS[field.number]
-        for part in _fields(file, file.tell() + field.value):
+        for part in fields(file, file.tell() + field.value):
             if part.number == name_number:
                 name = file.read(part.value).decode()
             elif part.number == type_number:
@@ -94,63 +109,35 @@ def _layers(file: BinaryIO) -> Iterator[tuple[str, int | str, list[np.ndarray]]]
             yield name, kind, blobs
 
 
-def _blob(file: BinaryIO, end: int) -> np.ndarray:
-    """A BlobProto: float32 of its own shape, or of the four numbers that came before shapes."""
+def _blob(file: BinaryIO, end: int) -> _Blob:
+    """A BlobProto: with a shape of its own, or the four numbers that came before shapes."""
     shape: list[int] = []
     legacy: dict[int, int] = {}
-    data = np.zeros(0, np.float32)
-    for field in _fields(file, end):
+    start, dtype, count = 0, np.dtype("<f4"), 0
+    for field in fields(file, end):
         if field.number in (5, 8):  # data, double_data
             if field.wire_type != 2:
                 raise ValueError("its numbers are not packed, as Caffe writes them")
-            kind = np.dtype("<f4" if field.number == 5 else "<f8")
-            data = np.fromfile(file, kind, field.value // kind.itemsize).astype(np.float32, copy=False)
+            dtype = np.dtype("<f4" if field.number == 5 else "<f8")
+            start, count = file.tell(), field.value // dtype.itemsize
         elif field.number == 7:
             shape = _dimensions(file, file.tell() + field.value)
         elif field.number <= 4:
             legacy[field.number] = field.value
     shape = shape or [legacy.get(number, 1) for number in (1, 2, 3, 4)]
-    if math.prod(shape) != data.size:
-        raise ValueError(f"a blob of shape {shape} holds {data.size} numbers")
-    return data.reshape(shape)
+    if math.prod(shape) != count:
+        raise ValueError(f"a blob of shape {shape} holds {count} numbers")
+    return _Blob(file, start, dtype, shape)
 
 
 def _dimensions(file: BinaryIO, end: int) -> list[int]:
     """A BlobShape: its dimensions, packed or one by one."""
     result = []
-    for field in _fields(file, end):
+    for field in fields(file, end):
         if field.wire_type == 0:
             result.append(field.value)
         else:
             last = file.tell() + field.value
             while file.tell() < last:
-                result.append(_varint(file))
+                result.append(varint(file))
     return result
-
-
-def _fields(file: BinaryIO, end: int) -> Iterator[_Field]:
-    """The fields of a message that ends at `end`; the content of a length-delimited one is next in the file."""
-    while file.tell() < end:
-        key = _varint(file)
-        number, wire_type = divmod(key, 8)
-        if wire_type not in (0, 1, 2, 5) or not number:
-            raise ValueError("it is no protobuf message")
-        value = _varint(file) if wire_type in (0, 2) else {1: 8, 5: 4}[wire_type]
-        after = file.tell() + (value if wire_type else 0)
-        if after > end:
-            raise EOFError("it ends in the middle of a message")
-        yield _Field(number, wire_type, value)
-        file.seek(after)
-
-
-def _varint(file: BinaryIO) -> int:
-    """A number in groups of seven bits, the lowest first; the top bit says that another follows."""
-    result = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            raise EOFError("it ends in the middle of a message")
-        result |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return result
-    raise ValueError("it is no protobuf message")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,12 +64,15 @@ def _write_npy(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:
         layer, _, kind = name.rpartition("/")
         if not layer:
             raise ValueError(f"{name!r} is of no layer, and an npy file is a dictionary of layers: write .ckpt or .npz")
-        layers.setdefault(layer, {})[kind] = array
+        layers.setdefault(layer, {})[kind] = np.ascontiguousarray(array)
     content = {
         layer: [arrays["weights"], arrays["biases"]] if arrays.keys() == {"weights", "biases"} else arrays
         for layer, arrays in layers.items()
     }
-    np.save(path, np.array(content, dtype=object))
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        # As numpy.save, but for the protocol: older ones copy every array, and keep the copies until the end.
+        pickle.dump(np.array(content, dtype=object), file, protocol=5)
 
 
 def _write_npz(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:

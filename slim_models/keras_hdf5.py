@@ -47,8 +47,8 @@ def _layers(file: h5py.File) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Every layer's name and arrays, kernel first."""
     if "layers" in file:  # Keras 3's .weights.h5
         for layer in file["layers"].values():
-            variables = layer.get("vars", {})
-            yield layer["vars"].attrs["name"], [variables[key][()] for key in sorted(variables)]
+            variables = layer["vars"]
+            yield variables.attrs["name"], [variables[key][()] for key in sorted(variables)]
         return
     group = file.get("model_weights", file)  # a whole model keeps its weights in a group of their own
     for name in group.attrs.get("layer_names", ()):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim
-from recipe import random_weights
+from random_weights import random_weights
 from tf_slim.nets import resnet_v1 as slim_resnet
 from tf_slim.nets import vgg as slim_vgg
 

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from recipe import random_weights
+from random_weights import random_weights
 
 import slim_models
 from gradcam.explainer import Explainer

@@ -10,7 +10,7 @@ import numpy as np
 import prototxt
 import pytest
 from PIL import Image
-from recipe import random_weights
+from random_weights import random_weights
 from test_caffe import DATA
 
 import gradcam

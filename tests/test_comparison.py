@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from recipe import random_weights
+from PIL import Image
+from random_weights import random_weights
 from test_caffe import DATA
 
 import gradcam
@@ -284,6 +285,14 @@ class TestCommand:
         assert self.run(files / "wrong.npz", "--network", "vgg16", "--weights", files / "vgg16.npy") == 1
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines if line.endswith("FAIL")] == ["cam", "cam", "FAIL"]
+
+    def test_a_figure(self, files, capsys):
+        flags = ["--network", "vgg16", "--weights", files / "vgg16.npy", "--plot"]
+        assert self.run(DATA / "caffe_vgg16.npz", *flags, files / "new" / "figure.png") == 0
+        with Image.open(files / "new" / "figure.png") as figure:
+            assert figure.height > 2 * figure.width  # seven rows of three, and one of the layer
+        assert self.run(DATA / "caffe_vgg16.npz", *flags, files / "figure.doc") == 2
+        assert "figure.doc" in capsys.readouterr().err
 
     def test_arrays_of_a_layer_under_another_name(self, files, caffe, capsys):
         arrays = caffe["resnet_v1_50"]

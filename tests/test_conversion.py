@@ -11,7 +11,7 @@ from fake_caffe.caffe import Net
 from formats import write_caffemodel, write_keras
 from prototxt import caffe_blobs
 from prototxt import vgg16 as vgg16_prototxt
-from recipe import random_weights
+from random_weights import random_weights
 
 import slim_models
 from gradcam.cli import main
@@ -96,7 +96,9 @@ class TestKeras:
             model.add(keras.layers.Dense(kernel.shape[-1], activation, name=keras_name(name)))
         for name, arrays in layers_of(weights).items():
             model.get_layer(keras_name(name)).set_weights(arrays)
-        path = str(tmp_path / ("a.weights.h5" if how == "weights" else "a.h5"))
+        # Keras 2 writes its later layout, without the layers' names, where it sees .weights.h5.
+        weights_name = "a.h5" if keras.__version__.startswith("2") else "a.weights.h5"
+        path = str(tmp_path / (weights_name if how == "weights" else "a.h5"))
         if how == "weights":
             model.save_weights(path)
         else:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from formats import write_keras
-from recipe import random_weights
+from random_weights import random_weights
 
 import slim_models
 from gradcam.cli import main

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from conftest import THIN
-from recipe import random_weights
+from random_weights import random_weights
 
 import slim_models
 from gradcam.cams import METHODS, grad_cam

@@ -8,7 +8,7 @@ test_architectures; zero maps, non-square sizes and untouched inputs in test_map
 import numpy as np
 import tensorflow.compat.v1 as tf
 from conftest import SIZES, THIN
-from recipe import random_weights
+from random_weights import random_weights
 
 import slim_models
 from gradcam import maps
