@@ -27,7 +27,7 @@ setuptools.setup(
         "opencv-python>=4.5",
         "matplotlib>=3.8",
         "pillow>=9.4",  # reads what OpenCV gets wrong: transparency, truncated files, 16 bits
-        "h5py>=3.1",  # Keras' weights
+        "h5py>=3.6",  # Keras' weights
         "pooch>=1.6",  # fetches published weights
         "tqdm>=4.60",  # progress bars
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -69,7 +70,8 @@ def compare(
         for picture in range(len(read.images)):
             comparer = _Comparer(explainer, read, parts, picture, tolerance)
             found = comparer.rows()
-            if suspects := [row for row in found if row.may_be_by_ties]:
+            # Maps alone are evidence: a few sums could be explained by anything.
+            if suspects := [row for row in found if row.may_be_by_ties and row.theirs.ndim > 1]:
                 say(f"picture {picture}: gradients differ; looking for decisions within rounding of a tie")
                 ties[picture] = comparer.ties_that_make(suspects)
                 found = comparer.rows(turned=ties[picture][1])
@@ -116,20 +118,21 @@ class _Comparer:
     def ties_that_make(self, suspects: Sequence[Row]) -> tuple[list[Tie], list[Tie]]:
         """The picture's ties, and those that explain the differences of the rows.
 
-        Decisions are taken before any class is chosen: those that explain one class's differences have to
-        explain the others', so that one class is searched.
+        Decisions are taken before any class is chosen: what explains one class's differences has to hold for
+        the others too, of which only what is then left is searched.
         """
-        target = suspects[0].target
-        assert target is not None  # see Row.may_be_by_ties
-        searched = [row for row in suspects if row.target == target]
-        searched = [row for row in searched if row.theirs.ndim > 1] or searched  # not sums alone, if there is more
-
-        def difference(explanation: Explanation, entry: int) -> np.ndarray:
-            left = [
-                (row.theirs - self._parts[row.array].of(explanation, entry, self._order)) / np.linalg.norm(row.theirs)
-                for row in searched
-            ]
-            return np.concatenate([array.ravel() for array in left])
-
         self._ties = Ties(self._explainer, self._image)
-        return self._ties.found, self._ties.that_make(difference, target, self._tolerance)
+        turned: list[Tie] = []
+        for target in dict.fromkeys(row.target for row in suspects):
+            assert target is not None  # see Row.may_be_by_ties
+            difference = functools.partial(self._difference, [row for row in suspects if row.target == target])
+            turned += self._ties.that_make(difference, target, self._tolerance, turned)
+        return self._ties.found, turned
+
+    def _difference(self, rows: Sequence[Row], explanation: Explanation, entry: int) -> np.ndarray:
+        """What another explanation leaves of the rows' differences, each over the size of theirs."""
+        left = [
+            (row.theirs - self._parts[row.array].of(explanation, entry, self._order)) / np.linalg.norm(row.theirs)
+            for row in rows
+        ]
+        return np.concatenate([array.ravel() for array in left]).astype(np.float32)

@@ -59,7 +59,7 @@ class Ties:
         images = np.repeat(self._image[None], len(targets), axis=0)
         return self._explainer.explain(images, targets, overrides=overrides)
 
-    def that_make(self, difference: Difference, target: int, tolerance: float) -> list[Tie]:
+    def that_make(self, difference: Difference, target: int, tolerance: float, turned: Sequence[Tie] = ()) -> list[Tie]:
         """The ties that, turned, take a difference away.
 
         The difference is a sum of the ties' own steps, each 0 or 1 times: a least-squares problem, solved
@@ -69,29 +69,38 @@ class Ties:
             difference: of a scale at which `tolerance` is small.
             target: the class that it is of.
             tolerance: norm of a difference that is no more than rounding.
+            turned: ties that are turned already.
 
         Returns:
-            The ties; as many as explain something, also where something is left.
+            Further ties; as many as explain something, also where something is left.
         """
-        start = difference(self.explain([target], [[]]), 0).astype(np.float64)
+        start = difference(self.explain([target], [turned]), 0)
+        if np.linalg.norm(start) < tolerance:
+            return []
         steps: list[np.ndarray] = []
         taken: list[Tie] = []
-        for tie, step in self._steps(difference, target, start):
+        chosen = np.zeros(0, bool)
+        products, gram = np.zeros(0), np.zeros((0, 0))  # of the steps with the difference, and with each other
+        for tie, step in self._steps(difference, target, start, turned):
             if np.linalg.norm(step) < tolerance / 10:  # rounding of its own
                 continue
             steps.append(step)
             taken.append(tie)
-            matrix = np.stack(steps, axis=1)
-            shares = np.linalg.lstsq(matrix.T @ matrix, matrix.T @ start, rcond=None)[0]
-            chosen = shares > 0.5
-            if np.linalg.norm(start - matrix @ chosen) < tolerance:
+            products, gram = np.append(products, step @ start), np.pad(gram, (0, 1))
+            gram[-1] = gram[:, -1] = [step @ other for other in steps]
+            chosen = np.linalg.lstsq(gram, products, rcond=None)[0] > 0.5
+            left = start - sum(step for step, is_chosen in zip(steps, chosen) if is_chosen)
+            if np.linalg.norm(left) < tolerance:
                 break
-        return [tie for tie, is_chosen in zip(taken, chosen) if is_chosen] if taken else []
+        return [tie for tie, is_chosen in zip(taken, chosen) if is_chosen]
 
-    def _steps(self, difference: Difference, target: int, start: np.ndarray) -> Iterator[tuple[Tie, np.ndarray]]:
+    def _steps(
+        self, difference: Difference, target: int, start: np.ndarray, turned: Sequence[Tie]
+    ) -> Iterator[tuple[Tie, np.ndarray]]:
         """What each tie, turned alone, takes from the difference; four to a run, for the memory's sake."""
-        for first in tqdm(range(0, len(self.found), 4), unit_scale=4, unit="tie", disable=None, leave=False):
-            ties = self.found[first : first + 4]
-            explanation = self.explain([target] * len(ties), [[tie] for tie in ties])
+        left = [tie for tie in self.found if tie not in turned]
+        for first in tqdm(range(0, len(left), 4), unit_scale=4, unit="tie", disable=None, leave=False):
+            ties = left[first : first + 4]
+            explanation = self.explain([target] * len(ties), [[*turned, tie] for tie in ties])
             for entry, tie in enumerate(ties):
                 yield tie, start - difference(explanation, entry)

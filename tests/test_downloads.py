@@ -13,6 +13,7 @@ import sys
 import tarfile
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -304,6 +305,13 @@ class TestArchives:
         with pytest.raises(OSError, match="end-of-stream|unexpected end"):
             self.download(server)
         assert not list(weights_folder.iterdir())
+
+
+def test_the_folders_readme_lists_every_file_and_hash():
+    text = (Path(__file__).parent.parent / "weights" / "README.md").read_text(encoding="utf-8")
+    for source in (source for found in sources.SOURCES.values() for source in found):
+        assert source.url in text or "storage.googleapis.com/download.tensorflow.org" in source.url
+        assert (source.published_hash or "").partition(":")[2] in text
 
 
 def test_every_source_is_of_a_network_and_has_a_hash_or_a_member():
