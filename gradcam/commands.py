@@ -47,9 +47,10 @@ def explain(args: argparse.Namespace) -> int:
     if args.batch < 1:
         raise ValueError(f"--batch must be at least 1, not {args.batch}")
     sources = expand(args.images)
-    network = slim_models.build(args.network)
+    weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
+    network = slim_models.build_for(args.network, weights)
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
-    with Explainer(network, args.weights, layers=layers, device=args.device) as explainer:
+    with Explainer(network, weights, layers=layers, device=args.device) as explainer:
         asked = list(dict.fromkeys(explainer.index(target) for target in args.target or []))
         reports = Reports(explainer, asked, layers, methods, fit=args.fit, colormap=args.colormap, out=args.out)
         failures = reports.write(sources, args.batch)

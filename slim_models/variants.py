@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slim_models.architectures import build
+from slim_models.architectures import architecture, build
 from slim_models.network import Network
 
 
@@ -17,7 +17,8 @@ def build_for(name: str, weights: Mapping[str, np.ndarray], image_size: int | No
     Args:
         name: a key of `NETWORKS`.
         weights: variable name -> array.
-        image_size: height and width of the images in pixels; None is the network's own.
+        image_size: height and width of the images in pixels; None is what the weights say, which VGG16's
+            do, or else the network's own.
 
     Returns:
         The network. If the weights are another network's, it is the ordinary one, and `check_weights`
@@ -31,18 +32,19 @@ def build_for(name: str, weights: Mapping[str, np.ndarray], image_size: int | No
     num_classes = next((s[0] for n, s in shapes.items() if n.endswith(("fc8/biases", "logits/biases"))), None)
     first = next((shape for shape in shapes.values() if len(shape) == 4 and shape[2] == 3), (64,))
     width_divisor = 64 // first[-1] if 64 % first[-1] == 0 else None
-    _check_size(shapes, image_size)
+    image_size = _image_size(shapes, architecture(name).image_size if image_size is None else image_size, image_size)
     return build(name, image_size=image_size, num_classes=num_classes, width_divisor=width_divisor)
 
 
-def _check_size(shapes: Mapping[str, tuple[int, ...]], image_size: int | None) -> None:
-    """VGG16's fc6 sees all of pool5, whose size follows from the picture's."""
+def _image_size(shapes: Mapping[str, tuple[int, ...]], size: int, asked: int | None) -> int:
+    """The size, if VGG16's fc6 takes the pool5 of such pictures, or one that it does take, if none was asked for."""
     inputs, depth = (shapes.get(name, (0,))[0] for name in ("fc6/weights", "conv5_3/biases"))
-    if image_size is None or not inputs or not depth:
-        return
-    side = math.isqrt(inputs // depth)
-    if side != math.ceil(image_size / 32):
-        raise ValueError(
-            f"the pictures are {image_size} x {image_size}, but fc6/weights {list(shapes['fc6/weights'])} takes a "
-            f"pool5 of {side} x {side}, of pictures of {32 * side} x {32 * side}"
-        )
+    side = math.isqrt(inputs // depth) if inputs and depth else math.ceil(size / 32)
+    if side == math.ceil(size / 32):
+        return size
+    if asked is None:
+        return 32 * side
+    raise ValueError(
+        f"the pictures are {size} x {size}, but fc6/weights {list(shapes['fc6/weights'])} takes a pool5 of "
+        f"{side} x {side}, of pictures of {32 * side} x {32 * side}"
+    )
