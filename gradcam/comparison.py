@@ -59,6 +59,8 @@ def compare(
     slim_models.check_weights(built, weights)  # before anything that a wrong network would be blamed for
     if layer is not None and layer not in built.endpoints:
         raise KeyError(f"{network} has no layer {layer!r}; its layers are {', '.join(built.endpoints)}")
+    if not tolerance > 0:
+        raise ValueError(f"the tolerance must be above 0, not {tolerance}")
     parts = quantities(list(read.arrays), list(built.endpoints), built.default_layer, layer)
     if any(part.per_class for part in parts) and not read.classes.shape[1]:
         raise ValueError("the reference has gradients or maps of classes, but no array 'classes'")
@@ -76,6 +78,8 @@ def compare(
                 ties[picture] = comparer.ties_that_make(suspects)
                 found = comparer.rows(turned=ties[picture][1])
             rows += found
+    if not rows:
+        raise ValueError(f"the reference has nothing to compare, but {', '.join(read.arrays)} alone")
     names = list(read.arrays)
     return Comparison(sorted(rows, key=lambda row: names.index(row.array)), ties)
 
@@ -105,10 +109,11 @@ class _Comparer:
                     continue
                 ours = part.of(self._explanation, number, self._order)
                 if ours.shape != theirs.shape:
+                    hint = "; blobs as pycaffe gives them need the layout 'caffe'"
                     raise ValueError(
                         f"the reference's {part.name!r} is {list(theirs.shape)} for a picture"
-                        f"{' and class' if part.per_class else ''}, but the network's is {list(ours.shape)}; "
-                        f"blobs as pycaffe gives them need the layout 'caffe'"
+                        f"{' and class' if part.per_class else ''}, but the network's is {list(ours.shape)}"
+                        f"{hint if sorted(theirs.shape) == sorted(ours.shape) else ''}"
                     )
                 target = self._classes[number] if part.per_class else None
                 again = part.of(after, number, self._order) if after and part.per_class else None

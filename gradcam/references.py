@@ -34,11 +34,13 @@ class Reference:
 
     def of(self, quantity: Quantity, picture: int, number: int) -> np.ndarray | None:
         """The array of one picture and class in TensorFlow's layout; None if the reference leaves it out."""
-        array = self.arrays[quantity.name]
+        array = np.asarray(self.arrays[quantity.name])
         one_class = self.arrays["classes"].ndim == 1 if "classes" in self.arrays else False
         if quantity.per_class and one_class:
             array = array[:, None]
         index = (picture, number) if quantity.per_class else (picture,)
+        if array.ndim < len(index):
+            raise ValueError(f"the reference's {quantity.name!r} is {list(array.shape)}; its first axis is the picture")
         if any(i >= size for i, size in zip(index, array.shape)):
             return None
         array = array[index]
@@ -64,6 +66,9 @@ def read_reference(source: str | os.PathLike | Mapping[str, np.ndarray], layout:
     if layout not in LAYOUTS:
         raise ValueError(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}")
     arrays = dict(source) if isinstance(source, Mapping) else _read(pathlib.Path(source))
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise ValueError(f"the reference's {name!r} should be finite numbers; it is {array.dtype} {array.shape}")
     if "images" in arrays:
         images = _channels_last(arrays["images"])
     elif "input" in arrays:

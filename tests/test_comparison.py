@@ -257,6 +257,11 @@ MISTAKES = {
         [],
         r"gradients of \['conv4_3', 'conv5_3'\]; --layer says which",
     ),
+    "nothing but pictures": (lambda a: {"images": a["images"]}, [], "nothing to compare, but images alone"),
+    "a lone number": (lambda a: {**a, "logits": np.array(3.0)}, [], r"'logits' is \[\]; its first axis is the picture"),
+    "words": (lambda a: {**a, "logits": np.array([["a"]])}, [], "'logits' should be finite numbers; it is <U1"),
+    "infinity": (lambda a: {**a, "cam": a["cam"] + np.inf}, [], "'cam' should be finite numbers"),
+    "no tolerance": (lambda a: a, ["--tolerance", "0"], "the tolerance must be above 0"),
     "a class out of range": (lambda a: {**a, "classes": np.array([[3, 20]])}, [], "target 20 is out of range"),
 }
 
