@@ -3,7 +3,8 @@
     python scripts/train_tiny.py tiny-imagenet-200.zip --out out/train_tiny
 
 Get the data (237 MB, for non-commercial research) from http://cs231n.stanford.edu/tiny-imagenet-200.zip.
-The first epochs see small pictures, the last ones the network's own size: two hours on two cores.
+The first epochs see small pictures, the last ones the network's own size: two hours on two cores. The flags that
+each network was trained with are in weights/README.md.
 Every epoch ends with a checkpoint and a line in `log.csv`; the same command goes on after an interruption.
 At the end stand `curve.png` and the weights, kernels in float16: a slim-style checkpoint for a ResNet, for
 VGG16 a dictionary as in `vgg16.npy`.
@@ -38,8 +39,8 @@ with quiet_tensorflow():
     from slim_models.folding import fold_batch_norm
 
 BATCH = 100
-# What a network has only while it is trained. VGG16 learns with batch norm, also on fc6 and fc7, and is written
-# without it; its fc6 sees every size of picture as a pool5 of 4 x 4, which is that of 112 pixels.
+# What a network has only while it is trained. VGG16 hardly learns without batch norm, also on fc6 and fc7, and is
+# written without it; its fc6 sees every size of picture as a pool5 of 4 x 4, which is that of 112 pixels.
 TRAINED_WITH = {
     "resnet_v1_50_tiny": {},
     "vgg16_tiny": {"batch_norm": True, "pool5_size": 4, "dropout": 0.1},
