@@ -39,8 +39,8 @@ with quiet_tensorflow():
     from slim_models.folding import fold_batch_norm
 
 BATCH = 100
-# What a network has only while it is trained. VGG16 hardly learns without batch norm, also on fc6 and fc7, and is
-# written without it; its fc6 sees every size of picture as a pool5 of 4 x 4, which is that of 112 pixels.
+# What a network has only while it is trained. VGG16 is trained with batch norm, also on fc6 and fc7, and written
+# without it; its fc6 sees every size of picture as a pool5 of 4 x 4, which is that of 112 pixels.
 TRAINED_WITH = {
     "resnet_v1_50_tiny": {},
     "vgg16_tiny": {"batch_norm": True, "pool5_size": 4, "dropout": 0.1},
