@@ -3,9 +3,11 @@
     python scripts/train_tiny.py tiny-imagenet-200.zip --out out/train_tiny
 
 Get the data (237 MB, for non-commercial research) from http://cs231n.stanford.edu/tiny-imagenet-200.zip.
-The first epochs see small pictures, the last ones the network's own size: two hours on two cores.
+The first epochs see small pictures, the last ones the network's own size: two hours on two cores. The flags that
+each network was trained with are in weights/README.md.
 Every epoch ends with a checkpoint and a line in `log.csv`; the same command goes on after an interruption.
-At the end stand `curve.png` and the weights as a slim-style checkpoint, kernels in float16.
+At the end stand `curve.png` and the weights, kernels in float16: a slim-style checkpoint for a ResNet, for
+VGG16 a dictionary as in `vgg16.npy`.
 """
 
 from __future__ import annotations
@@ -34,8 +36,15 @@ with quiet_tensorflow():
     from gradcam.explainer import Explainer
     from gradcam.figures import save_figure
     from gradcam.fitting import fit_image
+    from slim_models.folding import fold_batch_norm
 
 BATCH = 100
+# What a network has only while it is trained. VGG16 is trained with batch norm, also on fc6 and fc7, and written
+# without it; its fc6 sees every size of picture as a pool5 of 4 x 4, which is that of 112 pixels.
+TRAINED_WITH = {
+    "resnet_v1_50_tiny": {},
+    "vgg16_tiny": {"batch_norm": True, "pool5_size": 4, "dropout": 0.1},
+}
 # A 64-pixel picture enlarged in different ways: the network must not come to need one way's blur.
 INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_NEAREST)
 
@@ -43,7 +52,7 @@ INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="the folder tiny-imagenet-200 or the official zip")
-    parser.add_argument("--network", choices=["resnet_v1_50_tiny"], default="resnet_v1_50_tiny")
+    parser.add_argument("--network", choices=TRAINED_WITH, default="resnet_v1_50_tiny")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/train_tiny"))
     parser.add_argument("--sizes", default="64x14,96x9,112x5", help="PIXELSxEPOCHS, in order (default: %(default)s)")
     parser.add_argument("--crop", type=float, default=0.6, help="smallest share of a picture (default: %(default)s)")
@@ -66,13 +75,14 @@ def main() -> None:
         rate = functools.partial(learning_rate, peak=args.rate, total=len(sizes))
         prepare = functools.partial(augment, size=sizes[epoch], crop=args.crop, stretch=args.stretch)
         loss = trainer.epoch(train, prepare, epoch, rate)
-        top1, _ = accuracy(trainer.predict, validation, trainer.image_size, every=5)
+        top1, _ = accuracy(trainer.predict, validation, sizes[epoch], every=5)
         trainer.save(args.out, epoch + 1)
         row = (epoch + 1, sizes[epoch], f"{loss:.4f}", f"{top1:.4f}", f"{time.time() - began:.0f}")
         log(args.out / "log.csv", row)
         print("epoch {} at {} px: loss {}, top-1 {} on a fifth of val, {} s".format(*row), flush=True)
     draw_curve(args.out)
-    weights = trainer.export(args.out / f"{args.network}.ckpt")
+    weights = args.out / slim_models.NETWORKS[args.network].file
+    export(trainer.weights(), weights)
     # What was written is what is measured, in float32, by the network that users build.
     with Explainer(slim_models.build(args.network), weights, layers=(), rules=()) as explainer:
         top1, top5 = accuracy(lambda images: explainer.explain(images).logits, validation, trainer.image_size)
@@ -110,7 +120,8 @@ class Trainer:
 
     def __init__(self, name: str, weight_decay: float):
         entry = slim_models.NETWORKS[name]
-        builder = functools.partial(entry.builder, num_classes=entry.num_classes, width_divisor=entry.width_divisor)
+        options = {"num_classes": entry.num_classes, "width_divisor": entry.width_divisor, **TRAINED_WITH[name]}
+        builder = functools.partial(entry.builder, **options)
         self.image_size = entry.image_size
         self.graph = tf.Graph()
         with self.graph.as_default():
@@ -119,7 +130,7 @@ class Trainer:
             self.rate = tf.placeholder(tf.float32, [])
             images = tf.cast(self.images, tf.float32)
             logits, _ = builder(images, training=True)
-            self.weights = tf.global_variables()
+            self.variables = tf.global_variables()
             updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
             with tf.variable_scope(tf.get_variable_scope(), reuse=True):
                 self.logits, _ = builder(images)
@@ -137,7 +148,7 @@ class Trainer:
             self.session = tf.Session(config=config)
             self.session.run(tf.global_variables_initializer())
             # Every unit begins as the identity (Goyal et al. 2017, sec. 5.1).
-            last = [v for v in self.weights if v.op.name.endswith("bottleneck_v1/conv3/BatchNorm/gamma")]
+            last = [v for v in self.variables if v.op.name.endswith("bottleneck_v1/conv3/BatchNorm/gamma")]
             self.session.run([v.assign(tf.zeros_like(v)) for v in last])
 
     def epoch(self, data: datasets.LabelledImages, prepare, epoch: int, rate) -> float:
@@ -174,14 +185,21 @@ class Trainer:
             self.saver.restore(self.session, path)
         return int(path.rsplit("-", 1)[1])
 
-    def export(self, path: pathlib.Path) -> str:
-        """Writes a slim-style checkpoint, kernels in float16; stored variances may be too large for that."""
-        values = self.session.run(self.weights)
-        with tf.Graph().as_default(), tf.Session() as session:
-            kinds = [np.float16 if v.op.name.endswith("/weights") else np.float32 for v in self.weights]
-            stored = [tf.Variable(x.astype(kind), name=v.op.name) for v, x, kind in zip(self.weights, values, kinds)]
-            session.run(tf.global_variables_initializer())
-            return tf.train.Saver(stored).save(session, str(path), write_meta_graph=False, write_state=False)
+    def weights(self) -> dict[str, np.ndarray]:
+        """The values of the variables, by name."""
+        return dict(zip((v.op.name for v in self.variables), self.session.run(self.variables)))
+
+
+def export(weights: dict[str, np.ndarray], path: pathlib.Path) -> None:
+    """Writes weights as the network's file has them, kernels in float16; stored variances may be too large for that.
+
+    Args:
+        weights: variable name -> array, of a network with batch norm.
+        path: an npy file, into whose weights and biases batch norm is folded, or a checkpoint.
+    """
+    folded = fold_batch_norm(weights) if path.suffix == ".npy" else weights
+    stored = {name: x.astype(np.float16) if name.endswith("/weights") else x for name, x in folded.items()}
+    slim_models.write_weights(path, stored)
 
 
 def accuracy(predict, data: datasets.LabelledImages, size: int, every: int = 1) -> tuple[float, float]:

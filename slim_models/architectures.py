@@ -55,6 +55,16 @@ NETWORKS = {
         num_classes=200,
         width_divisor=4,
     ),
+    "vgg16_tiny": Architecture(
+        vgg16,
+        "conv5_3",
+        "vgg16_tiny.npy",
+        labels="tiny_imagenet",
+        image_size=112,
+        num_classes=200,
+        width_divisor=4,
+        input_order="BGR",
+    ),
 }
 
 

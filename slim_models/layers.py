@@ -7,7 +7,10 @@ from collections.abc import Callable
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
+EPSILON = 1e-5  # added to the variances of batch norm
+
 Activation = Callable[[tf.Tensor], tf.Tensor] | None
+Normalizer = Callable[[tf.Tensor], tf.Tensor] | None
 
 
 def conv2d(
@@ -19,7 +22,7 @@ def conv2d(
     stride: int = 1,
     rate: int = 1,
     activation: Activation = tf.nn.relu,
-    normalizer: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    normalizer: Normalizer = None,
 ) -> tf.Tensor:
     """A convolution with `SAME` output size whose padding does not depend on the image's size.
 
@@ -64,12 +67,20 @@ def max_pool2d(inputs: tf.Tensor, kernel_size: int, stride: int, *, scope: str) 
     return slim.max_pool2d(inputs, kernel_size, stride, padding="SAME", scope=scope)
 
 
-def fully_connected(inputs: tf.Tensor, depth: int, *, scope: str, activation: Activation = tf.nn.relu) -> tf.Tensor:
-    """`[N, K]` -> `[N, depth]`; variables `scope/weights` `[K, depth]` and `scope/biases`."""
+def fully_connected(
+    inputs: tf.Tensor,
+    depth: int,
+    *,
+    scope: str,
+    activation: Activation = tf.nn.relu,
+    normalizer: Normalizer = None,
+) -> tf.Tensor:
+    """`[N, K]` -> `[N, depth]`; variables `scope/weights` `[K, depth]` and `scope/biases` (or the normalizer's)."""
     return slim.fully_connected(
         inputs,
         depth,
         activation_fn=activation,
+        normalizer_fn=normalizer,
         weights_initializer=slim.variance_scaling_initializer(),
         scope=scope,
     )
@@ -80,22 +91,24 @@ def flatten(inputs: tf.Tensor) -> tf.Tensor:
     return slim.flatten(inputs)
 
 
-def batch_norm(inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98, epsilon: float = 1e-5) -> tf.Tensor:
+def batch_norm(inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98) -> tf.Tensor:
     """Batch normalisation with slim's variable names and, unless training, the stored statistics.
 
     `slim.batch_norm` itself fails on TensorFlow newer than 2.13, and its callers have been known to
     leave it in training mode, where a prediction depends on the other images of the batch.
 
     Args:
-        inputs: `[N, h, w, K]`.
+        inputs: `[N, h, w, K]` or `[N, K]`.
         training: normalise by the batch and add the updates of the stored statistics to the
             collection `UPDATE_OPS`.
         decay: of the stored statistics, while training.
-        epsilon: added to the variance.
 
     Returns:
-        `[N, h, w, K]`.
+        A tensor of the shape of `inputs`.
     """
+    if inputs.shape.ndims == 2:  # fused_batch_norm takes images
+        images = batch_norm(inputs[:, None, None], training=training, decay=decay)
+        return tf.squeeze(images, [1, 2])
     with tf.variable_scope("BatchNorm"):
         shape = inputs.shape[-1:]
         beta = tf.get_variable("beta", shape, initializer=tf.zeros_initializer())
@@ -103,8 +116,8 @@ def batch_norm(inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98
         mean = tf.get_variable("moving_mean", shape, initializer=tf.zeros_initializer(), trainable=False)
         variance = tf.get_variable("moving_variance", shape, initializer=tf.ones_initializer(), trainable=False)
         if not training:
-            return tf.nn.fused_batch_norm(inputs, gamma, beta, mean, variance, epsilon=epsilon, is_training=False)[0]
-        outputs, batch_mean, batch_variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)
+            return tf.nn.fused_batch_norm(inputs, gamma, beta, mean, variance, epsilon=EPSILON, is_training=False)[0]
+        outputs, batch_mean, batch_variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=EPSILON)
         for stored, batch in ((mean, batch_mean), (variance, batch_variance)):
             tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, stored.assign_sub((1 - decay) * (stored - batch)))
         return outputs

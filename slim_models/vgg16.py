@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow.compat.v1 as tf
 
 from slim_models import layers, preprocessing
@@ -9,26 +11,45 @@ from slim_models import layers, preprocessing
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # depth and number of convolutions
 
 
-def vgg16(images: tf.Tensor, *, num_classes: int, width_divisor: int = 1) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Builds VGG16 in the current graph, without dropout.
+def vgg16(
+    images: tf.Tensor,
+    *,
+    num_classes: int,
+    width_divisor: int = 1,
+    batch_norm: bool = False,
+    pool5_size: int | None = None,
+    dropout: float = 0.0,
+    training: bool = False,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Builds VGG16 in the current graph; the arguments after `width_divisor` are for training it.
 
     Args:
         images: `[N, H, W, 3]`, RGB in [0, 255]; H and W decide the shape of `fc6/weights`.
         num_classes: C.
         width_divisor: divides every hidden channel count, also of fc6 and fc7.
+        batch_norm: in place of every layer's biases but those of fc8.
+        pool5_size: height and width that `pool5` is resized to before fc6, so that images of any
+            size share one fc6; None leaves it alone.
+        dropout: share of fc6 and fc7 that is left out, while training.
+        training: batch norm by the statistics of the batch, and dropout.
 
     Returns:
         logits `[N, C]` and the endpoints `conv1_1`, `conv1_2`, `pool1`, ..., `conv5_3`, `pool5`.
     """
+    normalizer = functools.partial(layers.batch_norm, training=training) if batch_norm else None
     endpoints = {}
     net = preprocessing.caffe_bgr(images)
     for number, (depth, count) in enumerate(_BLOCKS, start=1):
         for i in range(1, count + 1):
             name = f"conv{number}_{i}"
-            net = endpoints[name] = layers.conv2d(net, depth // width_divisor, 3, scope=name)
+            net = endpoints[name] = layers.conv2d(net, depth // width_divisor, 3, normalizer=normalizer, scope=name)
         name = f"pool{number}"
         net = endpoints[name] = layers.max_pool2d(net, 2, 2, scope=name)
+    if pool5_size is not None:
+        net = tf.image.resize_bilinear(net, [pool5_size, pool5_size], half_pixel_centers=True)
     net = layers.flatten(net)
     for name in ("fc6", "fc7"):
-        net = layers.fully_connected(net, 4096 // width_divisor, scope=name)
+        net = layers.fully_connected(net, 4096 // width_divisor, normalizer=normalizer, scope=name)
+        if training and dropout:
+            net = tf.nn.dropout(net, rate=dropout)
     return layers.fully_connected(net, num_classes, activation=None, scope="fc8"), endpoints

@@ -46,6 +46,12 @@ def test_the_embedded_resnet_has_the_variables_of_resnet_50():
     assert set(tiny) == set(full)
 
 
+def test_the_embedded_vgg16_has_the_variables_and_layers_of_vgg16():
+    tiny, full = (slim_models.build(name) for name in ("vgg16_tiny", "vgg16"))
+    assert set(tiny.variables()) == set(full.variables())
+    assert list(tiny.endpoints) == list(full.endpoints)
+
+
 def test_vgg16_endpoints_in_forward_order():
     network = slim_models.build("vgg16", width_divisor=8)
     pools = {f"conv{block}_{count}": f"pool{block}" for block, count in enumerate((2, 2, 3, 3, 3), start=1)}
@@ -73,6 +79,15 @@ def test_the_embedded_resnet_sees_seven_by_seven():
     network = slim_models.build("resnet_v1_50_tiny")
     assert network.images.shape.as_list() == [None, 112, 112, 3]
     assert network.endpoints["block4"].shape.as_list() == [None, 7, 7, 512]
+    assert network.num_classes == 200
+
+
+def test_the_embedded_vgg16_sees_seven_by_seven():
+    network = slim_models.build("vgg16_tiny")
+    assert network.images.shape.as_list() == [None, 112, 112, 3]
+    assert network.endpoints[network.default_layer].shape.as_list() == [None, 7, 7, 128]
+    assert network.endpoints["pool5"].shape.as_list() == [None, 4, 4, 128]
+    assert network.variables()["fc6/weights"].shape.as_list() == [4 * 4 * 128, 1024]
     assert network.num_classes == 200
 
 

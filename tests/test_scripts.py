@@ -84,22 +84,29 @@ class TestTinyImageNet:
             datasets.tiny_imagenet(tmp_path, "test")
 
 
-def test_training_learns_resumes_and_writes_weights_that_the_network_takes(tiny_imagenet, tmp_path):
+def train(network, data, out, sizes):
+    """Runs the training script; returns what it printed."""
+    result = script("train_tiny.py", data, "--network", network, "--out", out, "--sizes", sizes, "--rate", "0.02")
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("name", ["resnet_v1_50_tiny", "vgg16_tiny"])
+def test_training_learns_resumes_and_writes_weights_that_the_network_takes(name, tiny_imagenet, tmp_path):
     """Red against blue, at 32 pixels: an epoch, and after an interruption one more."""
-    first = script("train_tiny.py", tiny_imagenet, "--out", tmp_path, "--sizes", "32x1", "--rate", "0.02")
-    assert first.returncode == 0, first.stderr
-    second = script("train_tiny.py", tiny_imagenet, "--out", tmp_path, "--sizes", "32x2", "--rate", "0.02")
-    assert second.returncode == 0, second.stderr
-    assert "epoch 1 at" in first.stdout
-    assert "epoch 1 at" not in second.stdout
-    assert "epoch 2 at 32 px" in second.stdout
+    first = train(name, tiny_imagenet, tmp_path, "32x1")
+    second = train(name, tiny_imagenet, tmp_path, "32x2")
+    assert "epoch 1 at" in first
+    assert "epoch 1 at" not in second
+    assert "epoch 2 at 32 px" in second
     log = (tmp_path / "log.csv").read_text().splitlines()
     assert len(log) == 3
     assert float(log[2].split(",")[2]) < float(log[1].split(",")[2])  # the loss falls
     assert (tmp_path / "curve.png").stat().st_size > 1000
-    weights = slim_models.read_weights(tmp_path / "resnet_v1_50_tiny.ckpt")
-    shapes = {n: tuple(v.shape.as_list()) for n, v in slim_models.build("resnet_v1_50_tiny").variables().items()}
+    weights = slim_models.read_weights(tmp_path / slim_models.NETWORKS[name].file)
+    shapes = {n: tuple(v.shape.as_list()) for n, v in slim_models.build(name).variables().items()}
     assert {name: array.shape for name, array in weights.items()} == shapes
     assert all(np.isfinite(array).all() for array in weights.values())
     halves = {name for name, array in weights.items() if array.dtype == np.float16}
     assert halves == {name for name in shapes if name.endswith("/weights")}
+    assert {array.dtype for name, array in weights.items() if name not in halves} == {np.dtype(np.float32)}
