@@ -79,10 +79,10 @@ def compare(args: argparse.Namespace) -> int:
         say=lambda line: print(line, file=sys.stderr),
     )
     print(result)
+    print("pass" if result.passed else "FAIL")
     if args.plot:
         figures.save_figure(side_by_side.of_comparison(result), args.plot, dpi=100)
         print(args.plot)
-    print("pass" if result.passed else "FAIL")
     return 0 if result.passed else 1
 
 

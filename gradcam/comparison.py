@@ -13,7 +13,7 @@ import slim_models
 from gradcam.differences import Comparison, Row
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
-from gradcam.quantities import Quantity, quantities
+from gradcam.quantities import Quantity, quantities, scales_of_stats
 from gradcam.references import Reference, read_reference
 from gradcam.ties import Ties
 from slim_models.architectures import architecture
@@ -81,7 +81,19 @@ def compare(
     if not rows:
         raise ValueError(f"the reference has nothing to compare, but {', '.join(read.arrays)} alone")
     names = list(read.arrays)
-    return Comparison(sorted(rows, key=lambda row: names.index(row.array)), ties)
+    rows.sort(key=lambda row: names.index(row.array))
+    return Comparison(rows, ties, _left_out(rows, parts, read.classes))
+
+
+def _left_out(rows: Sequence[Row], parts: Sequence[Quantity], classes: np.ndarray) -> list[str]:
+    """What the reference has not of every picture and class: 'block4: 1 of 2'."""
+    result = []
+    for part in parts:
+        count = sum(row.array == part.name for row in rows)
+        most = classes.size if part.per_class else len(classes)
+        if count < most:
+            result.append(f"{part.name}: {count} of {most}")
+    return result
 
 
 class _Comparer:
@@ -117,6 +129,9 @@ class _Comparer:
                     )
                 target = self._classes[number] if part.per_class else None
                 again = part.of(after, number, self._order) if after and part.per_class else None
+                if part.reduction == "_stats":
+                    scales = scales_of_stats(theirs)
+                    theirs, ours, again = theirs / scales, ours / scales, None if again is None else again / scales
                 result.append(Row(part.name, self._picture, target, theirs, ours, self._tolerance, again))
         return result
 

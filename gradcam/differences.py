@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -90,10 +90,12 @@ class Comparison:
         rows: array by array, as in the reference.
         ties: picture -> (ties within rounding, those that fall the other way in the reference), for
             pictures whose gradients differ.
+        left_out: arrays that the reference has of some pictures or classes only, and how many.
     """
 
     rows: list[Row]
     ties: Mapping[int, tuple[list[Tie], list[Tie]]]
+    left_out: Sequence[str] = ()
 
     @property
     def passed(self) -> bool:
@@ -104,14 +106,18 @@ class Comparison:
         """The table, and what was found of ties."""
         lines = [HEADER, *map(str, self.rows)]
         for picture, (found, turned) in self.ties.items():
-            lines.append(
-                f"picture {picture}: of its {len(found)} decisions within rounding of a tie, {len(turned)} fall the "
-                f"other way in the reference"
-            )
             left = [row.left for row in self.rows if row.picture == picture and row.by_ties]
-            if left:
-                lines[-1] += f"; turned, they bring the differences marked (ties) down to {max(left):.1e} and less"
+            lines.append(f"picture {picture}: {len(found)} of its decisions are within rounding of a tie; ")
+            if not left:
+                lines[-1] += "turning them does not take the differences away"
+                continue
+            lines[-1] += (
+                f"{len(turned)} fall the other way in the reference: turned, they bring the differences marked (ties) "
+                f"down to {max(left):.1e} and less"
+            )
             lines += [f"    {tie.operation} at {tie.place}: {tie.margin:.1e} from the tie" for tie in turned]
+        if self.left_out:
+            lines.append(f"the reference leaves out some pictures or classes of {', '.join(self.left_out)}")
         return "\n".join(lines)
 
 

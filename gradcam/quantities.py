@@ -16,12 +16,19 @@ INPUT_GRADIENTS = {"grad_input": "backprop", "guided_input": "guided", "deconv_i
 _OF_THE_LAYER = ("alpha", "cam_raw", "cam")
 _OF_THE_PICTURE = ("input", "logits", "softmax", "pool5")
 _NOT_COMPARED = ("images", "classes", "seed")
+_BLOBS = {"data": "input", "fc8": "logits", "prob": "softmax"}  # what they are called in Caffe's nets
 # What a large map was reduced to: every fourth place, or five numbers.
 _REDUCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "": lambda array: array,
     "_stride4": lambda array: array[1::4, 2::4],
     "_stats": lambda v: np.array([v.sum(), np.abs(v).sum(), np.square(v).sum(), v.min(), v.max()]),
 }
+
+
+def scales_of_stats(stats: np.ndarray) -> np.ndarray:
+    """What each of the five numbers is measured against: sums against the sum of magnitudes, extremes of the peak."""
+    peak = np.abs(stats[3:]).max()
+    return np.maximum([stats[1], stats[1], stats[2], peak, peak], np.finfo(np.float64).tiny)
 
 
 def network_inputs(images: np.ndarray, input_order: str) -> np.ndarray:
@@ -105,10 +112,12 @@ def quantities(names: Sequence[str], endpoints: Sequence[str], default_layer: st
     if layer is None and len(of_gradients) > 1 and set(plain) & set(_OF_THE_LAYER):
         raise ValueError(f"the reference has gradients of {sorted(of_gradients)}; --layer says which one its cam is of")
     target = layer or next(iter(of_gradients), default_layer)
-    return [_quantity(name, endpoint, target, layer) for name in plain]
+    return [_quantity(name, endpoint, target, layer, default_layer) for name in plain]
 
 
-def _quantity(name: str, endpoint: Callable[[str], str | None], target: str, layer: str | None) -> Quantity:
+def _quantity(
+    name: str, endpoint: Callable[[str], str | None], target: str, layer: str | None, default: str
+) -> Quantity:
     for suffix in ("_stride4", "_stats", ""):
         if name.endswith(suffix) and (stem := name.removesuffix(suffix)) in INPUT_GRADIENTS:
             return Quantity(name, "saliency", INPUT_GRADIENTS[stem], suffix)
@@ -116,8 +125,8 @@ def _quantity(name: str, endpoint: Callable[[str], str | None], target: str, lay
         return Quantity(name, name, target)
     stem = name.removeprefix("grad_")
     found = endpoint(stem)
-    if found is None and name in _OF_THE_PICTURE:
-        return Quantity(name, name, target)
+    if found is None and _BLOBS.get(name, name) in _OF_THE_PICTURE:
+        return Quantity(name, _BLOBS.get(name, name), default)
     if found is None and layer is None:
         known = [*_OF_THE_PICTURE, *_OF_THE_LAYER, *INPUT_GRADIENTS, "a layer", "grad_ and a layer"]
         raise KeyError(

@@ -41,6 +41,12 @@ class Reference:
         index = (picture, number) if quantity.per_class else (picture,)
         if array.ndim < len(index):
             raise ValueError(f"the reference's {quantity.name!r} is {list(array.shape)}; its first axis is the picture")
+        known = self.classes.shape if quantity.per_class else self.classes.shape[:1]
+        if not array[:1].size or any(size > most for size, most in zip(array.shape, known)):
+            axes = "[pictures, classes]" if quantity.per_class else "[pictures]"
+            raise ValueError(
+                f"the reference's {quantity.name!r} is {list(array.shape)}; there are {list(known)} {axes}"
+            )
         if any(i >= size for i, size in zip(index, array.shape)):
             return None
         array = array[index]
@@ -70,12 +76,14 @@ def read_reference(source: str | os.PathLike | Mapping[str, np.ndarray], layout:
         if np.asarray(array).dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise ValueError(f"the reference's {name!r} should be finite numbers; it is {array.dtype} {array.shape}")
     if "images" in arrays:
-        images = _channels_last(arrays["images"])
-    elif "input" in arrays:
-        images = _channels_last(arrays["input"])
+        images = _channels_last(np.asarray(arrays["images"]))
+    elif given := {"input", "data"} & arrays.keys():
+        images = _channels_last(np.asarray(arrays[given.pop()]))
         images = np.clip(ordered(images, input_order) + np.array(RGB_MEAN, np.float32), 0, 255)
     else:
         raise ValueError(f"the reference has neither 'images' nor 'input', but {', '.join(arrays) or 'nothing'}")
+    if not len(images):
+        raise ValueError("the reference has no pictures: N is 0")
     classes = np.asarray(arrays.get("classes", np.zeros((len(images), 0), np.int64)))
     if classes.dtype.kind not in "iu" or classes.ndim not in (1, 2) or len(classes) != len(images):
         raise ValueError(f"'classes' should be whole numbers [{len(images)}, K], not {classes.dtype} {classes.shape}")

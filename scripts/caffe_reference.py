@@ -41,6 +41,10 @@ def main():
     except ImportError as error:
         stop(f"this runs inside a Caffe environment, and 'import caffe' failed: {error}")
     caffe.set_mode_cpu()
+    try:
+        pathlib.Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        stop(f"--out {args.out}: {error}")
     walk = Walk(forced_net(caffe, args.prototxt, args.caffemodel), args.logits, args.layer)
     height, width = walk.net.blobs[walk.input].data.shape[2:]
     print(f"net input {height} x {width}, layer {walk.layer}, logits {walk.logits}")
@@ -104,6 +108,9 @@ class Walk:
         self.layer = self.blob(layer) if layer else self.default_layer()
         self.check_after_relu(self.layer)
         self.top = self.last_made(self.logits)  # the layer that backward passes begin with
+        shape = net.blobs[self.layer].data.shape
+        if len(shape) != 4 or not 0 <= self.last_made(self.layer) < self.top:
+            stop(f"Grad-CAM takes maps that a layer below the logits makes; blob {self.layer!r} is {list(shape)}")
 
     def blob(self, name):
         """The name of a blob, or the blob that the layer of that name makes."""
@@ -237,10 +244,10 @@ def forced_net(caffe, prototxt, caffemodel):
     for path in (prototxt, caffemodel):
         if not pathlib.Path(path).is_file():
             stop(f"no file {path}")
-    text = re.sub(r"force_backward\s*:\s*\w+", "", pathlib.Path(prototxt).read_text())
+    text = re.sub(r"force_backward\s*:\s*\w+", "", pathlib.Path(prototxt).read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         forced = pathlib.Path(folder) / "forced.prototxt"
-        forced.write_text(text + "\nforce_backward: true\n")
+        forced.write_text(text + "\nforce_backward: true\n", encoding="utf-8")
         return caffe.Net(str(forced), caffemodel, caffe.TEST)
 
 
@@ -249,7 +256,7 @@ def read_images(path, height, width):
     if not pathlib.Path(path).is_file():
         stop(f"no picture {path}")
     try:
-        images = np.load(path) if path.endswith(".npy") else read_picture(path, height, width)
+        images = np.load(path, allow_pickle=False) if path.endswith(".npy") else read_picture(path, height, width)
     except (OSError, ValueError) as error:
         stop(f"{path} cannot be read: {error}")
     images = images[np.newaxis] if images.ndim == 3 else images
@@ -273,7 +280,6 @@ def read_picture(path, height, width):
 def write(path, arrays):
     """The whole file or none."""
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=str(path.parent)) as folder:
         temporary = pathlib.Path(folder) / "reference.npz"
         np.savez_compressed(str(temporary), **arrays)

@@ -81,6 +81,7 @@ def build(
     image_size: int | None = None,
     num_classes: int | None = None,
     width_divisor: int | None = None,
+    fc_width: int | None = None,
 ) -> Network:
     """Builds a network in a graph of its own, every ReLU marked for `gradients`.
 
@@ -89,6 +90,7 @@ def build(
         image_size: height and width of the images in pixels.
         num_classes: C, the number of logits.
         width_divisor: divides every hidden channel count.
+        fc_width: of VGG16's fc6 and fc7.
 
     Each of these is the network's own (see `NETWORKS`) where it is None.
 
@@ -108,7 +110,8 @@ def build(
     graph = tf.Graph()
     with graph.as_default(), marked_relus(graph):
         images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
-        logits, endpoints = entry.builder(images, num_classes=num_classes, width_divisor=width_divisor)
+        options = {} if fc_width is None else {"fc_width": fc_width}
+        logits, endpoints = entry.builder(images, num_classes=num_classes, width_divisor=width_divisor, **options)
     return Network(name, images, logits, endpoints, entry.default_layer)
 
 

@@ -6,6 +6,8 @@ import pathlib
 import shutil
 import tarfile
 
+MOST = 2**30  # bytes; VGG16 has half as many
+
 
 def unpacked(archive: pathlib.Path, member: str) -> pathlib.Path:
     """Unpacks the one file of that name from a tar archive, beside the archive.
@@ -14,7 +16,7 @@ def unpacked(archive: pathlib.Path, member: str) -> pathlib.Path:
     refused altogether.
 
     Raises:
-        ValueError: such a path; no file of that name, or several.
+        ValueError: such a path; no file of that name, or several; one that is far too large.
         tarfile.TarError, EOFError, zlib.error: no tar archive, or only the first part of one.
     """
     with tarfile.open(archive) as tar:
@@ -27,6 +29,8 @@ def unpacked(archive: pathlib.Path, member: str) -> pathlib.Path:
             raise ValueError(
                 f"the archive holds {len(found)} files {member}, not one; it has {[e.name for e in entries]}"
             )
+        if found[0].size > MOST:
+            raise ValueError(f"{member} is {found[0].size:,} bytes, more than any weights that are fetched here")
         path = archive.with_name(member)
         content = tar.extractfile(found[0])
         assert content is not None  # it is a file

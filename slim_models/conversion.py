@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import pathlib
-import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from slim_models.npy_writing import write_npy
 from slim_models.weights import read_weights
 from slim_models.writing import whole_file
 
@@ -64,15 +64,8 @@ def _write_npy(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:
         layer, _, kind = name.rpartition("/")
         if not layer:
             raise ValueError(f"{name!r} is of no layer, and an npy file is a dictionary of layers: write .ckpt or .npz")
-        layers.setdefault(layer, {})[kind] = np.ascontiguousarray(array)
-    content = {
-        layer: [arrays["weights"], arrays["biases"]] if arrays.keys() == {"weights", "biases"} else arrays
-        for layer, arrays in layers.items()
-    }
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
-        # As numpy.save, but for the protocol: older ones copy every array, and keep the copies until the end.
-        pickle.dump(np.array(content, dtype=object), file, protocol=5)
+        layers.setdefault(layer, {})[kind] = array
+    write_npy(path, layers)
 
 
 def _write_npz(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:

@@ -56,8 +56,13 @@ def find_ties(network: Network, inputs: Mapping[tf.Operation, np.ndarray], round
     Returns:
         The ties, nearest first.
     """
-    ties = [tie for op, array in inputs.items() for tie in _ties(op, array[0], rounding)]
-    return sorted(ties, key=lambda tie: tie.margin)
+    found: dict[tuple, Tie] = {}
+    for tie in sorted(
+        (t for op, array in inputs.items() for t in _ties(op, array[0], rounding)), key=lambda t: t.margin
+    ):
+        # Overlapping windows can have the same two numbers: what turns one turns the other.
+        found.setdefault((tie.operation, tie.place, tie.value), tie)
+    return list(found.values())
 
 
 def _ties(op: tf.Operation, array: np.ndarray, rounding: float) -> list[Tie]:

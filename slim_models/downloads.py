@@ -16,14 +16,13 @@ from typing import Any
 
 import pooch
 
-from slim_models import files, kinds
+from slim_models import files, hashes, kinds
 from slim_models.architectures import architecture, build
 from slim_models.archives import unpacked
 from slim_models.assignment import check_weights
 from slim_models.conversion import write_weights
 from slim_models.sources import SOURCES, Source
 from slim_models.weights import read_weights
-from slim_models.writing import whole_file
 
 # Whatever makes one source useless and the next one worth trying.
 _FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error)
@@ -59,22 +58,22 @@ def download(
     """
     if name not in SOURCES:
         raise KeyError(f"there is nothing to fetch for {name!r}; published weights: {', '.join(SOURCES)}")
-    target = pathlib.Path(folder or files.folders()[0]) / architecture(name).file
+    target = pathlib.Path(folder or files.folders()[0]).expanduser() / architecture(name).file
     if files.is_there(target) and not force:
         say(f"{target} is here")
         return target
     reasons = []
-    for source in SOURCES[name] if sources is None else sources:
-        say(f"fetching {source.url} (about {source.megabytes} MB)")
-        try:
-            with _workshop(target) as workshop:
+    with _workshop(target) as workshop:
+        for source in SOURCES[name] if sources is None else sources:
+            say(f"fetching {source.url} (about {source.megabytes} MB)")
+            try:
                 _fetch(name, source, target, workshop, say)
-        except _FAILURES as error:
-            reasons.append(f"{source.url}: {_reason(error)}")
-            say(f"  failed: {_reason(error)}")
-        else:
-            say(f"{target} is here")
-            return target
+            except _FAILURES as error:
+                reasons.append(f"{source.url}: {_reason(error)}")
+                say(f"  failed: {_reason(error)}")
+            else:
+                say(f"{target} is here")
+                return target
     raise OSError(f"no source gave the weights of {name}: " + "; ".join(reasons))
 
 
@@ -105,14 +104,32 @@ def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """An empty folder beside the target, so that what is done in it can be renamed to the target.
 
     It always has the same name: what a killed download left there goes when the next one begins.
+
+    Raises:
+        OSError: another process is at work there.
     """
     folder = target.with_name(f".fetching-{target.name}")
+    worker = folder / "process"
+    if worker.is_file() and _is_running(worker.read_text()):
+        raise OSError(f"process {worker.read_text()} is fetching {target} already")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    worker.write_text(str(os.getpid()))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: str) -> bool:
+    """Whether there is a process of that number; on Windows, where asking would end it, none is seen."""
+    if os.name == "nt" or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
 
 
 def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Path, say: Callable[[str], Any]) -> None:
@@ -123,31 +140,19 @@ def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Pa
     if what := kinds.impostor(fetched):
         raise ValueError(f"what came is {what}")
     record = target.with_name(f"{target.name}.sha256")
-    say(f"  {_checked_hash(fetched, source, record)}")
+    say(f"  {hashes.checked(fetched, source.published_hash, record)}")
     file = unpacked(fetched, source.member) if source.member else fetched
     weights = read_weights(file)
     check_weights(build(name), weights)
     say(f"  all {len(weights)} variables are there, in their shapes")
-    if source.published_hash is None and not record.exists():
-        with whole_file(record) as temporary:
-            temporary.write_text(f"{pooch.file_hash(str(fetched))}  {fetched.name}\n")
+    if source.published_hash is None and hashes.record(fetched, record):
         say(f"  its SHA-256 is recorded in {record}; later downloads will be held against it")
-    if file.suffix == target.suffix:
-        file.replace(target)
-    else:
-        write_weights(target, weights)
-
-
-def _checked_hash(file: pathlib.Path, source: Source, record: pathlib.Path) -> str:
-    """A line on the file's hash; a ValueError if it is not the published one or the recorded one."""
-    algorithm, _, expected = (source.published_hash or "sha256:").partition(":")
-    actual = pooch.file_hash(str(file), algorithm)
-    where = "published"
-    if not expected:
-        recorded = dict(line.split()[::-1] for line in record.read_text().splitlines()) if record.exists() else {}
-        expected, where = recorded.get(file.name, ""), f"recorded in {record}"
-    if not expected:
-        return f"no hash was ever published for it; {algorithm.upper()} {actual}"
-    if actual != expected:
-        raise ValueError(f"its {algorithm.upper()} is {actual}, but the one {where} is {expected}")
-    return f"{algorithm.upper()} {actual}, as {where}"
+    parts = [file.rename(workshop / target.name)] if file.suffix == target.suffix else []
+    if not parts:
+        write_weights(workshop / target.name, weights)
+        parts = sorted(workshop.glob(f"{target.name}*"))
+    for stale in target.parent.glob(f"{target.name}.*"):  # of a V2 checkpoint there, which would be read first
+        if stale.name.startswith((f"{target.name}.index", f"{target.name}.data-")):
+            stale.unlink()
+    for part in parts:
+        part.replace(target.with_name(part.name))

@@ -34,7 +34,7 @@ def impostor(path: pathlib.Path) -> str | None:
     beginning = _first_bytes(path)
     if not beginning:
         return "an empty file"
-    text = beginning.lstrip().lower()
+    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((name for bytes_, name in _IMPOSTORS if text.startswith(bytes_)), None)
 
 

@@ -44,7 +44,8 @@ def _unpickled(file: IO[bytes]) -> Any:
     _, _, dtype = read_header(file)
     if not dtype.hasobject:
         raise ValueError("it holds one array, not a dictionary of layers")
-    return _plain(_ArraysUnpickler(file, encoding="latin1").load())
+    # As bytes, Python 2's strings are what arrays are made of; as text they would be there twice.
+    return _plain(_ArraysUnpickler(file, encoding="bytes").load())
 
 
 class _ArraysUnpickler(pickle.Unpickler):
@@ -71,7 +72,8 @@ class _ArraysUnpickler(pickle.Unpickler):
 class _Dtype:
     """What a pickle says of a `numpy.dtype`: its kind, its size and, in its state, its byte order."""
 
-    def __init__(self, kind: str):
+    def __init__(self, word: str | bytes):
+        kind: str = _text(word)
         if not re.fullmatch(r"[<>|=]?([fiub]\d{1,2}|O8?)", kind):
             raise pickle.UnpicklingError(f"arrays of {kind!r}")
         self.dtype = np.dtype(kind)
@@ -79,7 +81,7 @@ class _Dtype:
     def __setstate__(self, state: tuple) -> None:
         if any(part is not None for part in state[2:5]):
             raise pickle.UnpicklingError("arrays of records")
-        self.dtype = self.dtype.newbyteorder(state[1])
+        self.dtype = self.dtype.newbyteorder(_text(state[1]))
 
 
 class _Array:
@@ -97,8 +99,6 @@ class _Array:
                 raise pickle.UnpicklingError("arrays of objects")
             self.content = content[0]
             return
-        if isinstance(content, str):  # Python 2's bytes
-            content = content.encode("latin1")
         self.content = np.frombuffer(content, record.dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -107,7 +107,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, _Array):
         return _plain(value.content)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {_text(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
+
+
+def _text(value: Any) -> Any:
+    """Python 2's strings as text; anything else as it is."""
+    return value.decode("latin1") if isinstance(value, bytes) else value

@@ -16,17 +16,19 @@ def vgg16(
     *,
     num_classes: int,
     width_divisor: int = 1,
+    fc_width: int | None = None,
     batch_norm: bool = False,
     pool5_size: int | None = None,
     dropout: float = 0.0,
     training: bool = False,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Builds VGG16 in the current graph; the arguments after `width_divisor` are for training it.
+    """Builds VGG16 in the current graph; the arguments after `fc_width` are for training it.
 
     Args:
         images: `[N, H, W, 3]`, RGB in [0, 255]; H and W decide the shape of `fc6/weights`.
         num_classes: C.
         width_divisor: divides every hidden channel count, also of fc6 and fc7.
+        fc_width: of fc6 and fc7, if it is another.
         batch_norm: in place of every layer's biases but those of fc8.
         pool5_size: height and width that `pool5` is resized to before fc6, so that images of any
             size share one fc6; None leaves it alone.
@@ -49,7 +51,7 @@ def vgg16(
         net = tf.image.resize_bilinear(net, [pool5_size, pool5_size], half_pixel_centers=True)
     net = layers.flatten(net)
     for name in ("fc6", "fc7"):
-        net = layers.fully_connected(net, 4096 // width_divisor, normalizer=normalizer, scope=name)
+        net = layers.fully_connected(net, fc_width or 4096 // width_divisor, normalizer=normalizer, scope=name)
         if training and dropout:
             net = tf.nn.dropout(net, rate=dropout)
     return layers.fully_connected(net, num_classes, activation=None, scope="fc8"), endpoints

@@ -38,9 +38,10 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
             arrays of numbers.
     """
     path = pathlib.Path(path)
-    if path.suffix in _READERS and not path.is_file():
+    reader = _READERS.get(path.suffix.lower(), read_checkpoint)
+    if reader is not read_checkpoint and not path.is_file():
         raise FileNotFoundError(f"no weights at {path}")
-    weights = _READERS.get(path.suffix, read_checkpoint)(path)
+    weights = reader(path)
     if any(name.startswith(SCOPE) for name in weights):
         weights = from_slim_vgg(weights)
     for name, array in weights.items():

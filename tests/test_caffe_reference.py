@@ -109,6 +109,9 @@ def test_pictures_of_another_size_are_resized_and_stored_as_fed(deployed, name):
 
 MISTAKES = {
     "a layer before its ReLU": (["--layer", "conv5_3"], "'conv5_3' is before its ReLU; take --layer relu5_3"),
+    "a layer without a map": (["--layer", "relu7"], "takes maps that a layer below the logits makes; blob 'relu7' is"),
+    "the picture": (["--layer", "data"], "takes maps that a layer below the logits makes; blob 'data'"),
+    "a layer above the logits": (["--layer", "relu5_3", "--logits", "relu4_1"], "blob 'relu5_3' is"),
     "no such layer": (["--layer", "conv6_1"], "no blob or layer 'conv6_1'; the blobs are data, conv1_1"),
     "a class out of range": (["--classes", "20"], r"classes are 0 to 19, not \[16, 20\]"),
 }

@@ -108,6 +108,25 @@ def test_blobs_as_pycaffe_gives_them(caffe, weights, name):
     assert len(result.rows) == len(one) - 1
 
 
+def test_sums_and_extremes_are_measured_each_on_its_own_scale(caffe, weights):
+    whole = caffe["vgg16"]["guided_input"].astype(np.float64)
+    stats = np.array([whole.sum(), np.abs(whole).sum(), (whole**2).sum(), whole.min(), whole.max()])
+    for number in range(5):
+        wrong = stats.copy()
+        wrong[number] *= 1.01
+        arrays = {**caffe["vgg16"], "guided_input_stats": wrong.reshape(1, 1, 5)}
+        del arrays["guided_input"]
+        assert [row.array for row in gradcam.compare(arrays, "vgg16", weights["vgg16"]).rows if not row.passed] == [
+            "guided_input_stats"
+        ]
+
+
+def test_what_the_reference_leaves_out_is_told(caffe, weights):
+    result = gradcam.compare(caffe["vgg16"], "vgg16", weights["vgg16"])
+    assert result.left_out == ["grad_input: 1 of 2", "guided_input: 1 of 2", "deconv_input: 1 of 2"]
+    assert "leaves out some pictures or classes of grad_input: 1 of 2" in str(result)
+
+
 WRONG = {
     "RGB gradients where the net takes BGR": ("grad_input", lambda a: a[..., ::-1], "FAIL"),
     "another sign": ("cam", lambda a: -a, "FAIL"),
@@ -187,7 +206,7 @@ class TestTies:
         assert turned
         assert any(row.by_ties and row.left < 1e-5 < 1e-4 < row.relative_l2 for row in result.rows)
         text = str(result)
-        assert f"of its {len(found)} decisions within rounding of a tie, {len(turned)} fall the other way" in text
+        assert f"{len(found)} of its decisions are within rounding of a tie; {len(turned)} fall the other way" in text
         assert all(f"{tie.operation} at {tie.place}" in text for tie in turned)
         assert "pass (ties)" in text
 
@@ -197,6 +216,22 @@ class TestTies:
         arrays["guided_input"] = 1.01 * arrays["guided_input"]
         result = gradcam.compare(arrays, "vgg16", weights["vgg16"])
         assert [row.passed for row in result.rows if row.array == "guided_input"] == [False]
+        # A difference that no tie makes: nothing is said to be explained.
+        alone = {name: arrays[name] for name in ("images", "classes", "guided_input")}
+        with np.load(DATA / "caffe_vgg16.npz") as caffe:
+            alone["guided_input"] = 1.01 * caffe["guided_input"]
+        result = gradcam.compare(alone, "vgg16", weights["vgg16"])
+        assert not result.passed
+        assert "turning them does not take the differences away" in str(result)
+        assert "fall the other way" not in str(result)
+
+    def test_one_tie_of_two_overlapping_windows_is_one(self, weights):
+        network = slim_models.build("resnet_v1_50", image_size=64, width_divisor=8)
+        pool = next(op for op in deciding_operations(network) if op.type == "MaxPool")
+        maps = np.zeros((1, 32, 32, 8), np.float32)
+        maps[0, 7, 8, 0] = maps[0, 8, 8, 0] = 1  # both are in the windows at rows 6 and 8, columns 6 and 8
+        ties = find_ties(network, {pool: maps}, 5e-6)
+        assert [(tie.place, tie.margin) for tie in ties] == [((8, 8, 0), 0)]
 
     def test_finding_them_by_hand(self, explainer):
         """Values put where they are close to zero, or to their neighbour, and nowhere else."""
@@ -259,6 +294,12 @@ MISTAKES = {
     ),
     "nothing but pictures": (lambda a: {"images": a["images"]}, [], "nothing to compare, but images alone"),
     "a lone number": (lambda a: {**a, "logits": np.array(3.0)}, [], r"'logits' is \[\]; its first axis is the picture"),
+    "more pictures than images": (
+        lambda a: {**a, "logits": np.repeat(a["logits"], 2, axis=0)},
+        [],
+        r"'logits' is \[2, 20\]; there are \[1\] \[pictures\]",
+    ),
+    "an empty array": (lambda a: {**a, "cam": a["cam"][:0]}, [], r"'cam' is \[0, 2, 7, 7\]; there are \[1, 2\]"),
     "words": (lambda a: {**a, "logits": np.array([["a"]])}, [], "'logits' should be finite numbers; it is <U1"),
     "infinity": (lambda a: {**a, "cam": a["cam"] + np.inf}, [], "'cam' should be finite numbers"),
     "no tolerance": (lambda a: a, ["--tolerance", "0"], "the tolerance must be above 0"),
@@ -282,8 +323,8 @@ class TestCommand:
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].split() == ["array", "picture", "class", "rel.", "L2", "of", "peak", "correlation", "tolerance"]
         assert lines[-1] == "pass"
-        assert len(lines) == 2 + 9
-        assert all(line.endswith("pass") for line in lines[1:])
+        assert len(lines) == 3 + 9
+        assert all(line.endswith("pass") for line in [*lines[1:10], lines[-1]])
 
     def test_a_difference_is_exit_code_1(self, files, caffe, capsys):
         np.savez(files / "wrong.npz", **{**caffe["vgg16"], "cam": 2 * caffe["vgg16"]["cam"]})

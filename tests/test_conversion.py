@@ -1,5 +1,6 @@
 """Weights of other programs: the numbers arrive unchanged, and networks that those programs run agree."""
 
+import pickletools
 import re
 
 import h5py
@@ -208,6 +209,26 @@ class TestWriting:
         for name, (kernel, biases) in layers_of(weights).items():
             np.testing.assert_array_equal(layers[name][0], kernel)
             np.testing.assert_array_equal(layers[name][1], biases)
+
+    def test_npy_names_nothing_that_older_programs_lack(self, weights, tmp_path):
+        """Python 3.0's protocol, and NumPy's functions under the names that they had before NumPy 2."""
+        odd = {"a/half": np.ones((2, 3), np.float16), "a/bytes": np.arange(3, dtype=np.uint8), "b/one": np.array(7.5)}
+        slim_models.write_weights(tmp_path / "a.npy", {**weights, **odd})
+        with (tmp_path / "a.npy").open("rb") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            opcodes = list(pickletools.genops(file))
+        assert max(opcode.proto for opcode, _, _ in opcodes) <= 3
+        assert {argument for opcode, argument, _ in opcodes if opcode.name == "GLOBAL"} == {
+            "numpy.core.multiarray _reconstruct",
+            "numpy ndarray",
+            "numpy dtype",
+        }
+        layers = np.load(tmp_path / "a.npy", allow_pickle=True).item()
+        assert layers["a"]["half"].dtype == np.float16
+        assert layers["a"]["bytes"].tolist() == [0, 1, 2]
+        assert layers["b"]["one"].shape == ()
+        assert_same(slim_models.read_weights(tmp_path / "a.npy"), {**weights, **odd})
 
     def test_a_checkpoint_is_what_tensorflow_restores(self, thin, tmp_path):
         slim_models.write_weights(tmp_path / "a.ckpt", {**thin.weights, "global_step": np.array(7, np.int64)})

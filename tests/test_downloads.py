@@ -62,7 +62,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with Server() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -212,6 +213,19 @@ class TestNothing:
             downloads.download("vgg16", sources=[npy_source(server, npy)], force=True)
         assert (weights_folder / "vgg16.npy").read_bytes() == b"before"
 
+    def test_two_at_once_do_not_destroy_each_other(self, server, npy, weights_folder):
+        server.files["/vgg16.npy"] = (npy, len(npy), 0.02)
+        first = threading.Thread(
+            target=downloads.download, args=["vgg16"], kwargs={"sources": [npy_source(server, npy)]}, daemon=True
+        )
+        first.start()
+        while not (weights_folder / ".fetching-vgg16.npy" / "process").is_file():
+            time.sleep(0.01)
+        with pytest.raises(OSError, match=f"process {os.getpid()} is fetching .*vgg16.npy already"):
+            downloads.download("vgg16", sources=[npy_source(server, npy)])
+        first.join()
+        assert (weights_folder / "vgg16.npy").read_bytes() == npy
+
     def test_the_right_hash_of_the_wrong_network(self, server, weights_folder, tmp_path):
         other = random_weights(slim_models.build("vgg16", image_size=32, num_classes=5, width_divisor=16))
         slim_models.write_weights(tmp_path / "other.npy", other)
@@ -288,6 +302,40 @@ class TestArchives:
             self.download(server)
         assert not list(weights_folder.iterdir())
         assert not list(tmp_path.rglob("evil*"))
+
+    def test_a_checkpoint_of_version_2_that_was_there_is_gone(self, server, weights_folder, tmp_path):
+        old = random_weights(slim_models.build("resnet_v1_50", **SMALL), seed=5)
+        slim_models.write_weights(weights_folder / "resnet_v1_50.ckpt", old)
+        server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path)})
+        self.download(server)  # it is there
+        assert (
+            slim_models.read_weights(weights_folder)["resnet_v1_50/logits/biases"] == old["resnet_v1_50/logits/biases"]
+        ).all()
+        self.download(server, force=True)
+        names = {path.name for path in weights_folder.iterdir()}
+        assert names == {"resnet_v1_50.ckpt", "resnet_v1_50.ckpt.sha256"}
+        read = slim_models.read_weights(weights_folder / "resnet_v1_50.ckpt")
+        assert (read["resnet_v1_50/logits/biases"] != old["resnet_v1_50/logits/biases"]).any()
+
+    @pytest.mark.parametrize("form", ["{0} *{1}", "{2}  {1}", "{3}  other.tar.gz"])
+    def test_records_of_other_forms_count_too(self, server, weights_folder, tmp_path, form):
+        content = server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path)})
+        digest = hashlib.sha256(content).hexdigest()
+        weights_folder.mkdir()
+        record = weights_folder / "resnet_v1_50.ckpt.sha256"
+        record.write_text(form.format(digest, self.NAME[1:], digest.upper(), "0" * 64) + "\n")
+        _, said = self.download(server)
+        assert ("as recorded" in said) == ("other" not in form)
+        assert digest in record.read_text().lower()
+        assert record.read_text().count("\n") == 1 + ("other" in form)
+
+    @pytest.mark.parametrize("text", ["", "abc\n", f"{'0' * 63}  resnet_v1_50_2016_08_28.tar.gz\n"])
+    def test_a_spoilt_record_is_no_leave_to_take_anything(self, server, weights_folder, tmp_path, text):
+        server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path)})
+        weights_folder.mkdir()
+        (weights_folder / "resnet_v1_50.ckpt.sha256").write_text(text)
+        with pytest.raises(OSError, match=r"resnet_v1_50.ckpt.sha256 does not record SHA-256s.*remove it"):
+            self.download(server)
 
     def test_a_link_under_the_name_of_the_file_is_not_followed(self, server, weights_folder):
         buffer = io.BytesIO()

@@ -20,6 +20,14 @@ def test_classes_width_and_where_it_matters_the_size_come_from_the_weights(name,
     assert slim_models.build_for(name, weights, image_size=size).image_size == (size, size)
 
 
+def test_fully_connected_layers_of_another_width():
+    weights = random_weights(slim_models.build("vgg16", image_size=96, num_classes=20, width_divisor=8, fc_width=128))
+    assert weights["fc7/weights"].shape == (128, 128)
+    network = slim_models.build_for("vgg16", weights)
+    slim_models.check_weights(network, weights)
+    assert network.image_size == (96, 96)
+
+
 def test_a_size_that_the_weights_do_not_take():
     weights = random_weights(slim_models.build("vgg16", image_size=64, **VARIANT))
     assert slim_models.build_for("vgg16", weights, image_size=50).image_size == (50, 50)  # pool5 is 2 x 2, too
