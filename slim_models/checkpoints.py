@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models import files, kinds
+from slim_models.v1_table import float_offsets
 
 
 def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -26,7 +28,9 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
     prefix = _checkpoint_prefix(path)
     try:
         reader = tf.train.load_checkpoint(str(prefix))
-        return {name: np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()}
+        shapes = reader.get_variable_to_shape_map()
+        places = float_offsets(prefix) if prefix.is_file() else {}
+        return {name: _in_place(prefix, places.get(name), shape, name, reader) for name, shape in shapes.items()}
     except Exception as error:  # TensorFlow raises OpError, IndexError, RuntimeError, ...
         reason = str(error).splitlines()[0]
         if "No such file" in reason:
@@ -34,7 +38,17 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
         file = prefix if prefix.is_file() else prefix.with_name(f"{prefix.name}.index")
         if not kinds.impostor(file) and _is_first_part(prefix, reason):
             raise ValueError(f"{prefix} is only the first part of a checkpoint: {reason}") from error
-        raise ValueError(f"{file} is not a checkpoint that can be read; it is {kinds.kind(file)}") from error
+        raise ValueError(f"{file} is not a checkpoint that can be read; it is {kinds.kind(file)}: {reason}") from error
+
+
+def _in_place(
+    path: pathlib.Path, place: tuple[int, int] | None, shape: list[int], name: str, reader: tf.train.NewCheckpointReader
+) -> np.ndarray:
+    """A variable, read from its place in a V1 file if it is whole there, or else by TensorFlow."""
+    count = math.prod(shape)
+    if place is None or place[1] != 4 * count or not count:
+        return np.asarray(reader.get_tensor(name))
+    return np.fromfile(path, "<f4", count, offset=place[0]).reshape(shape)
 
 
 def _is_first_part(prefix: pathlib.Path, reason: str) -> bool:

@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 from formats import write_caffemodel, write_keras
 
 import slim_models
+from slim_models.v1_table import float_offsets
 
 DATA = pathlib.Path(__file__).parent / "data"
 ARRAYS = {
@@ -260,6 +261,37 @@ class TestCheckpoints:
         for meta in tmp_path.glob("*.meta"):
             meta.unlink()
         assert_same(slim_models.read_weights(tmp_path))
+
+    def test_version_1_read_in_place_and_by_tensorflow(self, tmp_path):
+        """Whole float32 tensors are read where they lie, other types by TensorFlow."""
+        rng = np.random.default_rng(0)
+        arrays = {
+            "a/weights": rng.normal(size=(300, 40)).astype(np.float32),
+            "a/scalar": np.array(2.5, np.float32),
+            "a/double": rng.normal(size=(2, 2)),
+            "global_step": np.array(7, np.int64),
+        }
+        with tf.Graph().as_default(), tf.Session() as session:
+            variables = [tf.Variable(array, name=name) for name, array in arrays.items()]
+            session.run(tf.global_variables_initializer())
+            saver = tf.train.Saver(variables, write_version=tf.train.SaverDef.V1)
+            path = pathlib.Path(saver.save(session, str(tmp_path / "model.ckpt")))
+        assert_same(slim_models.read_weights(path), arrays)
+        places = float_offsets(path)
+        assert {name for name, (_, size) in places.items() if size} == {"a/weights", "a/scalar"}
+        start, size = places["a/weights"]
+        assert path.read_bytes()[start : start + size] == arrays["a/weights"].tobytes()
+
+    def test_any_flipped_byte_of_version_1_is_read_or_refused_with_one_kind_of_error(self, tmp_path):
+        rng = np.random.default_rng(0)
+        path = pathlib.Path(checkpoint(tmp_path / "model.ckpt", tf.train.SaverDef.V1))
+        whole = path.read_bytes()
+        for place in rng.integers(len(whole), size=200):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << rng.integers(8)
+            path.write_bytes(damaged)
+            with contextlib.suppress(ValueError):
+                slim_models.read_weights(path)
 
     def test_by_one_of_its_files(self, tmp_path):
         prefix = checkpoint(tmp_path / "model.ckpt", tf.train.SaverDef.V2)
