@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import sys
 import tempfile
 import time
 
@@ -126,4 +127,4 @@ def left(row: Row) -> float:
 
 
 if __name__ == "__main__":
-    run_script("compare_full_size", main)
+    run_script("compare_full_size", lambda: sys.exit(0 if main() else 1))
