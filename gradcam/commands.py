@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -47,8 +48,7 @@ def explain(args: argparse.Namespace) -> int:
     if args.batch < 1:
         raise ValueError(f"--batch must be at least 1, not {args.batch}")
     sources = expand(args.images)
-    weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
-    network = slim_models.build_for(args.network, weights)
+    network, weights = _network(args)
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
     with Explainer(network, weights, layers=layers, device=args.device) as explainer:
         asked = list(dict.fromkeys(explainer.index(target) for target in args.target or []))
@@ -63,6 +63,14 @@ def explain(args: argparse.Namespace) -> int:
     if len(failures) < len(sources):
         print(f"the files are in {args.out}")
     return 1 if failures else 0
+
+
+def _network(
+    args: argparse.Namespace, image_size: int | None = None
+) -> tuple[slim_models.Network, Mapping[str, np.ndarray]]:
+    """The network that `--network` and `--weights` mean, and the weights."""
+    weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
+    return slim_models.build_for(args.network, weights, image_size), weights
 
 
 def compare(args: argparse.Namespace) -> int:
@@ -90,8 +98,7 @@ def compare_authors(args: argparse.Namespace) -> int:
     """Compares our pictures with those of the paper's authors' code; see `gradcam compare --help`."""
     pictures = authors.read_authors(args.reference)
     image = read_photograph(args.authors).pixels
-    weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
-    network = slim_models.build_for(args.network, weights, len(next(iter(pictures.values()))))
+    network, weights = _network(args, len(next(iter(pictures.values()))))
     layers = [args.layer] if args.layer else None
     with Explainer(network, weights, layers=layers) as explainer:
         pairs = authors.compare_authors(pictures, image, explainer)
