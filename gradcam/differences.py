@@ -129,13 +129,13 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _relative_l2(ours: np.ndarray, theirs: np.ndarray) -> float:
-    return _over(np.linalg.norm(_wide(ours) - theirs), np.linalg.norm(_wide(theirs)))
+    return _over(float(np.linalg.norm(_wide(ours) - theirs)), float(np.linalg.norm(_wide(theirs))))
 
 
 def _over(difference: float, scale: float) -> float:
     """A difference over its scale; two zeros do not differ."""
     if scale:
-        return float(difference / scale)
+        return difference / scale
     return float("inf") if difference else 0.0
 
 

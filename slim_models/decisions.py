@@ -108,5 +108,5 @@ def _windows(op: tf.Operation, array: np.ndarray) -> tuple[np.ndarray, np.ndarra
     offsets = np.stack(np.divmod(np.arange(size * size), size), axis=1)
     places = np.stack([np.stack(np.meshgrid(rows + y, columns + x, indexing="ij")) for y, x in offsets])
     inside = ((places >= 0) & (places < np.array(array.shape[:2]).reshape(1, 2, 1, 1))).all(axis=1)
-    y, x = np.where(inside[:, None], places, 0).transpose(1, 0, 2, 3)
-    return np.where(inside[..., None], array[y, x], -np.inf), places
+    y, x = np.where(np.expand_dims(inside, 1), places, 0).transpose(1, 0, 2, 3)
+    return np.where(np.expand_dims(inside, -1), array[y, x], -np.inf), places

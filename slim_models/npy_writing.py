@@ -47,7 +47,7 @@ def _array(array: np.ndarray) -> Iterator[bytes | memoryview]:
     shape = b"(" + b"".join(map(_number, array.shape)) + b"t"
     yield _EMPTY_ARRAY + b"(K\x01" + shape + _dtype(array.dtype.str[1:], order) + b"\x89"
     yield b"B" + struct.pack("<I", array.nbytes)
-    yield memoryview(array).cast("B") if array.nbytes else b""
+    yield array.reshape(-1).view(np.uint8).data if array.nbytes else b""
     yield b"tb"
 
 
