@@ -31,8 +31,8 @@ def grad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     Returns:
         `[N, h, w]`, >= 0.
     """
-    activations, gradients = _checked(activations, gradients)
-    return _weighted(activations, gradients.mean(axis=(1, 2)))
+    activations, gradients = checked(activations, gradients)
+    return _positive_sum(activations, gradients.mean(axis=(1, 2)))
 
 
 def counterfactual(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -67,13 +67,13 @@ def grad_cam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.nda
     Returns:
         `[N, h, w]`, >= 0.
     """
-    activations, gradients = _checked(activations, gradients)
+    activations, gradients = checked(activations, gradients)
     # Only places with a positive gradient count, and there eq. 19 divided by the squared gradient is
     # 1 / (2 + sum_ab A_ab g): no 0 / 0, and no squares that underflow.
     positive = np.maximum(gradients, 0)
     denominator = 2 + activations.sum(axis=(1, 2), keepdims=True) * positive
     alpha = np.divide(1, denominator, out=np.zeros_like(denominator), where=denominator != 0)
-    return _weighted(activations, (alpha * positive).sum(axis=(1, 2)))
+    return _positive_sum(activations, (alpha * positive).sum(axis=(1, 2)))
 
 
 def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -90,10 +90,10 @@ def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     Returns:
         `[N, h, w]`, >= 0.
     """
-    activations, gradients = _checked(activations, gradients)
+    activations, gradients = checked(activations, gradients)
     total = activations.sum(axis=(1, 2))
     product = (activations * gradients).sum(axis=(1, 2))
-    return _weighted(activations, np.divide(product, total, out=np.zeros_like(product), where=total != 0))
+    return _positive_sum(activations, np.divide(product, total, out=np.zeros_like(product), where=total != 0))
 
 
 def hires_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -108,7 +108,7 @@ def hires_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     Returns:
         `[N, h, w]`, >= 0.
     """
-    activations, gradients = _checked(activations, gradients)
+    activations, gradients = checked(activations, gradients)
     return np.maximum(np.einsum("nhwk,nhwk->nhw", activations, gradients), 0)
 
 
@@ -133,12 +133,16 @@ METHODS: dict[str, CamMethod] = {
 }
 
 
-def _weighted(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
-    """ReLU(sum_k channel_weights_k A^k): `[N, h, w, K]`, `[N, K]` -> `[N, h, w]`."""
-    return np.maximum(np.einsum("nhwk,nk->nhw", activations, channel_weights), 0)
+def weighted_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
+    """sum_k channel_weights_k A^k, signed: `[N, h, w, K]`, `[N, K]` -> `[N, h, w]`."""
+    return np.einsum("nhwk,nk->nhw", activations, channel_weights)
 
 
-def _checked(activations: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _positive_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
+    return np.maximum(weighted_sum(activations, channel_weights), 0)
+
+
+def checked(activations: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays of at least float32: sums over a map overflow half precision."""
     first, second = (np.asarray(array) for array in (activations, gradients))
     if first.ndim != 4 or first.shape != second.shape:

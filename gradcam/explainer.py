@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 import slim_models
 from gradcam.explanation import Explanation
+from gradcam.fetches import add_fetches
 from gradcam.images import checked_images
 from gradcam.labels import Labels, class_index, class_indices, labels_of
 from gradcam.sessions import open_session
@@ -38,6 +39,7 @@ class Explainer:
         *,
         layers: Sequence[str] | None = None,
         rules: Sequence[str] = ("guided",),
+        layer_rules: Sequence[str] = (),
         device: str | None = None,
     ):
         """Prepares the gradients and gives the network its weights.
@@ -48,6 +50,7 @@ class Explainer:
                 for the file that belongs to the network.
             layers: endpoints whose activations and gradients are wanted; None is the default layer.
             rules: ReLU rules under which saliency is wanted, of `slim_models.RULES`; may be empty.
+            layer_rules: ReLU rules under which the layers' `signals` are wanted, beside the true gradient.
             device: `"cpu"`, `"gpu"` or `"gpu:1"`; None leaves it to TensorFlow.
 
         Raises:
@@ -57,7 +60,7 @@ class Explainer:
         """
         self.network = network
         self.labels: Labels | None = labels_of(network.name, network.num_classes)
-        for name, value in (("layers", layers), ("rules", rules)):
+        for name, value in (("layers", layers), ("rules", rules), ("layer_rules", layer_rules)):
             if isinstance(value, str):
                 raise ValueError(f"{name} must be a list of names, not {value!r}")
         layers = [network.default_layer] if layers is None else list(dict.fromkeys(layers))
@@ -68,7 +71,7 @@ class Explainer:
             weights = slim_models.find_weights(network.name)
         if not isinstance(weights, Mapping):
             weights = slim_models.read_weights(weights)
-        self._fetches = self._build(layers, rules)
+        self._targets, self._fetches = add_fetches(network, layers, rules, layer_rules)
         self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
         self._session = open_session(network.graph, device)
         try:
@@ -122,6 +125,11 @@ class Explainer:
         arrays = self._session.run(self._fetches, feed)
         return Explanation(images=images, default_layer=self._default_layer, **arrays)
 
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""
+        feed = {self.network.images: checked_images(images, self.network.image_size)}
+        return self._session.run(self.network.logits, feed)
+
     def explain_classes(self, image: np.ndarray, targets: Sequence[int | str] | np.ndarray) -> Explanation:
         """Explains several classes of one picture.
 
@@ -150,21 +158,3 @@ class Explainer:
             ValueError: an index out of range, or no index at all.
         """
         return class_index(target, self.network.num_classes, self.labels)
-
-    def _build(self, layers: Sequence[str], rules: Sequence[str]) -> dict[str, Any]:
-        """Adds what `explain` fetches to the graph: everything that one run is to say."""
-        network = self.network
-        with network.graph.as_default():
-            # The default is the prediction, so that explaining it needs no second run.
-            self._targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
-            chosen = tf.one_hot(self._targets, network.num_classes, dtype=network.logits.dtype)
-            total = tf.reduce_sum(network.logits * chosen)  # of every y^c; each depends on its own image alone
-        activations = {layer: network.endpoints[layer] for layer in layers}
-        gradients = slim_models.gradients(total, list(activations.values()), "backprop") if layers else []
-        return {
-            "logits": network.logits,
-            "targets": self._targets,
-            "activations": activations,
-            "gradients": dict(zip(layers, gradients)),
-            "saliency": {rule: slim_models.gradients(total, [network.images], rule)[0] for rule in rules},
-        }

@@ -23,6 +23,7 @@ class Explanation:
         targets: `[N]`, the class that each image was explained for.
         activations: layer -> `[N, h, w, K]`, after the ReLU.
         gradients: layer -> `[N, h, w, K]`, the true gradient d logits[n, targets[n]] / d activations.
+        signals: rule -> layer -> `[N, h, w, K]`, what reaches the layer under another rule (for ablations).
         saliency: rule -> `[N, H, W, 3]`, d logits[n, targets[n]] / d images under the rule; RGB.
         default_layer: the layer that the methods take unless told otherwise.
     """
@@ -32,6 +33,7 @@ class Explanation:
     targets: np.ndarray
     activations: Mapping[str, np.ndarray]
     gradients: Mapping[str, np.ndarray]
+    signals: Mapping[str, Mapping[str, np.ndarray]]
     saliency: Mapping[str, np.ndarray]
     default_layer: str
 
@@ -41,23 +43,27 @@ class Explanation:
         exponentials = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)
 
-    def cam(self, method: CamMethod = grad_cam, layer: str | None = None) -> np.ndarray:
+    def cam(self, method: CamMethod = grad_cam, layer: str | None = None, rule: str = "backprop") -> np.ndarray:
         """The map of a layer by any method of `gradcam.cams`; costs no further run.
 
         Args:
             method: `(activations, gradients) -> cam`.
             layer: one of those explained; None is `default_layer`.
+            rule: `"backprop"`, the true gradient, or one of `signals` (paper, appendix: ablations).
 
         Returns:
             `[N, h, w]`, >= 0, not normalised.
 
         Raises:
-            KeyError: the layer was not asked for when the `Explainer` was made.
+            KeyError: the layer or the rule was not asked for when the `Explainer` was made.
         """
         layer = self.default_layer if layer is None else layer
         if layer not in self.activations:
             raise KeyError(f"layer {layer!r} was not explained; explained were {list(self.activations)}")
-        return method(self.activations[layer], self.gradients[layer])
+        signals = {**self.signals, "backprop": self.gradients}
+        if rule not in signals:
+            raise KeyError(f"no signals under the rule {rule!r} at the layers; there are {', '.join(signals)}")
+        return method(self.activations[layer], signals[rule][layer])
 
     def heatmap(self, method: CamMethod = grad_cam, layer: str | None = None) -> np.ndarray:
         """The `cam` at the images' size: `[N, H, W]` in [0, 1]."""
@@ -79,11 +85,20 @@ class Explanation:
         images = self.images[one]
         if not len(images):
             raise IndexError(f"no image {number} among {len(self.images)}")
-        mappings = {
-            name: {key: array[one] for key, array in getattr(self, name).items()}
-            for name in ("activations", "gradients", "saliency")
-        }
-        return Explanation(images, self.logits[one], self.targets[one], default_layer=self.default_layer, **mappings)
+
+        def alone(mapping: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {key: array[one] for key, array in mapping.items()}
+
+        return dataclasses.replace(
+            self,
+            images=images,
+            logits=self.logits[one],
+            targets=self.targets[one],
+            activations=alone(self.activations),
+            gradients=alone(self.gradients),
+            signals={rule: alone(layers) for rule, layers in self.signals.items()},
+            saliency=alone(self.saliency),
+        )
 
     def arrays(self, method: CamMethod = grad_cam, layer: str | None = None) -> dict[str, np.ndarray]:
         """Everything by name, as it is: nothing scaled for display.

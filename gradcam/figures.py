@@ -67,20 +67,22 @@ def _placed(photograph: Photograph, saliency: np.ndarray) -> np.ndarray:
     return maps.display(photograph.place(saliency)[None])[0]
 
 
-def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "") -> Figure:
+def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "", panel: float = 2.2) -> Figure:
     """Rows of pictures with a title above each picture and one beside each row.
 
     Args:
         rows: each a sequence of (title, uint8 `[H, W, 3]` RGB).
         row_titles: one a row; may be empty strings.
         title: of the whole figure.
+        panel: width of a picture in inches.
 
     Returns:
         A figure that belongs to no window.
     """
     height, width = rows[0][0][1].shape[:2]
     columns = max(len(row) for row in rows)
-    panel = 2.2  # inches; the height is limited, for pictures that are hardly more than a line
+    font = 9 if panel > 1.6 else 7
+    # The height is limited, for pictures that are hardly more than a line.
     size = (columns * panel, len(rows) * (panel * min(height / width, 4) + 0.25) + (0.35 if title else 0))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False)
@@ -90,8 +92,8 @@ def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "") -> 
             axis.set_frame_on(False)
         for (panel_title, picture), axis in zip(row, row_axes):
             axis.imshow(picture)
-            axis.set_title(panel_title, fontsize=9)
-        row_axes[0].set_ylabel(row_title, fontsize=9)
+            axis.set_title(panel_title, fontsize=font)
+        row_axes[0].set_ylabel(row_title, fontsize=font)
     if title:
         figure.suptitle(title, fontsize=10)
     return figure

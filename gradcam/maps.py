@@ -119,3 +119,21 @@ def display(saliency: np.ndarray, percentile: float = 99.5) -> np.ndarray:
     scale = np.where(scale > 0, scale, np.abs(saliency).max(axis=(1, 2, 3), keepdims=True))
     signed = np.divide(saliency, scale, out=np.zeros_like(saliency, np.float64), where=scale > 0)
     return np.rint(127.5 + 127.5 * np.clip(signed, -1, 1)).astype(np.uint8)
+
+
+def magnitude(saliency: np.ndarray, smooth: float = 0.02) -> np.ndarray:
+    """Signed saliency as a map of where it is large: the largest absolute value of the three channels.
+
+    Simonyan et al. 2014 (arXiv 1312.6034), sec. 3.1; then blurred, because single pixels of a gradient
+    neither make segments nor rank places.
+
+    Args:
+        saliency: `[N, H, W, 3]`, signed.
+        smooth: standard deviation of the Gaussian as a share of the height; 0 leaves the values alone.
+
+    Returns:
+        float32 `[N, H, W]`, >= 0.
+    """
+    largest = np.abs(np.asarray(saliency, np.float32)).max(axis=-1)
+    sigma = smooth * largest.shape[1]
+    return np.stack([cv2.GaussianBlur(one, (0, 0), sigma) for one in largest]) if sigma else largest

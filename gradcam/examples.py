@@ -1,0 +1,107 @@
+"""Data sets for evaluation: pictures on disk, each with a class and boxes, read one at a time."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradcam import datasets
+from gradcam.boxes import Box
+from gradcam.ilsvrc import ilsvrc_examples, picture_files
+from gradcam.labelled import Example, half_open, unique
+from gradcam.picture_lists import csv_examples
+from gradcam.samples import SAMPLES
+
+SOURCES = (
+    "'samples', the folder tiny-imagenet-200 or its zip, a folder of ILSVRC (pictures, or the root of the data), or "
+    "a CSV file with the columns path, class and boxes"
+)
+
+# By hand: all that is visible of the cat, the cup with its handle but without saucer and spoon, the coat without
+# head and cap, the rocket without its tower ('missile' names two of ImageNet's classes, 'projectile' one).
+_SAMPLES: tuple[tuple[str, str, Box], ...] = (
+    ("chelsea", "tabby", (0, 0, 400, 300)),
+    ("coffee", "espresso", (173, 18, 409, 308)),
+    ("rocket", "projectile", (311, 127, 334, 407)),
+    ("grace_hopper", "military uniform", (11, 312, 512, 600)),
+    # Left, columns 125 to 380 of the cat at 4/3 of their size; right, columns 150 to 490 of the coffee.
+    ("cat_and_coffee", "tabby", (0, 0, 340, 400)),
+    ("cat_and_coffee", "espresso", (363, 18, 599, 308)),
+)
+
+
+def read_examples(source: str | os.PathLike, **options: Any) -> list[Example]:
+    """Finds the pictures of a data set, whatever kind it is.
+
+    Args:
+        source: `"samples"`, or the path of one of `SOURCES`.
+        **options: of `ilsvrc_examples`: `annotations` and `labels`; None is as good as not given.
+
+    Returns:
+        Its pictures, in an order that stays.
+
+    Raises:
+        FileNotFoundError: there is nothing at the path, or pictures are missing.
+        ValueError: what is at the path is nothing of these, is damaged, or takes no options.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    path = pathlib.Path(source)
+    reader = _reader_of(source, path)
+    if reader is ilsvrc_examples:
+        return ilsvrc_examples(path, **given)
+    if given:
+        raise ValueError(f"{source} takes no {' and no '.join(given)}: only a folder of ILSVRC does")
+    return reader(path)
+
+
+def _reader_of(source: str | os.PathLike, path: pathlib.Path) -> Callable[..., list[Example]]:
+    if source == "samples":
+        return lambda _: sample_examples()
+    if not path.exists():
+        raise FileNotFoundError(f"there is nothing at {path}; data sets are {SOURCES}")
+    if path.suffix.lower() == ".zip" or (path / "wnids.txt").is_file():
+        return tiny_imagenet_examples
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return csv_examples
+    if picture_files(path):
+        return ilsvrc_examples
+    raise ValueError(f"{path} is no data set; data sets are {SOURCES}")
+
+
+def tiny_imagenet_examples(path: str | os.PathLike) -> list[Example]:
+    """Finds the validation pictures of Tiny ImageNet: 10,000 of 64 x 64 pixels, a box each.
+
+    Args:
+        path: the unpacked folder `tiny-imagenet-200` or the official zip, which stays open.
+
+    Returns:
+        The pictures in the order of val_annotations.txt; classes are WordNet ids.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`, or it does not hold Tiny ImageNet.
+        ValueError: a line of val_annotations.txt is damaged.
+    """
+    read = datasets.reader(path)
+    result = []
+    for number, row in enumerate(datasets.validation_rows(read), 1):
+        try:
+            name, wnid, x0, y0, x1, y1 = row
+            box = half_open((int(x0), int(y0)), (int(x1), int(y1)))
+        except ValueError as error:
+            raise ValueError(f"{path}: val_annotations.txt:{number}: {error} in {row}") from error
+        result.append(Example(name, wnid, (box,), _member(read, f"val/images/{name}")))
+    return result
+
+
+def _member(read: Callable[[str], bytes], name: str) -> Callable[[], np.ndarray]:
+    return lambda: datasets.decode(read(name))
+
+
+def sample_examples() -> list[Example]:
+    """The sample photographs, with classes and boxes by hand; the one with two classes comes twice."""
+    names = unique(name for name, _, _ in _SAMPLES)
+    return [Example(name, target, (box,), SAMPLES[sample]) for name, (sample, target, box) in zip(names, _SAMPLES)]

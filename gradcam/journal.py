@@ -1,0 +1,77 @@
+"""The rows of a long run on disk, so that a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+
+class Journal:
+    """Batches of rows, one line of JSON each, after a line that says what they are rows of.
+
+    A line is a whole batch: what a process that was killed had half written is forgotten, and the batches after
+    it are made of the same pictures as in a run without an interruption.
+
+    Attributes:
+        path: of the file.
+        batches: the rows so far, batch by batch.
+    """
+
+    def __init__(self, path: str | os.PathLike, protocol: Mapping[str, Any], fresh: bool = False):
+        """Opens the journal of a run, or begins it.
+
+        Args:
+            path: of the file; folders on the way are made.
+            protocol: everything that the rows depend on, as JSON has it.
+            fresh: forget what the file holds.
+
+        Raises:
+            ValueError: the file holds rows of another run, or is no journal.
+        """
+        self.path = pathlib.Path(path)
+        self.batches: list[list[Row]] = []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        protocol = json.loads(json.dumps(protocol))
+        lines = self._whole_lines() if self.path.exists() and not fresh else []
+        if not lines:
+            self.path.write_text(json.dumps(protocol) + "\n", encoding="utf-8")
+            return
+        self._check(lines[0], protocol)
+        self.batches = [json.loads(line) for line in lines[1:]]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows in their order."""
+        return [row for batch in self.batches for row in batch]
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Adds a batch; it is on disk when this returns."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(list(rows)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.batches.append(list(rows))
+
+    def _whole_lines(self) -> list[bytes]:
+        """The lines that end; the rest, which a killed process left, is cut off the file."""
+        data = self.path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end < len(data):
+            with self.path.open("r+b") as file:
+                file.truncate(end)
+        return data[:end].splitlines()
+
+    def _check(self, line: bytes, protocol: Mapping[str, Any]) -> None:
+        try:
+            found = dict(json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{self.path} is not the journal of a run") from error
+        other = [key for key in {**protocol, **found} if found.get(key) != protocol.get(key)]
+        if other:
+            differences = ", ".join(f"{key} {found.get(key)!r}, not {protocol.get(key)!r}" for key in other)
+            raise ValueError(f"{self.path} holds rows of another run ({differences}): begin afresh, or write elsewhere")

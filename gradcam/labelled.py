@@ -1,0 +1,79 @@
+"""A picture with its class and boxes, whatever data set it is of."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from gradcam.boxes import Box
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Example:
+    """A picture of a data set, with a class that it shows.
+
+    Attributes:
+        name: unique in its data set, `"val_0.JPEG"`.
+        target: the class as `Explainer.index` takes it: a WordNet id, a name or an index.
+        boxes: around what is of that class, in pixels of the picture, half open: (0, 0, 64, 64) is the whole
+            of a 64 x 64 picture; none where the data set has none.
+        read: reads the picture, uint8 `[H, W, 3]`, RGB; several threads may call it, and nothing is kept.
+    """
+
+    name: str
+    target: str | int
+    boxes: tuple[Box, ...]
+    read: Callable[[], np.ndarray]
+
+
+def half_open(first: tuple[float, float], last: tuple[float, float], size: tuple[float, float] | None = None) -> Box:
+    """A box whose last pixels belong to it -> `Box`, clipped to the picture.
+
+    Args:
+        first: x and y of the first pixel, from 0.
+        last: x and y of the last pixel.
+        size: width and height of the picture; None does not clip at the right and the bottom.
+
+    Returns:
+        The box, half open.
+
+    Raises:
+        ValueError: no pixel of the picture is in it.
+    """
+    (x0, y0), (x1, y1), (width, height) = first, last, size or (math.inf, math.inf)
+    box = (max(x0, 0.0), max(y0, 0.0), min(x1 + 1, width), min(y1 + 1, height))
+    if not (box[0] < box[2] and box[1] < box[3]):
+        where = f" in a picture of {width:g} x {height:g}" if size else ""
+        raise ValueError(f"the box from pixel ({x0:g}, {y0:g}) to pixel ({x1:g}, {y1:g}) is empty{where}")
+    return box
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """The names, later ones of a kind numbered: a, b, a, a -> a, b, a#2, a#3."""
+    result: dict[str, None] = {}
+    for name in names:
+        number, candidate = 1, name
+        while candidate in result:
+            number += 1
+            candidate = f"{name}#{number}"
+        result[candidate] = None
+    return list(result)
+
+
+def read_text(path: pathlib.Path) -> str:
+    """A text file, with or without a byte order mark.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no UTF-8.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}") from error

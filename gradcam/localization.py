@@ -1,0 +1,127 @@
+"""Weakly supervised localisation (Selvaraju et al. 2017, sec. 4.1): a box from each map, beside the true ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gradcam import boxes, fitting, maps
+from gradcam.boxes import Box
+from gradcam.estimates import Estimate, estimate
+from gradcam.evaluation import Batch
+from gradcam.explainer import Explainer
+from gradcam.journal import Row
+from gradcam.methods import MapMethod
+from gradcam.photographs import Photograph
+
+RESIZINGS = ("picture", "network")
+WHOLE, CENTRE = "whole picture", "centred box, half the area"
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxProtocol:
+    """How a map becomes a box.
+
+    Attributes:
+        threshold: share of the maximum; the paper's is 0.15.
+        segment: as of `boxes.box_of`; the paper's is the largest.
+        resize: at which size the map is cut: the `picture`'s own, or the `network`'s.
+    """
+
+    threshold: float = 0.15
+    segment: str = "largest"
+    resize: str = "picture"
+
+    def __post_init__(self) -> None:
+        if self.resize not in RESIZINGS:
+            raise KeyError(f"no size {self.resize!r} to cut maps at; the choices are {', '.join(RESIZINGS)}")
+        boxes.box_of(np.ones((1, 1)), self.threshold, self.segment)  # complains before hours of work
+
+    def __str__(self) -> str:
+        return (
+            f"boxes round the {self.segment} segment above {self.threshold:.0%} of the maximum, "
+            f"of maps at the {self.resize}'s size"
+        )
+
+    def box(self, photograph: Photograph, cam: np.ndarray, network_size: tuple[int, int]) -> Box:
+        """The box of a map in pixels of the photograph.
+
+        Args:
+            photograph: as it was fitted to the network.
+            cam: `[h, w]`, >= 0, of the network's whole input.
+            network_size: (height, width) of the network's input.
+        """
+        if self.resize == "picture":
+            return boxes.box_of(photograph.heatmap(cam), self.threshold, self.segment)
+        found = boxes.box_of(maps.heatmap(cam[None], network_size)[0], self.threshold, self.segment)
+        rows, columns = fitting.region(photograph.pixels.shape[:2], photograph.fit)
+        x0, y0, x1, y1 = boxes.scaled(found, network_size, (rows.stop - rows.start, columns.stop - columns.start))
+        return (x0 + columns.start, y0 + rows.start, x1 + columns.start, y1 + rows.start)
+
+
+class Localization:
+    """What is measured of each picture: the rank of its class, and the IoU of each method's box.
+
+    A picture is explained for its own class alone. Of the classes predicted no other can count in ILSVRC's
+    rule (right class and IoU >= 0.5), so that this says all about the boxes of the five most probable ones.
+    """
+
+    def __init__(self, methods: Mapping[str, MapMethod], protocol: BoxProtocol):
+        self.methods, self.protocol = methods, protocol
+
+    def __call__(self, explainer: Explainer, batch: Batch) -> list[Row]:
+        """The rows of a batch: `rank`, 0 where the class is the most probable, and `iou` by method.
+
+        Raises:
+            ValueError: a picture has no true box.
+        """
+        without = [example.name for example in batch.examples if not example.boxes]
+        if without:
+            raise ValueError(f"{without[0]} has no box to hold ours against")
+        explanation = explainer.explain(batch.images, batch.targets)
+        ranks = rank(explanation.logits, batch.targets)
+        made = {name: method.make(explanation) for name, method in self.methods.items()}
+        rows: list[Row] = []
+        for i, (example, photograph) in enumerate(zip(batch.examples, batch.photographs)):
+            size = photograph.pixels.shape[:2]
+            found = {
+                n: self.protocol.box(photograph, cams[i], explainer.network.image_size) for n, cams in made.items()
+            }
+            found |= {WHOLE: boxes.whole(size), CENTRE: boxes.centred(size)}
+            overlaps = {name: boxes.best_iou(box, example.boxes) for name, box in found.items()}
+            rows.append({"rank": int(ranks[i]), "iou": overlaps})
+        return rows
+
+
+def rank(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """How many classes are more probable than each image's own: `[N, C]`, `[N]` -> `[N]`."""
+    own = np.take_along_axis(logits, np.asarray(targets)[:, None], axis=1)
+    return (logits > own).sum(axis=1)
+
+
+def classification_errors(rows: Sequence[Row]) -> dict[str, Estimate]:
+    """Per cent of pictures whose class is not the most probable, not among the five most probable."""
+    ranks = np.array([row["rank"] for row in rows])
+    return {f"top-{k}": estimate(ranks >= k, 100) for k in (1, 5)}
+
+
+def localization_errors(rows: Sequence[Row], methods: Mapping[str, MapMethod]) -> dict[str, dict[str, Estimate]]:
+    """Per cent of pictures without a right class and a box of IoU >= 0.5.
+
+    Args:
+        rows: of `Localization`.
+        methods: as measured; they give the rows' titles.
+
+    Returns:
+        Title of the method or baseline -> `top-1`, `top-5` and `class given`, in which the class is always right.
+    """
+    ranks = np.array([row["rank"] for row in rows])
+    titles = {**{name: method.title for name, method in methods.items()}, WHOLE: WHOLE, CENTRE: CENTRE}
+    table = {}
+    for name, title in titles.items():
+        apart = np.array([row["iou"][name] < 0.5 for row in rows])
+        errors = {f"top-{k}": estimate((ranks >= k) | apart, 100) for k in (1, 5)}
+        table[title] = {**errors, "class given": estimate(apart, 100)}
+    return table

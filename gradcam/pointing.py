@@ -1,0 +1,112 @@
+"""The pointing game: does a map's maximum lie on an object of the class, and is it silent about other classes?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gradcam.estimates import Estimate, estimate
+from gradcam.evaluation import Batch
+from gradcam.explainer import Explainer
+from gradcam.journal import Row
+from gradcam.localization import rank
+from gradcam.methods import MapMethod
+from gradcam.metrics import points_at
+from gradcam.photographs import Photograph
+
+CENTRE = "centre"
+SIDE = 224  # the tolerance is in pixels of a picture whose shorter side has that many
+
+
+class Pointing:
+    """What is measured of each picture: whether the maximum of each method's map points at its class.
+
+    With `classes`, also what the recall of Selvaraju et al. 2017, sec. 4.1, needs: the peaks of the maps of the
+    most probable classes, whether each class is the picture's own, and whether its map points at it.
+    """
+
+    def __init__(self, methods: Mapping[str, MapMethod], tolerance: float = 15.0, classes: int = 0):
+        if tolerance < 0 or classes < 0:
+            raise ValueError(f"tolerance and classes must be at least 0, not {tolerance} and {classes}")
+        self.methods, self.tolerance, self.classes = methods, tolerance, classes
+
+    def __call__(self, explainer: Explainer, batch: Batch) -> list[Row]:
+        """The rows of a batch: `hit` by method and, by method, a list `predicted` of peak, own class and hit."""
+        explanation = explainer.explain(batch.images, batch.targets)
+        rows: list[Row] = [{"rank": int(r), "hit": {}} for r in rank(explanation.logits, batch.targets)]
+        for name, method in self.methods.items():
+            for i, cam in enumerate(method.make(explanation)):
+                rows[i]["hit"][name] = self._points(batch, i, cam)
+        for i, row in enumerate(rows):
+            row["hit"][CENTRE] = self._points(batch, i, np.ones((1, 1)))
+        if self.classes:
+            self._add_predicted(explainer, batch, explanation.logits, rows)
+        return rows
+
+    def _add_predicted(self, explainer: Explainer, batch: Batch, logits: np.ndarray, rows: list[Row]) -> None:
+        for row in rows:
+            row["predicted"] = {name: [] for name in self.methods}
+        most_probable = np.argsort(-logits, axis=1, kind="stable")[:, : self.classes]
+        for targets in most_probable.T:
+            explanation = explainer.explain(batch.images, targets)
+            own = (targets == batch.targets).tolist()
+            for name, method in self.methods.items():
+                for i, cam in enumerate(method.make(explanation)):
+                    points = own[i] and self._points(batch, i, cam)
+                    rows[i]["predicted"][name].append([float(cam.max()), own[i], points])
+
+    def _points(self, batch: Batch, i: int, cam: np.ndarray) -> bool:
+        photograph: Photograph = batch.photographs[i]
+        tolerance = self.tolerance * min(photograph.pixels.shape[:2]) / SIDE
+        return points_at(photograph.heatmap(cam), batch.examples[i].boxes, tolerance)
+
+
+def accuracies(rows: Sequence[Row], methods: Mapping[str, MapMethod]) -> dict[str, dict[str, Estimate]]:
+    """Per cent of pictures whose map points at their class, by the method's title and for the picture's centre."""
+    titles = {**{name: method.title for name, method in methods.items()}, CENTRE: CENTRE}
+    return {
+        title: {"points at the class": estimate([row["hit"][name] for row in rows], 100)}
+        for name, title in titles.items()
+    }
+
+
+def recalls(rows: Sequence[Row], methods: Mapping[str, MapMethod]) -> dict[str, dict[str, Estimate]]:
+    """Per cent of the predicted classes' maps that are right: on the object, or rejected where there is none.
+
+    A map is rejected where its peak is below a threshold, for which the paper names no value. Here it is the one
+    that is best for every other picture, applied to the rest, and the other way round: no picture judges by a
+    threshold that it helped to choose.
+
+    Args:
+        rows: of `Pointing` with classes.
+        methods: as measured.
+    """
+    table = {}
+    for name, method in methods.items():
+        peaks, own, points = np.moveaxis(np.array([row["predicted"][name] for row in rows], np.float64), 2, 0)
+        halves = np.arange(len(peaks)) % 2
+        right = np.zeros(len(peaks))
+        for half in (0, 1):
+            judged, chosen = halves == half, halves != half
+            threshold = best_threshold(peaks[chosen], own[chosen] > 0, points[chosen] > 0)
+            kept = peaks[judged] >= threshold
+            right[judged] = np.where(kept, points[judged], own[judged] == 0).mean(axis=1)
+        table[method.title] = {"with recall": estimate(right, 100)}
+    absent = 1 - own.mean(axis=1)
+    return {**table, "every map rejected": {"with recall": estimate(absent, 100)}}
+
+
+def best_threshold(peaks: np.ndarray, own: np.ndarray, points: np.ndarray) -> float:
+    """The threshold at which most maps are right: those below it count as rejected.
+
+    Args:
+        peaks: of any shape, >= 0.
+        own: whether the class is the picture's, of that shape.
+        points: whether the map points at it.
+    """
+    order = np.argsort(peaks, axis=None)
+    gain = np.where(own, 0, 1) - np.where(points, 1, 0)  # of rejecting a map
+    total = np.concatenate([[0], np.cumsum(gain.ravel()[order])])
+    ends = np.concatenate([peaks.ravel()[order], [np.inf]])
+    return float(ends[np.argmax(total)])

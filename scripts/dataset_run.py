@@ -1,0 +1,152 @@
+"""What the scripts of tables share: a network over a data set, resumable, and the table it comes to."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import reproduction
+
+with reproduction.quiet_tensorflow():
+    import slim_models
+    from gradcam import charts
+    from gradcam.estimates import Table, as_rows, as_text
+    from gradcam.evaluation import Measure, evaluate, fingerprint
+    from gradcam.examples import read_examples
+    from gradcam.explainer import Explainer
+    from gradcam.journal import Journal, Row
+    from gradcam.methods import MapMethod, linear_head, map_methods, needs
+    from slim_models.writing import whole_file
+
+
+def arguments(documentation: str | None, out: str, methods: Sequence[str]) -> argparse.ArgumentParser:
+    """A parser with the flags of a run over a data set.
+
+    Args:
+        documentation: of the script.
+        out: the figure's default name.
+        methods: names of `map_methods` that are compared by default; `cam` where the network allows it.
+    """
+    parser = reproduction.arguments(documentation, reproduction.RESNET, out)
+    parser.add_argument(
+        "--data",
+        default="samples",
+        metavar="DATA",
+        help="samples (default), Tiny ImageNet's folder or zip, ILSVRC's validation pictures, or a CSV file of path, "
+        "class and boxes",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures")
+    parser.add_argument("--batch", type=int, default=25, metavar="N", help="pictures a run (default: %(default)s)")
+    parser.add_argument("--layer", metavar="NAME", help="of the maps (default: the network's last)")
+    parser.add_argument(
+        "--fit",
+        choices=("stretch", "crop"),
+        default="stretch",
+        help="how a picture becomes square (default: %(default)s)",
+    )
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help=f"default: {' '.join(methods)}")
+    parser.add_argument("--fresh", action="store_true", help="do not go on with a run that was interrupted")
+    parser.set_defaults(default_methods=list(methods))
+    return parser
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run over a data set.
+
+    Attributes:
+        network: name of the network.
+        rows: one a picture.
+        methods: what was compared.
+        protocol: everything that the numbers depend on.
+    """
+
+    network: str
+    rows: Sequence[Row]
+    methods: Mapping[str, MapMethod]
+    protocol: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Network, data and number of pictures in one line."""
+        return f"{self.network}, {self.protocol['data']}: {len(self.rows):,} pictures"
+
+
+def run(args: argparse.Namespace, measure_for: Callable[[Mapping[str, MapMethod]], Measure], **protocol: Any) -> Run:
+    """Measures every picture of `--data` that no earlier, interrupted run has measured.
+
+    Args:
+        args: of a parser of `arguments`.
+        measure_for: the methods -> what is measured.
+        protocol: the script's own choices, which the rows depend on.
+    """
+    weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
+    names = args.methods or [name for name in args.default_methods if name != "cam" or linear_head(weights) is not None]
+    methods = map_methods(names, weights)
+    measure = measure_for(methods)
+    examples = read_examples(args.data)[: args.limit]
+    if not examples:
+        raise ValueError(f"no pictures: --limit is {args.limit}")
+    network = slim_models.build_for(args.network, weights)
+    layers = [args.layer] if args.layer else None
+    protocol = {
+        "network": args.network,
+        "weights": fingerprint(weights),
+        "data": pathlib.Path(args.data).name,
+        "pictures": _digest([(example.name, str(example.target), example.boxes) for example in examples]),
+        "layer": args.layer or network.default_layer,
+        "methods": list(methods),
+        "fit": args.fit,
+        "batch": args.batch,
+        **protocol,
+    }
+    journal = Journal(args.out.with_suffix(f".{_digest(protocol)}.jsonl"), protocol, fresh=args.fresh)
+    with Explainer(network, weights, layers=layers, **needs(methods)) as explainer:
+        rows = evaluate(explainer, examples, measure, journal, batch=args.batch, fit=args.fit)
+    return Run(args.network, rows, methods, protocol)
+
+
+def write(
+    run: Run, tables: Mapping[str, Table], out: pathlib.Path, unit: str, remarks: Sequence[str], digits: int = 2
+) -> pathlib.Path:
+    """Prints tables and writes them as a figure, as CSV and as JSON.
+
+    Args:
+        run: whose tables they are.
+        tables: by title.
+        out: the figure's name; the others differ in their suffix.
+        unit: of the numbers.
+        remarks: printed below, such as the protocol.
+        digits: printed after the point.
+
+    Returns:
+        The figure's name.
+    """
+    print(run.title)
+    for title, table in tables.items():
+        print(f"\n{title}, {unit} [95 % bootstrap interval]")
+        print(as_text(table, digits))
+    for remark in remarks:
+        print(f"\n{remark}")
+    cells = [{"table": title, **cell} for title, table in tables.items() for cell in as_rows(table)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(cells[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cells)
+    with whole_file(out.with_suffix(".csv")) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+    print(f"\n{out.with_suffix('.csv')}")
+    numbers = {"protocol": run.protocol, "pictures": len(run.rows), "remarks": list(remarks), "cells": cells}
+    return reproduction.write(charts.intervals(tables, unit, run.title), numbers, out)
+
+
+def _digest(value: Any) -> str:
+    """Eight digits that tell one run from another."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]

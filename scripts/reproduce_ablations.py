@@ -1,0 +1,66 @@
+"""Pieces of Grad-CAM left out or exchanged, as in the paper's appendix, in pictures; Table 3 has the numbers.
+
+    python scripts/reproduce_ablations.py
+    python scripts/reproduce_ablations.py --network vgg16 --images cat_dog.jpg --classes "tiger cat" boxer
+
+For each class, above: Grad-CAM; without the ReLU of eq. 2; with the gradients' maximum, or the mean of their absolute
+values, for channel weights. Below: the gradient passed back by the rule of guided backprop or of the deconvnet
+(neither is Grad-CAM, though public scripts compute the first); guided Grad-CAM, and the same with a deconvnet.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import reproduction
+from reproduction import open_explainer, row_title
+
+from gradcam import figures, maps
+from gradcam.explanation import Explanation
+from gradcam.methods import map_methods, needs
+from gradcam.photographs import Photograph, read_photograph
+from gradcam.terminal import run_script
+
+ABOVE = ["grad_cam", "without_relu", "max_pooled", "absolute_gradients"]
+BELOW = ["guided_gradient", "deconvnet_gradient"]
+PRODUCTS = {"guided Grad-CAM": "guided", "deconvnet Grad-CAM": "deconvnet"}
+
+
+def main(argv: list[str] | None = None) -> pathlib.Path:
+    parser = reproduction.arguments(__doc__, reproduction.VGG, "out/ablations.png")
+    reproduction.add_images(parser, ["sample:cat_and_coffee"], ["Egyptian cat", "espresso"])
+    args = parser.parse_args(argv)
+
+    methods = map_methods([*ABOVE, *BELOW])
+    rows, titles, numbers = [], [], []
+    with open_explainer(args.network, args.weights, **{**needs(methods), "rules": PRODUCTS.values()}) as explainer:
+        for source in args.images:
+            photograph = read_photograph(source).shrunk(600)
+            explanations = explainer.explain_classes(photograph.fitted(explainer.network.image_size), args.classes)
+            for number, target in enumerate(explanations.targets):
+                explanation = explanations[number]
+                cams = {name: method.make(explanation)[0] for name, method in methods.items()}
+                overlays = [(methods[name].title, _overlay(photograph, cam)) for name, cam in cams.items()]
+                products = [(title, _product(photograph, explanation, rule)) for title, rule in PRODUCTS.items()]
+                rows += [overlays[: len(ABOVE)], overlays[len(ABOVE) :] + products]
+                title = row_title(explainer, explanation.logits[0], target)
+                titles += [title, ""]
+                probability = explanation.probabilities[0, target]
+                numbers.append({"image": source, "class": title, "probability": probability, "cams": cams})
+    figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(ABOVE))
+    return reproduction.write(figure, {"network": explainer.network.name, "rows": numbers}, args.out)
+
+
+def _overlay(photograph: Photograph, cam: np.ndarray) -> np.ndarray:
+    return photograph.overlay(photograph.heatmap(cam))
+
+
+def _product(photograph: Photograph, explanation: Explanation, rule: str) -> np.ndarray:
+    """Saliency under a rule times the heat map, for looking at."""
+    product = maps.guided_grad_cam(explanation.saliency[rule], explanation.heatmap())
+    return maps.display(photograph.place(product[0])[None])[0]
+
+
+if __name__ == "__main__":
+    run_script("reproduce_ablations", main)

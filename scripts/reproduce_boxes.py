@@ -1,0 +1,82 @@
+"""Boxes from maps beside the true ones (paper, sec. 4.1): round the largest segment above 15 % of the maximum.
+
+    python scripts/reproduce_boxes.py
+    python scripts/reproduce_boxes.py --data tiny-imagenet-200.zip --count 6 --seed 1
+
+True boxes are white, those of the maps black with their IoU in the title; the class is the picture's own, whatever
+was predicted. By default the sample photographs, with boxes drawn by hand.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import cv2
+import numpy as np
+import reproduction
+from reproduce_table1 import add_protocol
+from reproduction import open_explainer, row_title
+
+from gradcam import figures
+from gradcam.boxes import Box, best_iou
+from gradcam.examples import read_examples
+from gradcam.localization import BoxProtocol
+from gradcam.methods import map_methods, needs
+from gradcam.photographs import Photograph
+from gradcam.terminal import run_script
+
+METHODS = ["grad_cam", "guided_grad_cam", "guided_backprop"]
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+
+
+def main(argv: list[str] | None = None) -> pathlib.Path:
+    parser = add_protocol(reproduction.arguments(__doc__, reproduction.RESNET, "out/boxes.png"))
+    parser.add_argument("--data", default="samples", metavar="DATA", help="as for reproduce_table1.py (default: samples)")
+    parser.add_argument("--count", type=int, default=6, metavar="N", help="pictures, drawn at random (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the drawing (default: %(default)s)")
+    parser.add_argument("--methods", nargs="+", default=METHODS, metavar="NAME", help=f"default: {' '.join(METHODS)}")
+    args = parser.parse_args(argv)
+
+    protocol = BoxProtocol(args.threshold, args.segment, args.resize)
+    methods = map_methods(args.methods)
+    examples = [example for example in read_examples(args.data) if example.boxes]
+    if args.count < 1 or not examples:
+        raise ValueError(f"nothing to draw: --count is {args.count}, {len(examples)} pictures of {args.data} have boxes")
+    chosen = np.random.default_rng(args.seed).permutation(len(examples))[: args.count]
+    rows, titles, numbers = [], [], []
+    with open_explainer(args.network, args.weights, **needs(methods)) as explainer:
+        size = explainer.network.image_size
+        for example in (examples[i] for i in sorted(chosen)):
+            photograph = Photograph(example.name, example.read())
+            explanation = explainer.explain(photograph.fitted(size)[None], example.target)
+            cams = {name: method.make(explanation)[0] for name, method in methods.items()}
+            boxes = {name: protocol.box(photograph, cam, size) for name, cam in cams.items()}
+            overlaps = {name: best_iou(box, example.boxes) for name, box in boxes.items()}
+            row = [("original", _drawn(photograph.pixels, example.boxes, []))]
+            for name, cam in cams.items():
+                picture = photograph.overlay(photograph.heatmap(cam))
+                title = f"{methods[name].title}: {overlaps[name]:.2f}"
+                row.append((title, _drawn(picture, example.boxes, [boxes[name]])))
+            rows.append(row)
+            titles.append(row_title(explainer, explanation.logits[0], explanation.targets[0]))
+            truth = {"picture": example.name, "class": titles[-1], "true_boxes": example.boxes}
+            numbers.append({**truth, "boxes": boxes, "iou": overlaps})
+    figure = figures.grid(rows, titles, panel=reproduction.PAGE / (len(methods) + 1))
+    return reproduction.write(figure, {"network": args.network, "protocol": str(protocol), "rows": numbers}, args.out)
+
+
+def _drawn(picture: np.ndarray, true: list[Box] | tuple[Box, ...], ours: list[Box]) -> np.ndarray:
+    """The picture, enlarged or shrunk to 400 pixels of width, with boxes in two colours and a contrasting rim."""
+    scale = 400 / picture.shape[1]
+    drawn = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    for boxes, colour, rim in ((true, WHITE, BLACK), (ours, BLACK, WHITE)):
+        for box in boxes:
+            x0, y0, x1, y1 = (round(scale * side) for side in box)
+            corners = (max(x0, 2), max(y0, 2)), (min(x1, drawn.shape[1] - 2) - 1, min(y1, drawn.shape[0] - 2) - 1)
+            cv2.rectangle(drawn, *corners, rim, 6)
+            cv2.rectangle(drawn, *corners, colour, 3)
+    return drawn
+
+
+if __name__ == "__main__":
+    run_script("reproduce_boxes", main)

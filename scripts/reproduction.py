@@ -1,0 +1,111 @@
+"""What the reproduction scripts share: flags, networks, and what they write."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradcam.terminal import quiet_tensorflow
+
+with quiet_tensorflow():
+    import slim_models
+    from gradcam import figures
+    from gradcam.explainer import Explainer
+    from gradcam.labels import class_name
+    from slim_models.writing import whole_file
+
+VGG, RESNET = "vgg16_tiny", "resnet_v1_50_tiny"
+PAGE = 7.0  # inches: the width of text on a page, at which figures are readable when printed
+
+
+def arguments(documentation: str | None, network: str, out: str) -> argparse.ArgumentParser:
+    """A parser with the flags that every script has.
+
+    Args:
+        documentation: of the script.
+        network: the default one.
+        out: the figure's default name, `out/NAME.png`.
+    """
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default=network, metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/")
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path(out), metavar="FILE", help="default: %(default)s"
+    )
+    return parser
+
+
+def add_resnet(parser: argparse.ArgumentParser) -> None:
+    """The flags of the second network, for figures that show a VGG16 and a ResNet."""
+    parser.add_argument("--resnet", default=RESNET, metavar="NAME", help="the second network (default: %(default)s)")
+    parser.add_argument("--resnet-weights", metavar="PATH", help="default: that network's file in weights/")
+
+
+def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: Sequence[str]) -> None:
+    """The flags of figures with a row for each picture and class."""
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        default=list(images),
+        metavar="IMAGE",
+        help=f"files or samples (default: {' '.join(images)})",
+    )
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        default=list(classes),
+        metavar="CLASS",
+        help=f"by index, WordNet id or name (default: {', '.join(classes)})",
+    )
+
+
+def open_explainer(name: str, weights: str | None, **options: Any) -> Explainer:
+    """The explainer of a network that fits its weights.
+
+    Args:
+        name: of the network.
+        weights: a file; None is the network's own.
+        options: of `Explainer`.
+    """
+    arrays = slim_models.read_weights(weights or slim_models.find_weights(name))
+    return Explainer(slim_models.build_for(name, arrays), arrays, **options)
+
+
+def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:
+    """A class and its probability, such as `espresso (93.0%)`, from the logits `[C]` of a picture."""
+    exponentials = np.exp(logits - logits.max())
+    return f"{class_name(target, explainer.labels)} ({exponentials[target] / exponentials.sum():.1%})"
+
+
+def write(figure: figures.Figure, numbers: Mapping[str, Any], out: pathlib.Path) -> pathlib.Path:
+    """Writes a figure, and beside it the numbers behind it as JSON, and prints both names.
+
+    Args:
+        figure: of matplotlib.
+        numbers: what JSON can hold, and NumPy arrays and numbers.
+        out: the figure's name.
+
+    Returns:
+        The figure's name.
+    """
+    figures.save_figure(figure, out)
+    path = out.with_suffix(".json")
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(numbers, indent=1, default=_plain) + "\n", encoding="utf-8")
+    print(out, path, sep="\n")
+    return out
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's arrays and numbers as JSON has them, to six digits."""
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        number = value.item()
+        return float(f"{number:.6g}") if isinstance(number, float) else number
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
