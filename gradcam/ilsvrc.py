@@ -37,7 +37,7 @@ def ilsvrc_examples(
             which the validation pictures and what belongs to them are looked for.
         annotations: a folder of XML files, one a picture (name, xmin, ymin, xmax, ymax), or a list as for `labels`.
         labels: a list of classes: LOC_val_solution.csv, Caffe's val.txt, or the devkit's
-            ILSVRC20xx_validation_ground_truth.txt with its map_clsloc.txt beside it or one folder above. It
+            ILSVRC20xx_validation_ground_truth.txt with its map_clsloc.txt or meta.mat beside it or one folder above. It
             gives the class of pictures that `annotations` lacks.
 
     Returns:

@@ -7,13 +7,15 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from gradcam.boxes import Box
 from gradcam.labelled import half_open, read_text
 
-MAP = "map_clsloc.txt"
+MAPS = ("map_clsloc.txt", "meta.mat")  # of later devkits and of 2012's
 FORMATS = (
     "LOC_val_solution.csv ('ImageId,PredictionString'), Caffe's val.txt ('ILSVRC2012_val_00000001.JPEG 65') and "
-    f"the devkit's ILSVRC20xx_validation_ground_truth.txt (a number a line, with {MAP} beside it)"
+    f"the devkit's ILSVRC20xx_validation_ground_truth.txt (a number a line, with {' or '.join(MAPS)} beside it)"
 )
 
 
@@ -109,26 +111,42 @@ def _caffe(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotati
 
 def _devkit(path: pathlib.Path, lines: list[str], count: int) -> list[Annotation]:
     """'490': ILSVRC's own number of the class, from 1 to 1000."""
-    wnids = _devkit_classes(path)
+    found, wnids = _devkit_classes(path)
     if len(lines) != count:
         raise ValueError(f"{path} has {len(lines)} lines for {count} pictures: its lines are the pictures in order")
     for number, line in enumerate(lines, 1):
         if line.strip() not in wnids:
-            raise ValueError(f"{path}:{number}: {line!r} is none of the {len(wnids)} classes in {MAP}")
+            raise ValueError(f"{path}:{number}: {line!r} is none of the {len(wnids)} classes in {found.name}")
     return [Annotation(wnids[line.strip()]) for line in lines]
 
 
-def _devkit_classes(path: pathlib.Path) -> dict[str, str]:
-    """'n02119789 1 kit_fox': from ILSVRC's numbers to WordNet ids."""
+def _devkit_classes(path: pathlib.Path) -> tuple[pathlib.Path, dict[str, str]]:
+    """The devkit's map beside a list or one folder above, and its WordNet ids by ILSVRC's numbers."""
     places = (path.absolute().parent, path.absolute().parent.parent)
-    found = next((place / MAP for place in places if (place / MAP).is_file()), None)
+    found = next((place / name for place in places for name in MAPS if (place / name).is_file()), None)
     if found is None:
         raise ValueError(
-            f"{path} numbers the classes from 1 in an order of its own, not in that of the sorted WordNet ids; {MAP} "
-            f"has that order, but is neither in {places[0]} nor in {places[1]}: put it there (later devkits have it in "
-            "their folder data), or give LOC_val_solution.csv, Caffe's val.txt or the XML annotations"
+            f"{path} numbers the classes from 1 in an order of its own, not in that of the sorted WordNet ids; the "
+            f"devkit's {' or '.join(MAPS)} has that order, but is neither in {places[0]} nor in {places[1]}: put it "
+            "there, or give LOC_val_solution.csv, Caffe's val.txt or the XML annotations"
         )
-    rows = [line.split() for line in read_text(found).splitlines() if line.strip()]
+    return found, (_map_of_matlab if found.suffix == ".mat" else _map_of_text)(found)
+
+
+def _map_of_text(path: pathlib.Path) -> dict[str, str]:
+    """Lines like 'n02119789 1 kit_fox'."""
+    rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
     if not all(len(row) >= 2 and row[1].isdecimal() for row in rows) or len({row[1] for row in rows}) < len(rows):
-        raise ValueError(f"{found} is no map of classes with lines like 'n02119789 1 kit_fox', each number once")
+        raise ValueError(f"{path} is no map of classes with lines like 'n02119789 1 kit_fox', each number once")
     return {row[1]: row[0] for row in rows}
+
+
+def _map_of_matlab(path: pathlib.Path) -> dict[str, str]:
+    """An array `synsets` of records with the fields ILSVRC2012_ID and WNID."""
+    from scipy import io  # half a second, which only this file needs
+
+    try:
+        synsets = np.atleast_1d(io.loadmat(path, squeeze_me=True)["synsets"])
+        return {str(int(record["ILSVRC2012_ID"])): str(record["WNID"]) for record in synsets}
+    except Exception as error:  # the reader raises nearly anything; whatever it is, the file is to blame
+        raise ValueError(f"{path} is no map of classes, with a number and a WordNet id for each: {error}") from error

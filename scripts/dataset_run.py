@@ -42,6 +42,10 @@ def arguments(documentation: str | None, out: str, methods: Sequence[str]) -> ar
         help="samples (default), Tiny ImageNet's folder or zip, ILSVRC's validation pictures, or a CSV file of path, "
         "class and boxes",
     )
+    parser.add_argument(
+        "--annotations", metavar="PATH", help="ILSVRC's XML folder or list of boxes, if it lies elsewhere"
+    )
+    parser.add_argument("--labels", metavar="FILE", help="ILSVRC's list of classes, for pictures without XML")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures")
     parser.add_argument("--batch", type=int, default=25, metavar="N", help="pictures a run (default: %(default)s)")
     parser.add_argument("--layer", metavar="NAME", help="of the maps (default: the network's last)")
@@ -91,7 +95,7 @@ def run(args: argparse.Namespace, measure_for: Callable[[Mapping[str, MapMethod]
     names = args.methods or [name for name in args.default_methods if name != "cam" or linear_head(weights) is not None]
     methods = map_methods(names, weights)
     measure = measure_for(methods)
-    examples = read_examples(args.data)[: args.limit]
+    examples = read_examples(args.data, annotations=args.annotations, labels=args.labels)[: args.limit]
     if not examples:
         raise ValueError(f"no pictures: --limit is {args.limit}")
     network = slim_models.build_for(args.network, weights)

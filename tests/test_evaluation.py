@@ -61,14 +61,17 @@ def batch_of(*targets_and_boxes, size=8):
     return Batch(examples, [Photograph(example.name, pixels) for example in examples], images, targets)
 
 
+# Class 0's map peaks at (2, 3) with 4, class 1's at (5, 5) with 1.
+PEAKS = {0: (2, 3, 4.0), 1: (5, 5, 1.0)}
+
+
 class TestLocalization:
-    PEAKS = {0: (2, 3, 1.0), 1: (5, 5, 1.0)}
     BATCH = batch_of((0, (3, 2, 4, 3)), (0, (3, 2, 4, 5)), (1, (5, 5, 6, 6)))
     # Class 0 first; class 0 third; class 1 first.
-    LOGITS = [[5, 1, 0, 0, 0, 0, 0], [1, 3, 2, 0, 0, 0, 0], [0, 4, 0, 0, 0, 0, 0]]
+    LOGITS = ([5, 1, 0, 0, 0, 0, 0], [1, 3, 2, 0, 0, 0, 0], [0, 4, 0, 0, 0, 0, 0])
 
     def rows(self):
-        return localization.Localization(MAPS, localization.BoxProtocol())(Told(self.LOGITS, self.PEAKS), self.BATCH)
+        return localization.Localization(MAPS, localization.BoxProtocol())(Told(self.LOGITS, PEAKS), self.BATCH)
 
     def test_ranks_and_overlaps(self):
         rows = self.rows()
@@ -94,7 +97,7 @@ class TestLocalization:
         batch = batch_of((0, (3, 2, 4, 3)))
         bare = Batch([Example("bare.jpg", 0, (), None)], batch.photographs, batch.images, batch.targets)
         with pytest.raises(ValueError, match=r"bare\.jpg has no box"):
-            localization.Localization(MAPS, localization.BoxProtocol())(Told([[1, 0]], self.PEAKS), bare)
+            localization.Localization(MAPS, localization.BoxProtocol())(Told([[1, 0]], PEAKS), bare)
 
     @pytest.mark.parametrize("fit", ["stretch", "crop"])
     def test_a_box_comes_out_in_the_picture_s_own_pixels(self, fit):
@@ -117,11 +120,8 @@ class TestLocalization:
 
 
 class TestPointing:
-    # Class 0's map peaks at (2, 3) with 4, class 1's at (5, 5) with 1.
-    PEAKS = {0: (2, 3, 4.0), 1: (5, 5, 1.0)}
-
     def test_hits_and_what_the_recall_needs(self):
-        told = Told([[5, 1], [1, 5]], self.PEAKS)
+        told = Told([[5, 1], [1, 5]], PEAKS)
         rows = pointing.Pointing(MAPS, tolerance=0, classes=2)(told, batch_of((0, (3, 2, 4, 3)), (0, (0, 0, 1, 1))))
         assert [row["hit"] for row in rows] == [{"told": True, "centre": False}, {"told": False, "centre": False}]
         # Peak, whether it is the picture's own class, and whether it points at it: the most probable class first.
@@ -132,7 +132,7 @@ class TestPointing:
         batch = batch_of((0, (60, 24, 64, 36)), size=64)  # the peak is at x 28, y 20: 32 to the left, 4 above
         distance = np.hypot(32, 4) * 224 / 64
         for tolerance, expected in ((distance - 1, False), (distance + 1, True)):
-            rows = pointing.Pointing(MAPS, tolerance)(Told([[1, 0]], self.PEAKS), batch)
+            rows = pointing.Pointing(MAPS, tolerance)(Told([[1, 0]], PEAKS), batch)
             assert rows[0]["hit"]["told"] is expected
 
     def test_the_best_threshold(self):
@@ -176,7 +176,8 @@ class TestFaithfulness:
         if np.isnan(expected):
             assert found is None
         else:
-            assert found == pytest.approx(expected, abs=0.05)  # two cells that are nearly level may change places
+            # Two cells that are nearly level may change places.
+            assert found == pytest.approx(expected, abs=0.05)
         order = np.argsort(-explanation.logits[1])
         assert order[rows[1]["rank"]] == 2
 

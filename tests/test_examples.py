@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 
 from gradcam import examples, labels
@@ -274,6 +275,19 @@ class TestIlsvrcErrors:
             r"order of its own, not in that of the sorted .*map_clsloc.txt .* neither in .*data nor in .*lists: put"
         )
         with pytest.raises(ValueError, match=message):
+            examples.ilsvrc_examples(pictures, labels=lists["devkit"])
+
+    def test_the_map_of_the_devkit_of_2012(self, pictures, lists):
+        """An array of records in a MATLAB file, in which inner nodes of WordNet's tree follow the classes."""
+        (lists["devkit"].parent / "map_clsloc.txt").unlink()
+        rows = [(int(line.split()[1]), line.split()[0], line.split()[2], 0) for line in MAP.splitlines()]
+        fields = [("ILSVRC2012_ID", object), ("WNID", object), ("words", object), ("num_children", object)]
+        synsets = np.array([*rows, (1001, "n00001740", "entity", 3)], fields)
+        meta = lists["devkit"].parent / "meta.mat"
+        scipy.io.savemat(meta, {"synsets": synsets[:, None]})
+        assert targets(examples.ilsvrc_examples(pictures, labels=lists["devkit"])) == CLASSES
+        meta.write_bytes(meta.read_bytes()[:200])
+        with pytest.raises(ValueError, match=r"meta\.mat is no map of classes"):
             examples.ilsvrc_examples(pictures, labels=lists["devkit"])
 
     def test_broken_maps_and_numbers(self, pictures, lists):

@@ -73,24 +73,25 @@ class TestBootstrap:
         assert lower < low < high < higher
 
 
+TABLE = {
+    "first": {"a": estimates.Estimate(1, 0.5, 1.5, 4)},
+    "second row": {"a": estimates.Estimate(10.126, 9, 11, 4), "b": estimates.Estimate(2, 1, 3, 4)},
+}
+
+
 class TestEstimates:
     def test_undefined_values_do_not_count(self):
         found = estimates.estimate([1.0, np.nan, 3.0], scale=100)
         assert (found.value, found.count) == (200, 2)
         assert np.isnan(estimates.estimate([np.nan]).value)
 
-    TABLE = {
-        "first": {"a": estimates.Estimate(1, 0.5, 1.5, 4)},
-        "second row": {"a": estimates.Estimate(10.126, 9, 11, 4), "b": estimates.Estimate(2, 1, 3, 4)},
-    }
-
     def test_as_text(self):
-        assert estimates.as_text(self.TABLE, digits=1) == (
+        assert estimates.as_text(TABLE, digits=1) == (
             "            a                 b\nfirst       1.0 [0.5, 1.5]\nsecond row  10.1 [9.0, 11.0]  2.0 [1.0, 3.0]"
         )
 
     def test_as_rows(self):
-        assert estimates.as_rows(self.TABLE)[1:] == [
+        assert estimates.as_rows(TABLE)[1:] == [
             {"row": "second row", "column": "a", "value": 10.126, "low": 9, "high": 11, "count": 4},
             {"row": "second row", "column": "b", "value": 2, "low": 1, "high": 3, "count": 4},
         ]
