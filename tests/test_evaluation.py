@@ -149,7 +149,8 @@ class TestPointing:
             {"predicted": {"told": [[scale * 2, True, True], [scale * 1, False, False]]}} for scale in (100, 1, 100, 1)
         ]
         table = pointing.recalls(rows, MAPS)
-        # Even pictures under a threshold of (1, 2]: both kept, one right of two; odd ones under (100, 200]: both rejected.
+        # Even pictures under a threshold of (1, 2]: both kept, one right of two; odd ones, under (100, 200]: both
+        # rejected.
         assert table["as told"]["with recall"].value == 50
         assert table["every map rejected"]["with recall"].value == 50
         same = [{"predicted": {"told": [[2, True, True], [1, False, False]]}} for _ in range(4)]
