@@ -6,7 +6,8 @@ import setuptools
 
 HERE = pathlib.Path(__file__).parent
 
-DEMO = ["scikit-image>=0.20"]  # the sample photographs
+# The sample photographs, SSIM and HOG; ranks, and the MATLAB file of ILSVRC's devkit.
+SCIENCE = ["scikit-image>=0.20", "scipy>=1.8"]
 
 setuptools.setup(
     name="gradcam-tf1",
@@ -32,8 +33,9 @@ setuptools.setup(
         "tqdm>=4.60",  # progress bars
     ],
     extras_require={
-        "demo": DEMO,
-        "test": [*DEMO, "pytest>=7.4"],
+        "demo": [*SCIENCE, "notebook>=7.3"],  # also JupyterLab
+        # The notebook is run without Jupyter's pages, which are twice as large as what is listed here.
+        "test": [*SCIENCE, "pytest>=7.4", "nbclient>=0.8", "nbformat>=5.10", "ipykernel>=6.23"],
         # Of one minor version: the next may want other formatting.
         "lint": ["ruff>=0.17,<0.18", "mypy>=2.4,<2.5"],
     },

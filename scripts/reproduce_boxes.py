@@ -31,8 +31,12 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
     parser = add_protocol(reproduction.arguments(__doc__, reproduction.RESNET, "out/boxes.png"))
-    parser.add_argument("--data", default="samples", metavar="DATA", help="as for reproduce_table1.py (default: samples)")
-    parser.add_argument("--count", type=int, default=6, metavar="N", help="pictures, drawn at random (default: %(default)s)")
+    parser.add_argument(
+        "--data", default="samples", metavar="DATA", help="as for reproduce_table1.py (default: samples)"
+    )
+    parser.add_argument(
+        "--count", type=int, default=6, metavar="N", help="pictures, drawn at random (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the drawing (default: %(default)s)")
     parser.add_argument("--methods", nargs="+", default=METHODS, metavar="NAME", help=f"default: {' '.join(METHODS)}")
     args = parser.parse_args(argv)
@@ -41,7 +45,9 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     methods = map_methods(args.methods)
     examples = [example for example in read_examples(args.data) if example.boxes]
     if args.count < 1 or not examples:
-        raise ValueError(f"nothing to draw: --count is {args.count}, {len(examples)} pictures of {args.data} have boxes")
+        raise ValueError(
+            f"nothing to draw: --count is {args.count}, {len(examples)} pictures of {args.data} have boxes"
+        )
     chosen = np.random.default_rng(args.seed).permutation(len(examples))[: args.count]
     rows, titles, numbers = [], [], []
     with open_explainer(args.network, args.weights, **needs(methods)) as explainer:
@@ -68,7 +74,9 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
 def _drawn(picture: np.ndarray, true: list[Box] | tuple[Box, ...], ours: list[Box]) -> np.ndarray:
     """The picture, enlarged or shrunk to 400 pixels of width, with boxes in two colours and a contrasting rim."""
     scale = 400 / picture.shape[1]
-    drawn = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    drawn = cv2.resize(
+        picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    )
     for boxes, colour, rim in ((true, WHITE, BLACK), (ours, BLACK, WHITE)):
         for box in boxes:
             x0, y0, x1, y1 = (round(scale * side) for side in box)

@@ -22,3 +22,14 @@ def thin(request):
     images = np.random.default_rng(0).uniform(0, 255, (3, SIZES[name], SIZES[name], 3)).astype(np.float32)
     with Explainer(network, weights, rules=slim_models.RULES) as explainer:
         yield types.SimpleNamespace(network=network, weights=weights, explainer=explainer, images=images)
+
+
+@pytest.fixture(scope="session")
+def thin_script(thin, tmp_path_factory):
+    """A thin network as a script has it, which knows the sizes only from the weights: `.flags`, `.explainer`."""
+    path = tmp_path_factory.mktemp("weights") / "thin.npz"
+    slim_models.write_weights(path, thin.weights)
+    network = slim_models.build_for(thin.network.name, thin.weights)
+    flags = ["--network", network.name, "--weights", str(path)]
+    with Explainer(network, thin.weights, layer_rules=("guided", "deconvnet")) as explainer:
+        yield types.SimpleNamespace(network=network, weights=thin.weights, explainer=explainer, flags=flags)

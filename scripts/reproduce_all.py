@@ -1,0 +1,81 @@
+"""Makes every figure and table of this project, one after the other.
+
+    python scripts/reproduce_all.py
+    python scripts/reproduce_all.py --only figure1 table1
+    python scripts/reproduce_all.py --vgg vgg16 --resnet resnet_v1_50 --data ILSVRC --out out/published
+
+By default on the embedded networks and the sample photographs, in a few minutes. Each script has more flags.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pathlib
+import sys
+import time
+
+import reproduction
+
+from gradcam.terminal import MISTAKES, message, run_script
+
+# Which network a script is for, and whether it is run over a data set.
+SCRIPTS = {
+    "figure1": ("both", False),
+    "figure3": ("resnet", False),
+    "figure6": ("resnet", True),
+    "figure7": ("resnet", False),
+    "layers": ("both", False),
+    "ablations": ("vgg", False),
+    "boxes": ("resnet", True),
+    "table1": ("resnet", True),
+    "table3": ("vgg", True),
+    "pointing": ("resnet", True),
+    "faithfulness": ("resnet", True),
+    "sanity": ("vgg", False),
+}
+
+
+def main(argv: list[str] | None = None) -> pathlib.Path:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=list(SCRIPTS), metavar="NAME", help=f"of {', '.join(SCRIPTS)}")
+    for network, default in (("vgg", reproduction.VGG), ("resnet", reproduction.RESNET)):
+        parser.add_argument(f"--{network}", default=default, metavar="NAME", help="default: %(default)s")
+        parser.add_argument(f"--{network}-weights", metavar="PATH", help="default: the network's file in weights/")
+    parser.add_argument("--data", metavar="DATA", help="as for reproduce_table1.py (default: the sample photographs)")
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path("out"), metavar="DIR", help="default: %(default)s"
+    )
+    args = parser.parse_args(argv)
+    unknown = [name for name in args.only if name not in SCRIPTS]
+    if unknown:
+        raise KeyError(f"no figure or table {unknown[0]!r}; there are {', '.join(SCRIPTS)}")
+
+    failures = []
+    for name in args.only:
+        print(f"== {name}", flush=True)
+        began = time.time()
+        try:
+            importlib.import_module(f"reproduce_{name}").main(_flags(name, args))
+        except MISTAKES as error:
+            failures.append(name)
+            print(f"{name}: {message(error)}", file=sys.stderr)
+        print(f"{time.time() - began:.0f} s\n", flush=True)
+    if failures:
+        raise ValueError(f"{len(failures)} of {len(args.only)} failed: {', '.join(failures)}")
+    return args.out
+
+
+def _flags(name: str, args: argparse.Namespace) -> list[str]:
+    """The flags of one script."""
+    network, over_data = SCRIPTS[name]
+    flags = ["--out", str(args.out / f"{name}.png")]
+    first, weights = (args.resnet, args.resnet_weights) if network == "resnet" else (args.vgg, args.vgg_weights)
+    flags += ["--network", first, *(["--weights", weights] if weights else [])]
+    if network == "both":
+        flags += ["--resnet", args.resnet, *(["--resnet-weights", args.resnet_weights] if args.resnet_weights else [])]
+    return flags + (["--data", args.data] if over_data and args.data else [])
+
+
+if __name__ == "__main__":
+    run_script("reproduce_all", main)
