@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -82,8 +83,8 @@ def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "", pan
     height, width = rows[0][0][1].shape[:2]
     columns = max(len(row) for row in rows)
     font = 9 if panel > 1.6 else 7
-    # The height is limited, for pictures that are hardly more than a line.
-    size = (columns * panel, len(rows) * (panel * min(height / width, 4) + 0.25) + (0.35 if title else 0))
+    high = panel * min(height / width, 4)  # limited, for pictures that are hardly more than a line
+    size = (columns * panel, len(rows) * (high + 0.25) + (0.35 if title else 0))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, row_title, row_axes in zip(rows, row_titles, axes):
@@ -93,10 +94,16 @@ def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "", pan
         for (panel_title, picture), axis in zip(row, row_axes):
             axis.imshow(picture)
             axis.set_title(panel_title, fontsize=font)
-        row_axes[0].set_ylabel(row_title, fontsize=font)
+        row_axes[0].set_ylabel(_wrapped(row_title, high, font), fontsize=font)
     if title:
         figure.suptitle(title, fontsize=10)
     return figure
+
+
+def _wrapped(text: str, inches: float, font: int) -> str:
+    """The lines of a text, broken where they are longer than that at a size of letters in points."""
+    letters = max(8, int(inches / (0.55 * font / 72)))  # of about that width
+    return "\n".join(textwrap.fill(line, letters, break_long_words=False) for line in text.split("\n"))
 
 
 def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 300) -> None:

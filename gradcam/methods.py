@@ -34,51 +34,59 @@ def _cam(title: str, method: cams.CamMethod, rule: str = "backprop") -> MapMetho
     return MapMethod(title, lambda explanation: explanation.cam(method, rule=rule), layer_rules=layer_rules)
 
 
-def _saliency(title: str, rule: str) -> MapMethod:
-    return MapMethod(title, lambda explanation: maps.magnitude(explanation.saliency[rule]), (rule,))
+def _saliency(title: str, rule: str, smooth: float) -> MapMethod:
+    return MapMethod(title, lambda explanation: maps.magnitude(explanation.saliency[rule], smooth), (rule,))
 
 
-def _product(title: str, rule: str) -> MapMethod:
+def _product(title: str, rule: str, smooth: float) -> MapMethod:
     """Saliency under a rule times the heat map of Grad-CAM."""
 
     def make(explanation: Explanation) -> np.ndarray:
-        return maps.magnitude(maps.guided_grad_cam(explanation.saliency[rule], explanation.heatmap()))
+        return maps.magnitude(maps.guided_grad_cam(explanation.saliency[rule], explanation.heatmap()), smooth)
 
     return MapMethod(title, make, (rule,))
 
 
-MAP_METHODS: dict[str, MapMethod] = {
-    "grad_cam": _cam("Grad-CAM", cams.grad_cam),
-    "grad_cam_plus_plus": _cam("Grad-CAM++", cams.grad_cam_plus_plus),
-    "xgrad_cam": _cam("XGrad-CAM", cams.xgrad_cam),
-    "hires_cam": _cam("HiResCAM", cams.hires_cam),
-    "layer_cam": _cam("LayerCAM", cams.layer_cam),
-    "backprop": _saliency("backprop", "backprop"),
-    "guided_backprop": _saliency("guided backprop", "guided"),
-    "deconvnet": _saliency("deconvnet", "deconvnet"),
-    "guided_grad_cam": _product("guided Grad-CAM", "guided"),
-    "deconvnet_grad_cam": _product("deconvnet Grad-CAM", "deconvnet"),
-    # The appendix's ablations.
-    "without_relu": _cam("without ReLU", ablations.without_relu),
-    "max_pooled": _cam("max instead of mean", ablations.max_pooled),
-    "absolute_gradients": _cam("absolute gradients", ablations.absolute_gradients),
-    "guided_gradient": _cam("guided gradient", cams.grad_cam, "guided"),
-    "deconvnet_gradient": _cam("deconvnet gradient", cams.grad_cam, "deconvnet"),
-}
+def _methods(smooth: float) -> dict[str, MapMethod]:
+    return {
+        "grad_cam": _cam("Grad-CAM", cams.grad_cam),
+        "grad_cam_plus_plus": _cam("Grad-CAM++", cams.grad_cam_plus_plus),
+        "xgrad_cam": _cam("XGrad-CAM", cams.xgrad_cam),
+        "hires_cam": _cam("HiResCAM", cams.hires_cam),
+        "layer_cam": _cam("LayerCAM", cams.layer_cam),
+        "backprop": _saliency("backprop", "backprop", smooth),
+        "guided_backprop": _saliency("guided backprop", "guided", smooth),
+        "deconvnet": _saliency("deconvnet", "deconvnet", smooth),
+        "guided_grad_cam": _product("guided Grad-CAM", "guided", smooth),
+        "deconvnet_grad_cam": _product("deconvnet Grad-CAM", "deconvnet", smooth),
+        # The appendix's ablations.
+        "without_relu": _cam("without ReLU", ablations.without_relu),
+        "max_pooled": _cam("max instead of mean", ablations.max_pooled),
+        "absolute_gradients": _cam("absolute gradients", ablations.absolute_gradients),
+        "guided_gradient": _cam("guided gradient", cams.grad_cam, "guided"),
+        "deconvnet_gradient": _cam("deconvnet gradient", cams.grad_cam, "deconvnet"),
+    }
 
 
-def map_methods(names: Iterable[str], weights: Mapping[str, np.ndarray] | None = None) -> dict[str, MapMethod]:
+SMOOTH = 0.02  # of saliency, as a share of the height
+MAP_METHODS = _methods(SMOOTH)
+
+
+def map_methods(
+    names: Iterable[str], weights: Mapping[str, np.ndarray] | None = None, smooth: float = SMOOTH
+) -> dict[str, MapMethod]:
     """The methods of these names, in this order.
 
     Args:
         names: keys of `MAP_METHODS`, or `"cam"` for networks whose logits are linear in the last layer's mean.
         weights: of the network, variable name -> array; only `"cam"` needs them.
+        smooth: how far saliency is blurred, as in `maps.magnitude`.
 
     Raises:
         KeyError: no such method.
         ValueError: CAM was asked for, and the network has another head.
     """
-    known = dict(MAP_METHODS)
+    known = _methods(smooth)
     class_weights = linear_head(weights or {})
     if class_weights is not None:
         known["cam"] = MapMethod(

@@ -22,7 +22,7 @@ with reproduction.quiet_tensorflow():
     from gradcam.examples import read_examples
     from gradcam.explainer import Explainer
     from gradcam.journal import Journal, Row
-    from gradcam.methods import MapMethod, linear_head, map_methods, needs
+    from gradcam.methods import SMOOTH, MapMethod, linear_head, map_methods, needs
     from slim_models.writing import whole_file
 
 
@@ -56,6 +56,13 @@ def arguments(documentation: str | None, out: str, methods: Sequence[str]) -> ar
         help="how a picture becomes square (default: %(default)s)",
     )
     parser.add_argument("--methods", nargs="+", metavar="NAME", help=f"default: {' '.join(methods)}")
+    parser.add_argument(
+        "--smooth",
+        type=float,
+        default=SMOOTH,
+        metavar="SHARE",
+        help="of the height, by which the absolute values of saliency are blurred (default: %(default)s)",
+    )
     parser.add_argument("--fresh", action="store_true", help="do not go on with a run that was interrupted")
     parser.set_defaults(default_methods=list(methods))
     return parser
@@ -93,7 +100,7 @@ def run(args: argparse.Namespace, measure_for: Callable[[Mapping[str, MapMethod]
     """
     weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
     names = args.methods or [name for name in args.default_methods if name != "cam" or linear_head(weights) is not None]
-    methods = map_methods(names, weights)
+    methods = map_methods(names, weights, args.smooth)
     measure = measure_for(methods)
     examples = read_examples(args.data, annotations=args.annotations, labels=args.labels)[: args.limit]
     if not examples:
@@ -108,6 +115,7 @@ def run(args: argparse.Namespace, measure_for: Callable[[Mapping[str, MapMethod]
         "layer": args.layer or network.default_layer,
         "methods": list(methods),
         "fit": args.fit,
+        "smooth": args.smooth,
         "batch": args.batch,
         **protocol,
     }
@@ -127,12 +135,14 @@ def write(
         tables: by title.
         out: the figure's name; the others differ in their suffix.
         unit: of the numbers.
-        remarks: printed below, such as the protocol.
+        remarks: printed below, such as the script's protocol.
         digits: printed after the point.
 
     Returns:
         The figure's name.
     """
+    saliency = f"saliency: largest absolute value of the channels, blurred by {run.protocol['smooth']:g} of the height"
+    remarks = [*remarks[:1], f"pictures made square by: {run.protocol['fit']}; {saliency}", *remarks[1:]]
     print(run.title)
     for title, table in tables.items():
         print(f"\n{title}, {unit} [95 % bootstrap interval]")

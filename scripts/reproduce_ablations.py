@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import pathlib
 
-import numpy as np
 import reproduction
-from reproduction import open_explainer, row_title
+from reproduction import open_explainer, overlay, row_title, signed
 
 from gradcam import figures, maps
-from gradcam.explanation import Explanation
 from gradcam.methods import map_methods, needs
-from gradcam.photographs import Photograph, read_photograph
+from gradcam.photographs import read_photograph
 from gradcam.terminal import run_script
 
 ABOVE = ["grad_cam", "without_relu", "max_pooled", "absolute_gradients"]
@@ -36,30 +34,22 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     rows, titles, numbers = [], [], []
     with open_explainer(args.network, args.weights, **{**needs(methods), "rules": PRODUCTS.values()}) as explainer:
         for source in args.images:
-            photograph = read_photograph(source).shrunk(600)
+            photograph = read_photograph(source)
             explanations = explainer.explain_classes(photograph.fitted(explainer.network.image_size), args.classes)
             for number, target in enumerate(explanations.targets):
                 explanation = explanations[number]
                 cams = {name: method.make(explanation)[0] for name, method in methods.items()}
-                overlays = [(methods[name].title, _overlay(photograph, cam)) for name, cam in cams.items()]
-                products = [(title, _product(photograph, explanation, rule)) for title, rule in PRODUCTS.items()]
-                rows += [overlays[: len(ABOVE)], overlays[len(ABOVE) :] + products]
+                overlays = [(methods[name].title, overlay(photograph, cam)) for name, cam in cams.items()]
+                for title, rule in PRODUCTS.items():
+                    product = maps.guided_grad_cam(explanation.saliency[rule], explanation.heatmap())
+                    overlays.append((title, signed(photograph, product[0])))
+                rows += [overlays[: len(ABOVE)], overlays[len(ABOVE) :]]
                 title = row_title(explainer, explanation.logits[0], target)
                 titles += [title, ""]
                 probability = explanation.probabilities[0, target]
                 numbers.append({"image": source, "class": title, "probability": probability, "cams": cams})
     figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(ABOVE))
     return reproduction.write(figure, {"network": explainer.network.name, "rows": numbers}, args.out)
-
-
-def _overlay(photograph: Photograph, cam: np.ndarray) -> np.ndarray:
-    return photograph.overlay(photograph.heatmap(cam))
-
-
-def _product(photograph: Photograph, explanation: Explanation, rule: str) -> np.ndarray:
-    """Saliency under a rule times the heat map, for looking at."""
-    product = maps.guided_grad_cam(explanation.saliency[rule], explanation.heatmap())
-    return maps.display(photograph.place(product[0])[None])[0]
 
 
 if __name__ == "__main__":

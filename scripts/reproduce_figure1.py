@@ -14,11 +14,12 @@ import pathlib
 
 import numpy as np
 import reproduction
-from reproduction import open_explainer, row_title
+from reproduction import open_explainer, overlay, percent
 
 from gradcam import figures
+from gradcam.labels import class_name
 from gradcam.occlusion import occlusion_map
-from gradcam.photographs import Photograph, read_photograph
+from gradcam.photographs import read_photograph
 from gradcam.terminal import run_script
 
 
@@ -46,31 +47,26 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
             for number, target in enumerate(explanation.targets):
                 row = figures.panels(photograph, explanation[number])
                 drops = occlusion_map(vgg.predict, image, target, patch=args.patch, stride=stride, progress=True)
-                row["occlusion map"] = _overlay(photograph, np.maximum(drops, 0))
-                row["ResNet Grad-CAM"] = _overlay(photograph, seen_by_resnet[number].cam()[0])
+                row["occlusion map"] = overlay(photograph, np.maximum(drops, 0))
+                row["ResNet Grad-CAM"] = overlay(photograph, seen_by_resnet[number].cam()[0])
                 rows.append(list(row.items()))
-                by_vgg = row_title(vgg, explanation.logits[number], target)
-                by_resnet = row_title(resnet, seen_by_resnet.logits[number], target)
-                titles.append(f"{by_vgg}\nResNet {by_resnet.rpartition('(')[2].rstrip(')')}")
+                name = class_name(target, vgg.labels)
+                by_vgg, by_resnet = (e.probabilities[number, target] for e in (explanation, seen_by_resnet))
+                titles.append(f"{name}\nVGG {percent(by_vgg)}\nResNet {percent(by_resnet)}")
                 numbers.append(
                     {
                         "image": source,
-                        "class": by_vgg.rpartition(" (")[0],
-                        "probability": explanation.probabilities[number, target],
-                        "resnet_probability": seen_by_resnet.probabilities[number, target],
+                        "class": name,
+                        "probability": by_vgg,
+                        "resnet_probability": by_resnet,
                         "cam": explanation[number].cam()[0],
                         "occlusion": drops,
                         "resnet_cam": seen_by_resnet[number].cam()[0],
                     }
                 )
     networks = {"network": vgg.network.name, "resnet": resnet.network.name}
-    return reproduction.write(figures.grid(rows, titles), {**networks, "rows": numbers}, args.out)
-
-
-def _overlay(photograph: Photograph, cam: np.ndarray) -> np.ndarray:
-    """A map over the photograph, small enough for a panel."""
-    shrunk = photograph.shrunk(1000)
-    return shrunk.overlay(shrunk.heatmap(cam))
+    figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(rows[0]))
+    return reproduction.write(figure, {**networks, "rows": numbers}, args.out)
 
 
 if __name__ == "__main__":

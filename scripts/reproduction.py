@@ -14,13 +14,15 @@ from gradcam.terminal import quiet_tensorflow
 
 with quiet_tensorflow():
     import slim_models
-    from gradcam import figures
+    from gradcam import figures, maps
     from gradcam.explainer import Explainer
     from gradcam.labels import class_name
+    from gradcam.photographs import Photograph
     from slim_models.writing import whole_file
 
 VGG, RESNET = "vgg16_tiny", "resnet_v1_50_tiny"
 PAGE = 7.0  # inches: the width of text on a page, at which figures are readable when printed
+PIXELS = 600  # longest side of a panel; what a network is fed is made of the photograph itself
 
 
 def arguments(documentation: str | None, network: str, out: str) -> argparse.ArgumentParser:
@@ -79,7 +81,25 @@ def open_explainer(name: str, weights: str | None, **options: Any) -> Explainer:
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:
     """A class and its probability, such as `espresso (93.0%)`, from the logits `[C]` of a picture."""
     exponentials = np.exp(logits - logits.max())
-    return f"{class_name(target, explainer.labels)} ({exponentials[target] / exponentials.sum():.1%})"
+    return f"{class_name(target, explainer.labels)} ({percent(exponentials[target] / exponentials.sum())})"
+
+
+def percent(probability: float) -> str:
+    """A probability to a tenth of a percent, such as `93.0%`; one near 0 or 1 is not said to be 0 or 1."""
+    if probability < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if probability >= 0.9995 else f"{probability:.1%}"
+
+
+def overlay(photograph: Photograph, cam: np.ndarray) -> np.ndarray:
+    """A map `[h, w]`, >= 0, over the photograph, of a panel's size: uint8 `[H, W, 3]`."""
+    photograph = photograph.shrunk(PIXELS)
+    return photograph.overlay(photograph.heatmap(cam))
+
+
+def signed(photograph: Photograph, saliency: np.ndarray) -> np.ndarray:
+    """Signed saliency `[h, w, 3]` as a picture of the panel's size: uint8 `[H, W, 3]`, zero is mid-grey."""
+    return maps.display(photograph.shrunk(PIXELS).place(saliency)[None])[0]
 
 
 def write(figure: figures.Figure, numbers: Mapping[str, Any], out: pathlib.Path) -> pathlib.Path:

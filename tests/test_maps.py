@@ -114,3 +114,24 @@ def test_inputs_are_never_changed():
     maps.display(saliency)
     for now, then in zip((image, cam, saliency, heatmap), (*before, kept), strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+class TestMagnitude:
+    SALIENCY = np.zeros((1, 100, 60, 3), np.float32)
+    SALIENCY[0, 50, 30] = (1, -4, 2)
+
+    def test_the_largest_absolute_value_of_the_channels(self):
+        found = maps.magnitude(self.SALIENCY, smooth=0)
+        assert found.shape == (1, 100, 60)
+        assert found[0, 50, 30] == 4
+        assert found.sum() == 4
+
+    def test_blurred_by_a_share_of_the_height(self):
+        """A Gaussian of 2 pixels: its sum stays, and its peak is 4 / (2 pi 2^2)."""
+        found = maps.magnitude(self.SALIENCY, smooth=0.02)
+        assert found.sum() == pytest.approx(4, rel=1e-3)
+        assert found.max() == found[0, 50, 30] == pytest.approx(4 / (2 * np.pi * 4), rel=0.02)
+
+    def test_a_share_that_cannot_be(self):
+        with pytest.raises(ValueError, match="at least 0, not -1"):
+            maps.magnitude(self.SALIENCY, -1)

@@ -47,6 +47,7 @@ ORDER = [
     "fetches",
     "methods",
     "explainer",
+    "adversarial",
     "sanity",
     "evaluation",
     "localization",

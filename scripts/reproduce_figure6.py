@@ -1,0 +1,162 @@
+"""Reproduces Figure 6 of the Grad-CAM paper: misclassified pictures, explained for the predicted and the true class.
+
+    python scripts/reproduce_figure6.py
+    python scripts/reproduce_figure6.py --images coffee.jpg uniform.jpg --classes espresso "military uniform"
+    python scripts/reproduce_figure6.py --data tiny-imagenet-200.zip --count 4 --seed 0
+
+A row a picture; columns: original, guided Grad-CAM and Grad-CAM of the predicted class, the same of the true class.
+Pictures that the network gets right are left out; of a data set, the mistakes that it is surest of are shown. Without
+any mistake, the least sure pictures are shown, with the class that comes second. The embedded ResNet looks at the same
+object for both classes (a cat for a tabby, a rocket for an obelisk), so that its two maps differ little; those of the
+embedded VGG16 are poor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import reproduction
+from reproduction import open_explainer, overlay, percent, signed
+
+from gradcam import figures, fitting
+from gradcam.examples import read_examples
+from gradcam.explainer import Explainer
+from gradcam.labelled import Example
+from gradcam.labels import class_name
+from gradcam.photographs import Photograph, read_photograph
+from gradcam.terminal import run_script
+
+IMAGES = ("sample:chelsea", "sample:grace_hopper", "sample:coffee", "sample:rocket")
+CLASSES = ("tabby", "military uniform", "espresso", "projectile")  # 'missile' names two of ImageNet's classes
+BATCH = 50
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says of a picture.
+
+    Attributes:
+        example: the picture, which is read again when it is shown.
+        true: index of its class.
+        rival: the strongest other class: the predicted one, unless the picture is classified right.
+        lead: the rival's logit less the true class's.
+        probability: of the rival.
+    """
+
+    example: Example
+    true: int
+    rival: int
+    lead: float
+    probability: float
+
+
+def main(argv: list[str] | None = None) -> pathlib.Path:
+    args = _parser().parse_args(argv)
+    examples = _from_data(args) if args.data else _from_files(args)
+    with open_explainer(args.network, args.weights) as explainer:
+        batches = (examples[start : start + BATCH] for start in range(0, len(examples), BATCH))
+        predictions = [prediction for batch in batches for prediction in _predict(explainer, batch)]
+        wrong = [prediction for prediction in predictions if prediction.lead > 0]
+        print(f"{len(wrong)} of {len(examples)} pictures are misclassified{'' if wrong else '; shown: the least sure'}")
+        shown = wrong or sorted(predictions, key=lambda prediction: -prediction.lead)[: args.count]
+        if args.data:
+            shown = sorted(shown, key=lambda prediction: -prediction.probability)[: args.count]
+        rows, numbers = zip(*(_row(explainer, prediction) for prediction in shown))
+    titles = [pathlib.PurePath(facts["image"]).name.removeprefix("sample:") for facts in numbers]
+    figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(rows[0]))
+    counts = {"pictures": len(examples), "misclassified": len(wrong), "seed": args.seed if args.data else None}
+    return reproduction.write(figure, {"network": args.network, **counts, "rows": list(numbers)}, args.out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = reproduction.arguments(__doc__, reproduction.RESNET, "out/figure6.png")
+    reproduction.add_images(parser, IMAGES, CLASSES)
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="instead of --images: samples, Tiny ImageNet's folder or zip, ILSVRC's validation pictures, or a CSV file",
+    )
+    parser.add_argument("--among", type=int, default=500, metavar="N", help="pictures of DATA (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=4, metavar="N", help="rows, of DATA (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice among DATA (default: %(default)s)")
+    return parser
+
+
+def _from_files(args: argparse.Namespace) -> list[Example]:
+    """The pictures of --images with their true classes."""
+    if len(args.images) != len(args.classes):
+        raise ValueError(f"{len(args.classes)} classes for {len(args.images)} pictures: give each its true class")
+    return [
+        Example(source, target, (), functools.partial(_pixels, source))
+        for source, target in zip(args.images, args.classes)
+    ]
+
+
+def _pixels(source: str) -> np.ndarray:
+    return read_photograph(source).pixels
+
+
+def _from_data(args: argparse.Namespace) -> list[Example]:
+    """A random part of --data."""
+    if min(args.among, args.count) < 1:
+        raise ValueError(f"--among and --count must be at least 1, not {args.among} and {args.count}")
+    examples = read_examples(args.data)
+    return [examples[i] for i in np.random.default_rng(args.seed).permutation(len(examples))[: args.among]]
+
+
+def _predict(explainer: Explainer, examples: Sequence[Example]) -> Iterator[Prediction]:
+    """What the network says of some pictures, from one run."""
+    size = explainer.network.image_size
+    logits = explainer.predict(
+        np.stack([Photograph(example.name, example.read()).fitted(size) for example in examples])
+    )
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    for example, scores, shares in zip(examples, logits, probabilities):
+        true = explainer.index(example.target)
+        rival = int(np.argmax(np.where(np.arange(len(scores)) == true, -np.inf, scores)))
+        yield Prediction(example, true, rival, float(scores[rival] - scores[true]), float(shares[rival]))
+
+
+def _row(explainer: Explainer, prediction: Prediction) -> tuple[figures.Panels, dict[str, Any]]:
+    """Panels and numbers of a picture."""
+    photograph = Photograph(prediction.example.name, prediction.example.read())
+    wrong = prediction.lead > 0
+    size = explainer.network.image_size
+    explanation = explainer.explain_classes(photograph.fitted(size), [prediction.rival, prediction.true])
+    shown = _enlarged(photograph, min(size))
+    row = [("original", shown.pixels)]
+    roles = ("predicted", "true") if wrong else ("second", "true, predicted")
+    for number, (role, target) in enumerate(zip(roles, explanation.targets)):
+        name, probability = class_name(target, explainer.labels), explanation.probabilities[number, target]
+        row.append((f"guided Grad-CAM\n{name}", signed(shown, explanation.guided_grad_cam()[number])))
+        row.append((f"{role}: Grad-CAM\n{name} ({percent(probability)})", overlay(shown, explanation.cam()[number])))
+    numbers = {
+        "image": photograph.name,
+        "misclassified": wrong,
+        "true": class_name(prediction.true, explainer.labels),
+        "rival": class_name(prediction.rival, explainer.labels),
+        "probability_true": explanation.probabilities[0, prediction.true],
+        "probability_rival": explanation.probabilities[0, prediction.rival],
+        "cam_true": explanation.cam()[1],
+        "cam_rival": explanation.cam()[0],
+    }
+    return row, numbers
+
+
+def _enlarged(photograph: Photograph, least: int) -> Photograph:
+    """The photograph for a panel, no side below `least` pixels, so that maps are not drawn coarser than they are."""
+    shrunk = photograph.shrunk(reproduction.PIXELS)
+    scale = max(1, least / min(shrunk.pixels.shape[:2]))
+    height, width = (round(scale * side) for side in shrunk.pixels.shape[:2])
+    return Photograph(photograph.name, fitting.resize(shrunk.pixels, (height, width)), photograph.fit)
+
+
+if __name__ == "__main__":
+    run_script("reproduce_figure6", main)

@@ -1,0 +1,84 @@
+"""Grad-CAM at several depths of a VGG16 and of a ResNet, as in the paper's appendix.
+
+    python scripts/reproduce_layers.py
+    python scripts/reproduce_layers.py --network vgg16 --resnet resnet_v1_101 \
+        --images cat_dog.jpg --classes "tiger cat" boxer
+
+A row a network, picture and class; the layers get deeper to the right: the last of each block, unless others are named.
+On the embedded networks deeper is better, as in the paper: the first blocks show edges and specks whatever the class,
+and only the last two tell the cat from the cup.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import reproduction
+from reproduction import open_explainer, overlay, row_title
+
+from gradcam import figures
+from gradcam.photographs import Photograph, read_photograph
+from gradcam.terminal import run_script
+
+LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
+RESNET_LAYERS = ("block1", "block2", "block3", "block4")
+
+
+def main(argv: list[str] | None = None) -> pathlib.Path:
+    parser = reproduction.arguments(__doc__, reproduction.VGG, "out/layers.png")
+    reproduction.add_resnet(parser)
+    reproduction.add_images(parser, ["sample:cat_and_coffee"], ["Egyptian cat", "espresso"])
+    for flag, layers in (("--layers", LAYERS), ("--resnet-layers", RESNET_LAYERS)):
+        text = f"default: {' '.join(layers)}"
+        parser.add_argument(flag, nargs="+", default=list(layers), metavar="NAME", help=text)
+    args = parser.parse_args(argv)
+
+    photographs = {source: read_photograph(source) for source in args.images}
+    rows, titles, numbers = [], [], []
+    for name, weights, layers in (
+        (args.network, args.weights, args.layers),
+        (args.resnet, args.resnet_weights, args.resnet_layers),
+    ):
+        for row, title, facts in _rows(name, weights, layers, photographs, args.classes):
+            rows.append(row)
+            titles.append(title)
+            numbers.append(facts)
+    columns = max(map(len, rows))
+    figure = figures.grid(rows, titles, panel=reproduction.PAGE / columns)
+    return reproduction.write(figure, {"rows": numbers}, args.out)
+
+
+def _rows(
+    name: str, weights: str | None, layers: Sequence[str], photographs: dict[str, Photograph], classes: Sequence[str]
+) -> list[tuple[figures.Panels, str, dict[str, Any]]]:
+    """Panels, title and numbers for every picture and class, from one session run of a network."""
+    result: list[tuple[figures.Panels, str, dict[str, Any]]] = []
+    with open_explainer(name, weights, layers=layers, rules=()) as explainer:
+        size = explainer.network.image_size
+        images = np.stack([photograph.fitted(size) for photograph in photographs.values() for _ in classes])
+        explanations = explainer.explain(images, list(classes) * len(photographs))
+        sources = [source for source in photographs for _ in classes]
+        for number, (source, target) in enumerate(zip(sources, explanations.targets)):
+            explanation = explanations[number]
+            cams = {layer: explanation.cam(layer=layer)[0] for layer in layers}
+            title = row_title(explainer, explanation.logits[0], target)
+            row: figures.Panels = [
+                (f"{layer}, {cam.shape[0]} x {cam.shape[1]}", overlay(photographs[source], cam))
+                for layer, cam in cams.items()
+            ]
+            facts = {
+                "network": name,
+                "image": source,
+                "class": title.rpartition(" (")[0],
+                "probability": explanation.probabilities[0, target],
+                "cams": cams,
+            }
+            result.append((row, f"{name}\n{title}", facts))
+    return result
+
+
+if __name__ == "__main__":
+    run_script("reproduce_layers", main)
