@@ -64,6 +64,8 @@ def evaluate(
     """
     if batch < 1:
         raise ValueError(f"a batch has at least 1 picture, not {batch}")
+    for target in {example.target: None for example in examples}:
+        explainer.index(target)  # complains before hours of work
     parts = [examples[start : start + batch] for start in range(0, len(examples), batch)]
     names = [[example.name for example in part] for part in parts]
     if [[row["name"] for row in rows] for rows in journal.batches] != names[: len(journal.batches)]:
@@ -103,6 +105,6 @@ def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
     """The first 16 digits of a SHA-256 over names and values: what tells two sets of weights apart."""
     digest = hashlib.sha256()
     for name in sorted(weights):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(weights[name]).data)
+        digest.update(f"{name} {np.shape(weights[name])} {weights[name].dtype}".encode())
+        digest.update(np.ascontiguousarray(weights[name]).tobytes())
     return digest.hexdigest()[:16]

@@ -80,14 +80,14 @@ def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "", pan
     Returns:
         A figure that belongs to no window.
     """
-    height, width = rows[0][0][1].shape[:2]
     columns = max(len(row) for row in rows)
     font = 9 if panel > 1.6 else 7
-    high = panel * min(height / width, 4)  # limited, for pictures that are hardly more than a line
-    size = (columns * panel, len(rows) * (high + 0.25) + (0.35 if title else 0))
+    # Inches; limited, for pictures that are hardly more than a line.
+    heights = [panel * min(max(p.shape[0] / p.shape[1] for _, p in row), 4) for row in rows]
+    size = (columns * panel, sum(heights) + 0.25 * len(rows) + (0.35 if title else 0))
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(rows), columns, squeeze=False)
-    for row, row_title, row_axes in zip(rows, row_titles, axes):
+    axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for row, row_title, row_axes, high in zip(rows, row_titles, axes, heights):
         for axis in row_axes:
             axis.set(xticks=[], yticks=[])
             axis.set_frame_on(False)

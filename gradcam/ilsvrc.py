@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import pathlib
 import re
@@ -41,9 +40,8 @@ def ilsvrc_examples(
             gives the class of pictures that `annotations` lacks.
 
     Returns:
-        The pictures in order of their names, which are the files' without suffix. A class is a WordNet id, or an
-        index in the order of the sorted WordNet ids where only Caffe's list has it. Where nothing else names a
-        picture's class, that is the folder's name.
+        The pictures in order of their names, which are the files' without suffix. A class is a WordNet id;
+        where nothing else names a picture's class, that is the folder's name.
 
     Raises:
         FileNotFoundError: there are no pictures, or no such file of annotations or labels.
@@ -107,16 +105,11 @@ def _read(path: pathlib.Path, pictures: Mapping[str, pathlib.Path]) -> dict[str,
     return {name: read_xml(found[name]) for name in pictures if name in found}
 
 
-def _check_agreement(targets: Mapping[str, tuple[str | int, str | int]]) -> None:
+def _check_agreement(targets: Mapping[str, tuple[str, str]]) -> None:
     """Fails where annotations and labels cannot both be right: then they are of different data, or misread."""
     for name, (boxed, listed) in sorted(targets.items()):
-        if type(boxed) is type(listed) and boxed != listed:
-            raise ValueError(f"{name} is {boxed!r} by its annotations or its folder, and {listed!r} by the labels")
-    pairs = sorted({(y, x) for x, y in targets.values() if isinstance(x, str) and isinstance(y, int)})
-    for (index, wnid), (after, other) in itertools.pairwise(pairs):
-        if index == after or wnid >= other:  # as in a list of ILSVRC's own numbers in the form of Caffe's
-            found = f"by annotations or folders {index} is {wnid}, and {after} is {other}"
-            raise ValueError(f"the labels' indices are not in the order of the sorted WordNet ids: {found}")
+        if boxed != listed:
+            raise ValueError(f"{name} is {boxed} by its annotations or its folder, and {listed} by the labels")
 
 
 def _example(path: pathlib.Path, annotation: Annotation) -> Example:

@@ -24,12 +24,12 @@ class Annotation:
     """What a file says of one picture.
 
     Attributes:
-        target: a WordNet id, or an index in the order of the sorted WordNet ids.
+        target: a WordNet id.
         boxes: around what is of that class; none where the file has none.
         size: width and height of the picture that the boxes were drawn on; None where the file has none.
     """
 
-    target: str | int
+    target: str
     boxes: tuple[Box, ...] = ()
     size: tuple[int, int] | None = None
 
@@ -95,7 +95,10 @@ def _kaggle(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotat
 
 
 def _caffe(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotation]]:
-    """'ILSVRC2012_val_00000001.JPEG 65': the index in the order of the sorted WordNet ids, from 0."""
+    """'ILSVRC2012_val_00000001.JPEG 65': the index in the order of ImageNet's sorted WordNet ids, from 0."""
+    from gradcam.labels import read_labels  # brings TensorFlow, which only this list needs
+
+    wnids = read_labels("imagenet").wnids
     rows = [line.split() for line in lines]
     for number, row in enumerate(rows, 1):
         if len(row) != 2 or not row[1].isdecimal():
@@ -104,9 +107,9 @@ def _caffe(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotati
     if len(rows) > 1 and [row[1] for row in rows] == [str(i) for i in range(1, len(rows) + 1)]:
         raise ValueError(f"the numbers in {path} only count its lines; the lists of classes are {FORMATS}")
     for number, (name, index) in enumerate(rows, 1):
-        if int(index) > 999:
+        if int(index) >= len(wnids):
             raise ValueError(f"{path}:{number}: the class {index} of {name} is out of range: indices are 0 to 999")
-        yield name, Annotation(int(index))
+        yield name, Annotation(wnids[int(index)])
 
 
 def _devkit(path: pathlib.Path, lines: list[str], count: int) -> list[Annotation]:

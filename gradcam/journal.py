@@ -23,7 +23,7 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike, protocol: Mapping[str, Any], fresh: bool = False):
-        """Opens the journal of a run, or begins it.
+        """Opens the journal of a run; a new file appears with the first batch.
 
         Args:
             path: of the file; folders on the way are made.
@@ -35,14 +35,14 @@ class Journal:
         """
         self.path = pathlib.Path(path)
         self.batches: list[list[Row]] = []
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         protocol = json.loads(json.dumps(protocol))
+        self._head = json.dumps(protocol) + "\n"
+        self._size = 0
         lines = self._whole_lines() if self.path.exists() and not fresh else []
-        if not lines:
-            self.path.write_text(json.dumps(protocol) + "\n", encoding="utf-8")
-            return
-        self._check(lines[0], protocol)
-        self.batches = [json.loads(line) for line in lines[1:]]
+        if lines:
+            self._check(lines[0], protocol)
+            self.batches = [json.loads(line) for line in lines[1:]]
+            self._size = self.path.stat().st_size
 
     @property
     def rows(self) -> list[Row]:
@@ -50,11 +50,19 @@ class Journal:
         return [row for batch in self.batches for row in batch]
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Adds a batch; it is on disk when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(list(rows)) + "\n")
+        """Adds a batch; it is on disk when this returns.
+
+        Raises:
+            ValueError: somebody else has written to the file since.
+        """
+        if self._size and self.path.stat().st_size != self._size:
+            raise ValueError(f"another run writes to {self.path} too: wait for it, or write elsewhere")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab" if self._size else "wb") as file:
+            file.write(("" if self._size else self._head).encode() + json.dumps(list(rows)).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+            self._size = file.tell()
         self.batches.append(list(rows))
 
     def _whole_lines(self) -> list[bytes]:

@@ -11,6 +11,7 @@ from gradcam import boxes, fitting, maps
 from gradcam.boxes import Box
 from gradcam.estimates import Estimate, estimate
 from gradcam.evaluation import Batch
+from gradcam.examples import Example
 from gradcam.explainer import Explainer
 from gradcam.journal import Row
 from gradcam.methods import MapMethod
@@ -41,7 +42,7 @@ class BoxProtocol:
 
     def __str__(self) -> str:
         return (
-            f"boxes round the {self.segment} segment above {self.threshold:.0%} of the maximum, "
+            f"boxes round the {self.segment} segment above {100 * self.threshold:g} % of the maximum, "
             f"of maps at the {self.resize}'s size"
         )
 
@@ -77,9 +78,7 @@ class Localization:
         Raises:
             ValueError: a picture has no true box.
         """
-        without = [example.name for example in batch.examples if not example.boxes]
-        if without:
-            raise ValueError(f"{without[0]} has no box to hold ours against")
+        require_boxes(batch.examples)
         explanation = explainer.explain(batch.images, batch.targets)
         ranks = rank(explanation.logits, batch.targets)
         made = {name: method.make(explanation) for name, method in self.methods.items()}
@@ -93,6 +92,13 @@ class Localization:
             overlaps = {name: boxes.best_iou(box, example.boxes) for name, box in found.items()}
             rows.append({"rank": int(ranks[i]), "iou": overlaps})
         return rows
+
+
+def require_boxes(examples: Sequence[Example]) -> None:
+    """Raises a ValueError that names the first picture without a true box."""
+    without = [example.name for example in examples if not example.boxes]
+    if without:
+        raise ValueError(f"{len(without)} of {len(examples)} pictures have no box, the first being {without[0]}")
 
 
 def rank(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -135,10 +135,10 @@ def magnitude(saliency: np.ndarray, smooth: float = 0.02) -> np.ndarray:
         float32 `[N, H, W]`, >= 0.
 
     Raises:
-        ValueError: `smooth` is negative.
+        ValueError: `smooth` is no share.
     """
-    if not smooth >= 0:
-        raise ValueError(f"saliency is blurred by a share of the height, at least 0, not {smooth}")
+    if not 0 <= smooth <= 1:
+        raise ValueError(f"saliency is blurred by a share of the height, from 0 to 1, not {smooth}")
     largest = np.abs(np.asarray(saliency, np.float32)).max(axis=-1)
     sigma = smooth * largest.shape[1]
     return np.stack([cv2.GaussianBlur(one, (0, 0), sigma) for one in largest]) if sigma else largest

@@ -31,10 +31,13 @@ def points_at(heatmap: np.ndarray, boxes: Sequence[Box], tolerance: float = 15.0
     Zhang et al. 2016 (arXiv 1608.00507), sec. 4.1: the pointing game, with its margin of 15 pixels.
 
     Args:
-        heatmap: `[H, W]`, >= 0; if several places share the maximum, it is at their centre of gravity.
+        heatmap: `[H, W]`, >= 0; if several places share the maximum, it is at their centre of gravity; a map
+            that is zero everywhere points at nothing.
         boxes: in pixels of the map.
         tolerance: in pixels of the map.
     """
+    if not heatmap.max() > 0:
+        return False
     # A map that was enlarged has plateaus; their first pixel would pull every point to the upper left.
     rows, columns = np.nonzero(heatmap == heatmap.max())
     x, y = columns.mean() + 0.5, rows.mean() + 0.5

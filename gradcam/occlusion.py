@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+import math
+from collections.abc import Callable
 
 import numpy as np
 from tqdm import tqdm
@@ -23,8 +25,8 @@ def occlusion_map(
 ) -> np.ndarray:
     """The drop of a class's score with a patch at each place (Zeiler & Fergus 2014, sec. 4.2).
 
-    The places are the centres of cells of `stride` pixels, so that the map lies on the picture as a layer's
-    cam does; patches are cut off at the border.
+    The places are the centres of cells of `stride` pixels, or nearly so many that they fill the picture, so that
+    the map lies on it as a layer's cam does; patches are cut off at the border.
 
     Args:
         predict: images `[N, H, W, 3]` -> scores `[N, C]`; `Explainer.predict` for logits.
@@ -41,7 +43,7 @@ def occlusion_map(
         speaks for the class, negative where it hides what speaks against it.
 
     Raises:
-        ValueError: the image is not `[H, W, 3]`, or a size is not positive.
+        ValueError: the image is not `[H, W, 3]`, a size is not positive, or the target is out of range.
     """
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"one image must be [H, W, 3], not {list(image.shape)}")
@@ -49,27 +51,25 @@ def occlusion_map(
     stride = max(1, image.shape[0] // 14) if stride is None else stride
     if min(patch, stride, batch) < 1:
         raise ValueError(f"patch, stride and batch must be at least 1, not {patch}, {stride}, {batch}")
-    regions = [[_region(row, patch, stride), _region(column, patch, stride)] for row, column in _places(image, stride)]
-    score = predict(image[None])[0, target]
+    rows, columns = (_spans(side, patch, stride) for side in image.shape[:2])
+    regions = list(itertools.product(rows, columns))
+    logits = predict(image[None])[0]
+    if not 0 <= target < len(logits):
+        raise ValueError(f"target {target} is out of range: classes are 0 to {len(logits) - 1}")
     scores = []
     with tqdm(total=len(regions), unit="patch", disable=None if progress else True, leave=False) as bar:
         for start in range(0, len(regions), batch):
             part = regions[start : start + batch]
             images = np.repeat(np.asarray(image, np.float32)[None], len(part), axis=0)
-            for occluded, (rows, columns) in zip(images, part):
-                occluded[rows, columns] = fill
+            for occluded, region in zip(images, part):
+                occluded[region] = fill
             scores.append(predict(images)[:, target])
             bar.update(len(part))
-    height, width = (-(-side // stride) for side in image.shape[:2])
-    return (score - np.concatenate(scores)).reshape(height, width)
+    return (logits[target] - np.concatenate(scores)).reshape(len(rows), len(columns))
 
 
-def _places(image: np.ndarray, stride: int) -> Iterator[tuple[int, int]]:
-    height, width = (-(-side // stride) for side in image.shape[:2])
-    return ((row, column) for row in range(height) for column in range(width))
-
-
-def _region(place: int, patch: int, stride: int) -> slice:
-    """The pixels of one axis that a patch about the centre of a cell covers."""
-    start = place * stride + (stride - patch) // 2
-    return slice(max(start, 0), start + patch)
+def _spans(side: int, patch: int, stride: int) -> list[slice]:
+    """The pixels of one axis that patches about the centres of its cells cover."""
+    count = max(1, round(side / stride))
+    starts = [math.floor((place + 0.5) * side / count - patch / 2) for place in range(count)]
+    return [slice(max(start, 0), start + patch) for start in starts]

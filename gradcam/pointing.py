@@ -10,7 +10,7 @@ from gradcam.estimates import Estimate, estimate
 from gradcam.evaluation import Batch
 from gradcam.explainer import Explainer
 from gradcam.journal import Row
-from gradcam.localization import rank
+from gradcam.localization import rank, require_boxes
 from gradcam.methods import MapMethod
 from gradcam.metrics import points_at
 from gradcam.photographs import Photograph
@@ -27,12 +27,17 @@ class Pointing:
     """
 
     def __init__(self, methods: Mapping[str, MapMethod], tolerance: float = 15.0, classes: int = 0):
-        if tolerance < 0 or classes < 0:
-            raise ValueError(f"tolerance and classes must be at least 0, not {tolerance} and {classes}")
+        if not 0 <= tolerance < np.inf or classes < 0:
+            raise ValueError(f"tolerance and classes must be numbers of at least 0, not {tolerance} and {classes}")
         self.methods, self.tolerance, self.classes = methods, tolerance, classes
 
     def __call__(self, explainer: Explainer, batch: Batch) -> list[Row]:
-        """The rows of a batch: `hit` by method and, by method, a list `predicted` of peak, own class and hit."""
+        """The rows of a batch: `hit` by method and, by method, a list `predicted` of peak, own class and hit.
+
+        Raises:
+            ValueError: a picture has no true box.
+        """
+        require_boxes(batch.examples)
         explanation = explainer.explain(batch.images, batch.targets)
         rows: list[Row] = [{"rank": int(r), "hit": {}} for r in rank(explanation.logits, batch.targets)]
         for name, method in self.methods.items():
@@ -105,8 +110,7 @@ def best_threshold(peaks: np.ndarray, own: np.ndarray, points: np.ndarray) -> fl
         own: whether the class is the picture's, of that shape.
         points: whether the map points at it.
     """
-    order = np.argsort(peaks, axis=None)
+    heights, group = np.unique(peaks, return_inverse=True)  # equal peaks are kept or rejected together
     gain = np.where(own, 0, 1) - np.where(points, 1, 0)  # of rejecting a map
-    total = np.concatenate([[0], np.cumsum(gain.ravel()[order])])
-    ends = np.concatenate([peaks.ravel()[order], [np.inf]])
-    return float(ends[np.argmax(total)])
+    total = np.cumsum(np.bincount(group.ravel(), gain.ravel()))
+    return float([*heights, np.inf][np.argmax([0, *total])])

@@ -6,7 +6,6 @@ import argparse
 import csv
 import dataclasses
 import hashlib
-import io
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,8 @@ from typing import Any
 import reproduction
 
 with reproduction.quiet_tensorflow():
+    import tensorflow
+
     import slim_models
     from gradcam import charts
     from gradcam.estimates import Table, as_rows, as_text
@@ -22,6 +23,7 @@ with reproduction.quiet_tensorflow():
     from gradcam.examples import read_examples
     from gradcam.explainer import Explainer
     from gradcam.journal import Journal, Row
+    from gradcam.localization import require_boxes
     from gradcam.methods import SMOOTH, MapMethod, linear_head, map_methods, needs
     from slim_models.writing import whole_file
 
@@ -90,26 +92,39 @@ class Run:
         return f"{self.network}, {self.protocol['data']}: {len(self.rows):,} pictures"
 
 
-def run(args: argparse.Namespace, measure_for: Callable[[Mapping[str, MapMethod]], Measure], **protocol: Any) -> Run:
+def run(
+    args: argparse.Namespace,
+    measure_for: Callable[[Mapping[str, MapMethod]], Measure],
+    *,
+    needs_boxes: bool = True,
+    **protocol: Any,
+) -> Run:
     """Measures every picture of `--data` that no earlier, interrupted run has measured.
 
     Args:
         args: of a parser of `arguments`.
         measure_for: the methods -> what is measured.
+        needs_boxes: whether every picture must have a true box.
         protocol: the script's own choices, which the rows depend on.
     """
-    weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
-    names = args.methods or [name for name in args.default_methods if name != "cam" or linear_head(weights) is not None]
+    if args.limit is not None and args.limit < 1:
+        raise ValueError(f"--limit must be at least 1, not {args.limit}")
+    weights = reproduction.read_weights(args.network, args.weights)
+    network = slim_models.build_for(args.network, weights)
+    linear = linear_head(weights) is not None and args.layer in (None, network.default_layer)
+    names = args.methods or [name for name in args.default_methods if name != "cam" or linear]
+    if "cam" in names and not linear:
+        raise ValueError("CAM needs the last layer of a network whose logits are linear in its mean, as a ResNet's are")
     methods = map_methods(names, weights, args.smooth)
     measure = measure_for(methods)
     examples = read_examples(args.data, annotations=args.annotations, labels=args.labels)[: args.limit]
-    if not examples:
-        raise ValueError(f"no pictures: --limit is {args.limit}")
-    network = slim_models.build_for(args.network, weights)
+    if needs_boxes:
+        require_boxes(examples)
     layers = [args.layer] if args.layer else None
     protocol = {
         "network": args.network,
         "weights": fingerprint(weights),
+        "tensorflow": tensorflow.__version__,
         "data": pathlib.Path(args.data).name,
         "pictures": _digest([(example.name, str(example.target), example.boxes) for example in examples]),
         "layer": args.layer or network.default_layer,
@@ -119,8 +134,10 @@ def run(args: argparse.Namespace, measure_for: Callable[[Mapping[str, MapMethod]
         "batch": args.batch,
         **protocol,
     }
-    journal = Journal(args.out.with_suffix(f".{_digest(protocol)}.jsonl"), protocol, fresh=args.fresh)
     with Explainer(network, weights, layers=layers, **needs(methods)) as explainer:
+        journal = Journal(args.out.with_suffix(f".{_digest(protocol)}.jsonl"), protocol, fresh=args.fresh)
+        if journal.rows:
+            print(f"{len(journal.rows)} of {len(examples)} pictures are in {journal.path}; --fresh measures them again")
         rows = evaluate(explainer, examples, measure, journal, batch=args.batch, fit=args.fit)
     return Run(args.network, rows, methods, protocol)
 
@@ -150,12 +167,10 @@ def write(
     for remark in remarks:
         print(f"\n{remark}")
     cells = [{"table": title, **cell} for title, table in tables.items() for cell in as_rows(table)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(cells[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(cells)
-    with whole_file(out.with_suffix(".csv")) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    with whole_file(out.with_suffix(".csv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(cells[0]))
+        writer.writeheader()
+        writer.writerows(cells)
     print(f"\n{out.with_suffix('.csv')}")
     numbers = {"protocol": run.protocol, "pictures": len(run.rows), "remarks": list(remarks), "cells": cells}
     return reproduction.write(charts.intervals(tables, unit, run.title), numbers, out)

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import reproduction
 from reproduce_table1 import add_protocol
-from reproduction import open_explainer, row_title
+from reproduction import open_explainer, overlay, row_title
 
 from gradcam import figures
-from gradcam.boxes import Box, best_iou
+from gradcam.boxes import Box, best_iou, scaled
 from gradcam.examples import read_examples
 from gradcam.localization import BoxProtocol
 from gradcam.methods import map_methods, needs
@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
 
     protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    methods = map_methods(args.methods)
+    weights = reproduction.read_weights(args.network, args.weights)
+    methods = map_methods(args.methods, weights)
     examples = [example for example in read_examples(args.data) if example.boxes]
     if args.count < 1 or not examples:
         raise ValueError(
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
         )
     chosen = np.random.default_rng(args.seed).permutation(len(examples))[: args.count]
     rows, titles, numbers = [], [], []
-    with open_explainer(args.network, args.weights, **needs(methods)) as explainer:
+    with open_explainer(args.network, weights, **needs(methods)) as explainer:
         size = explainer.network.image_size
         for example in (examples[i] for i in sorted(chosen)):
             photograph = Photograph(example.name, example.read())
@@ -58,11 +59,13 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
             cams = {name: method.make(explanation)[0] for name, method in methods.items()}
             boxes = {name: protocol.box(photograph, cam, size) for name, cam in cams.items()}
             overlaps = {name: best_iou(box, example.boxes) for name, box in boxes.items()}
-            row = [("original", _drawn(photograph.pixels, example.boxes, []))]
+            shown = photograph.shrunk(reproduction.PIXELS)
+            sizes = photograph.pixels.shape[:2], shown.pixels.shape[:2]
+            true = [scaled(box, *sizes) for box in example.boxes]
+            row = [("original", _drawn(shown.pixels, true, []))]
             for name, cam in cams.items():
-                picture = photograph.overlay(photograph.heatmap(cam))
                 title = f"{methods[name].title}: {overlaps[name]:.2f}"
-                row.append((title, _drawn(picture, example.boxes, [boxes[name]])))
+                row.append((title, _drawn(overlay(shown, cam), true, [scaled(boxes[name], *sizes)])))
             rows.append(row)
             titles.append(row_title(explainer, explanation.logits[0], explanation.targets[0]))
             truth = {"picture": example.name, "class": titles[-1], "true_boxes": example.boxes}
@@ -71,18 +74,17 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     return reproduction.write(figure, {"network": args.network, "protocol": str(protocol), "rows": numbers}, args.out)
 
 
-def _drawn(picture: np.ndarray, true: list[Box] | tuple[Box, ...], ours: list[Box]) -> np.ndarray:
-    """The picture, enlarged or shrunk to 400 pixels of width, with boxes in two colours and a contrasting rim."""
-    scale = 400 / picture.shape[1]
-    drawn = cv2.resize(
-        picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    )
+def _drawn(picture: np.ndarray, true: list[Box], ours: list[Box]) -> np.ndarray:
+    """The picture, its longest side at the size of a panel, with boxes in two colours, each with a rim of the other."""
+    scale = reproduction.PIXELS / max(picture.shape)
+    height, width = (max(1, round(scale * side)) for side in picture.shape[:2])
+    drawn = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
     for boxes, colour, rim in ((true, WHITE, BLACK), (ours, BLACK, WHITE)):
         for box in boxes:
             x0, y0, x1, y1 = (round(scale * side) for side in box)
-            corners = (max(x0, 2), max(y0, 2)), (min(x1, drawn.shape[1] - 2) - 1, min(y1, drawn.shape[0] - 2) - 1)
-            cv2.rectangle(drawn, *corners, rim, 6)
-            cv2.rectangle(drawn, *corners, colour, 3)
+            inside = (max(x0, 4), max(y0, 4)), (min(x1, width - 4) - 1, min(y1, height - 4) - 1)  # rim and all
+            cv2.rectangle(drawn, *inside, rim, 8)
+            cv2.rectangle(drawn, *inside, colour, 3)
     return drawn
 
 

@@ -41,11 +41,20 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     )
     parser.add_argument("--stride", type=int, metavar="PIXELS", help="between patches (default: height / 14)")
     args = parser.parse_args(argv)
+    for flag, value in (("--patch", args.patch), ("--stride", args.stride)):
+        if value is not None and value < 1:
+            raise ValueError(f"{flag} must be at least 1, not {value}")
     run = dataset_run.run(
-        args, lambda methods: Faithfulness(methods, args.patch, args.stride), patch=args.patch, stride=args.stride
+        args,
+        lambda methods: Faithfulness(methods, args.patch, args.stride),
+        needs_boxes=False,
+        patch=args.patch,
+        stride=args.stride,
     )
     tables = {"rank correlation with occlusion": correlations(run.rows, run.methods)}
-    patch, stride = (value or f"height / {part}" for value, part in ((args.patch, 5), (args.stride, 14)))
+    patch, stride = (
+        f"height / {part}" if value is None else value for value, part in ((args.patch, 5), (args.stride, 14))
+    )
     remark = f"protocol: logits; patch {patch}, stride {stride}, grey; class: the picture's own"
     return dataset_run.write(run, tables, args.out, "mean", [remark, PUBLISHED], digits=3)
 

@@ -38,12 +38,13 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
         open_explainer(args.network, args.weights) as vgg,
         open_explainer(args.resnet, args.resnet_weights, rules=()) as resnet,
     ):
-        stride = args.stride or max(1, vgg.network.image_size[0] // 28)
+        classes = reproduction.same_classes(vgg, resnet, args.classes)
+        stride = max(1, vgg.network.image_size[0] // 28) if args.stride is None else args.stride
         for source in args.images:
             photograph = read_photograph(source)
             image = photograph.fitted(vgg.network.image_size)
             explanation = vgg.explain_classes(image, args.classes)
-            seen_by_resnet = resnet.explain_classes(photograph.fitted(resnet.network.image_size), args.classes)
+            seen_by_resnet = resnet.explain_classes(photograph.fitted(resnet.network.image_size), classes)
             for number, target in enumerate(explanation.targets):
                 row = figures.panels(photograph, explanation[number])
                 drops = occlusion_map(vgg.predict, image, target, patch=args.patch, stride=stride, progress=True)

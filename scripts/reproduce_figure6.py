@@ -58,6 +58,8 @@ class Prediction:
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
     args = _parser().parse_args(argv)
+    if min(args.among, args.count) < 1:
+        raise ValueError(f"--among and --count must be at least 1, not {args.among} and {args.count}")
     examples = _from_data(args) if args.data else _from_files(args)
     with open_explainer(args.network, args.weights) as explainer:
         batches = (examples[start : start + BATCH] for start in range(0, len(examples), BATCH))
@@ -104,8 +106,6 @@ def _pixels(source: str) -> np.ndarray:
 
 def _from_data(args: argparse.Namespace) -> list[Example]:
     """A random part of --data."""
-    if min(args.among, args.count) < 1:
-        raise ValueError(f"--among and --count must be at least 1, not {args.among} and {args.count}")
     examples = read_examples(args.data)
     return [examples[i] for i in np.random.default_rng(args.seed).permutation(len(examples))[: args.among]]
 

@@ -20,6 +20,7 @@ import reproduction
 from reproduction import open_explainer, overlay, row_title
 
 from gradcam import figures
+from gradcam.explainer import Explainer
 from gradcam.photographs import Photograph, read_photograph
 from gradcam.terminal import run_script
 
@@ -38,45 +39,47 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
 
     photographs = {source: read_photograph(source) for source in args.images}
     rows, titles, numbers = [], [], []
-    for name, weights, layers in (
-        (args.network, args.weights, args.layers),
-        (args.resnet, args.resnet_weights, args.resnet_layers),
+    with (
+        open_explainer(args.network, args.weights, layers=args.layers, rules=()) as vgg,
+        open_explainer(args.resnet, args.resnet_weights, layers=args.resnet_layers, rules=()) as resnet,
     ):
-        for row, title, facts in _rows(name, weights, layers, photographs, args.classes):
-            rows.append(row)
-            titles.append(title)
-            numbers.append(facts)
+        classes = reproduction.same_classes(vgg, resnet, args.classes)
+        for explainer in (vgg, resnet):
+            layers = args.layers if explainer is vgg else args.resnet_layers
+            for row, title, facts in _rows(explainer, layers, photographs, classes):
+                rows.append(row)
+                titles.append(title)
+                numbers.append(facts)
     columns = max(map(len, rows))
     figure = figures.grid(rows, titles, panel=reproduction.PAGE / columns)
     return reproduction.write(figure, {"rows": numbers}, args.out)
 
 
 def _rows(
-    name: str, weights: str | None, layers: Sequence[str], photographs: dict[str, Photograph], classes: Sequence[str]
+    explainer: Explainer, layers: Sequence[str], photographs: dict[str, Photograph], classes: Sequence[int | str]
 ) -> list[tuple[figures.Panels, str, dict[str, Any]]]:
     """Panels, title and numbers for every picture and class, from one session run of a network."""
     result: list[tuple[figures.Panels, str, dict[str, Any]]] = []
-    with open_explainer(name, weights, layers=layers, rules=()) as explainer:
-        size = explainer.network.image_size
-        images = np.stack([photograph.fitted(size) for photograph in photographs.values() for _ in classes])
-        explanations = explainer.explain(images, list(classes) * len(photographs))
-        sources = [source for source in photographs for _ in classes]
-        for number, (source, target) in enumerate(zip(sources, explanations.targets)):
-            explanation = explanations[number]
-            cams = {layer: explanation.cam(layer=layer)[0] for layer in layers}
-            title = row_title(explainer, explanation.logits[0], target)
-            row: figures.Panels = [
-                (f"{layer}, {cam.shape[0]} x {cam.shape[1]}", overlay(photographs[source], cam))
-                for layer, cam in cams.items()
-            ]
-            facts = {
-                "network": name,
-                "image": source,
-                "class": title.rpartition(" (")[0],
-                "probability": explanation.probabilities[0, target],
-                "cams": cams,
-            }
-            result.append((row, f"{name}\n{title}", facts))
+    size = explainer.network.image_size
+    images = np.stack([photograph.fitted(size) for photograph in photographs.values() for _ in classes])
+    explanations = explainer.explain(images, list(classes) * len(photographs))
+    sources = [source for source in photographs for _ in classes]
+    for number, (source, target) in enumerate(zip(sources, explanations.targets)):
+        explanation = explanations[number]
+        cams = {layer: explanation.cam(layer=layer)[0] for layer in layers}
+        title = row_title(explainer, explanation.logits[0], target)
+        row: figures.Panels = [
+            (f"{layer}, {cam.shape[0]} x {cam.shape[1]}", overlay(photographs[source], cam))
+            for layer, cam in cams.items()
+        ]
+        facts = {
+            "network": explainer.network.name,
+            "image": source,
+            "class": title.rpartition(" (")[0],
+            "probability": explanation.probabilities[0, target],
+            "cams": cams,
+        }
+        result.append((row, f"{explainer.network.name}\n{title}", facts))
     return result
 
 

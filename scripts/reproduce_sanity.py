@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import reproduction
@@ -81,7 +80,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
         "classes": classes,
         "probabilities": trained.probabilities[np.arange(len(images)), trained.targets],
         "layers": layers,
-        "rows": _plain(rows),
+        "rows": rows,
     }
     titles = {name: method.title for name, method in methods.items()}
     pictures = "1 picture" if len(images) == 1 else f"mean of {len(images)} pictures"
@@ -139,17 +138,6 @@ def _map_figure(
         headings = ["", *([""] * len(depths) if rows else depths)]
         rows.append(list(zip(headings, pictures)))
     return figures.grid(rows, [name.replace(" ", "\n") for name in titles.values()], title, panel=1.0)
-
-
-def _plain(value: Any) -> Any:
-    """Rows as JSON has them: six digits, and null for what is not defined."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return None if np.isnan(value) else float(f"{value:.6g}")
-    return value
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ centred box of half its area. By default it is run on the sample photographs, to
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import dataset_run
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     parser = add_protocol(dataset_run.arguments(__doc__, "out/table1.png", METHODS))
     args = parser.parse_args(argv)
     protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    run = dataset_run.run(args, lambda methods: Localization(methods, protocol), boxes=str(protocol))
+    run = dataset_run.run(args, lambda methods: Localization(methods, protocol), boxes=dataclasses.asdict(protocol))
     tables = {
         "classification error": {run.network: classification_errors(run.rows)},
         "localisation error": localization_errors(run.rows, run.methods),

@@ -12,6 +12,7 @@ matter: the default is a VGG16. On the few sample photographs the numbers mean n
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import dataset_run
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     parser.set_defaults(network=reproduction.VGG)
     args = parser.parse_args(argv)
     protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    run = dataset_run.run(args, lambda methods: Localization(methods, protocol), boxes=str(protocol))
+    run = dataset_run.run(args, lambda methods: Localization(methods, protocol), boxes=dataclasses.asdict(protocol))
     tables = {"localisation error": localization_errors(run.rows, run.methods)}
     return dataset_run.write(run, tables, args.out, "%", [f"protocol: {protocol}", PUBLISHED])
 

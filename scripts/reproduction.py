@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ with quiet_tensorflow():
     from slim_models.writing import whole_file
 
 VGG, RESNET = "vgg16_tiny", "resnet_v1_50_tiny"
+FIGURES = (".png", ".pdf", ".svg")
 PAGE = 7.0  # inches: the width of text on a page, at which figures are readable when printed
 PIXELS = 600  # longest side of a panel; what a network is fed is made of the photograph itself
 
@@ -37,9 +39,17 @@ def arguments(documentation: str | None, network: str, out: str) -> argparse.Arg
     parser.add_argument("--network", default=network, metavar="NAME", help="default: %(default)s")
     parser.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/")
     parser.add_argument(
-        "--out", type=pathlib.Path, default=pathlib.Path(out), metavar="FILE", help="default: %(default)s"
+        "--out", type=figure_path, default=pathlib.Path(out), metavar="FILE", help="default: %(default)s"
     )
     return parser
+
+
+def figure_path(text: str) -> pathlib.Path:
+    """The name of a figure, as a flag's type: a mistake is told before hours of work."""
+    path = pathlib.Path(text)
+    if path.suffix.lower() not in FIGURES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no figure's name: it must end in {', '.join(FIGURES)}")
+    return path
 
 
 def add_resnet(parser: argparse.ArgumentParser) -> None:
@@ -66,15 +76,20 @@ def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: 
     )
 
 
-def open_explainer(name: str, weights: str | None, **options: Any) -> Explainer:
+def read_weights(name: str, weights: str | None) -> dict[str, np.ndarray]:
+    """The arrays of a file; None is the network's own."""
+    return slim_models.read_weights(weights or slim_models.find_weights(name))
+
+
+def open_explainer(name: str, weights: str | Mapping[str, np.ndarray] | None, **options: Any) -> Explainer:
     """The explainer of a network that fits its weights.
 
     Args:
         name: of the network.
-        weights: a file; None is the network's own.
+        weights: a file or its arrays; None is the network's own file.
         options: of `Explainer`.
     """
-    arrays = slim_models.read_weights(weights or slim_models.find_weights(name))
+    arrays = weights if isinstance(weights, Mapping) else read_weights(name, weights)
     return Explainer(slim_models.build_for(name, arrays), arrays, **options)
 
 
@@ -116,16 +131,41 @@ def write(figure: figures.Figure, numbers: Mapping[str, Any], out: pathlib.Path)
     figures.save_figure(figure, out)
     path = out.with_suffix(".json")
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(numbers, indent=1, default=_plain) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(plain(numbers), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(out, path, sep="\n")
     return out
 
 
-def _plain(value: Any) -> Any:
-    """NumPy's arrays and numbers as JSON has them, to six digits."""
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        number = value.item()
-        return float(f"{number:.6g}") if isinstance(number, float) else number
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+def plain(value: Any) -> Any:
+    """NumPy's arrays and numbers as JSON has them: to six digits, and null for what is not defined."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def same_classes(first: Explainer, second: Explainer, classes: Sequence[str]) -> list[int | str]:
+    """Classes of one network as another takes them.
+
+    Args:
+        first: whose classes are meant.
+        second: the other.
+        classes: by index, WordNet id or name.
+
+    Returns:
+        WordNet ids where the networks' classes have them.
+
+    Raises:
+        KeyError: a class is none, or the second network does not have it.
+        ValueError: nothing says which classes correspond.
+    """
+    indices = [first.index(target) for target in classes]
+    if first.labels and second.labels:
+        return [first.labels.wnids[index] for index in indices]
+    if first.labels or second.labels or first.network.num_classes != second.network.num_classes:
+        raise ValueError(f"{first.network.name} and {second.network.name} have different classes, not all with names")
+    return list(indices)

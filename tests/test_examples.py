@@ -15,9 +15,9 @@ from gradcam import examples, labels
 from gradcam.labelled import half_open, unique
 from gradcam.samples import SAMPLES
 
-# ILSVRC's own numbers 1 to 4, as in map_clsloc.txt; Caffe's indices 0 to 3 are those of the sorted ids.
+# ILSVRC's own numbers 1 to 4, as in map_clsloc.txt; in an order of their own.
 MAP = "n02119789 1 kit_fox\nn02100735 2 English_setter\nn01440764 3 tench\nn02391049 4 zebra\n"
-SORTED = ["n01440764", "n02100735", "n02119789", "n02391049"]
+IMAGENET = labels.read_labels("imagenet").wnids  # of which Caffe's list has the indices
 NUMBERS = [4, 1, 3, 2, 1, 4]
 CLASSES = ["n02391049", "n02119789", "n01440764", "n02100735", "n02119789", "n02391049"]
 NAMES = [f"ILSVRC2012_val_{i:08d}" for i in range(1, 7)]
@@ -70,7 +70,7 @@ def lists(tmp_path):
     folder.mkdir()
     rows = [f"{n},{c} {' '.join(map(str, b))} \n" for n, c, b in zip(NAMES, CLASSES, BOXES)]
     (folder / "LOC_val_solution.csv").write_text("ImageId,PredictionString\n" + "".join(rows[::-1]))  # is not sorted
-    (folder / "val.txt").write_text("".join(f"{n}.JPEG {SORTED.index(c)}\n" for n, c in zip(NAMES, CLASSES)))
+    (folder / "val.txt").write_text("".join(f"{n}.JPEG {IMAGENET.index(c)}\n" for n, c in zip(NAMES, CLASSES)))
     (folder / "data").mkdir()
     truth = folder / "data" / "ILSVRC2012_validation_ground_truth.txt"
     truth.write_text("".join(f"{number}\n" for number in NUMBERS))
@@ -163,9 +163,7 @@ class TestIlsvrc:
     def test_all_lists_and_xml_agree(self, pictures, boxes, lists):
         by_xml, by_kaggle = (examples.ilsvrc_examples(pictures, path) for path in (boxes, lists["kaggle"]))
         by_devkit, by_caffe = (examples.ilsvrc_examples(pictures, labels=lists[name]) for name in ("devkit", "caffe"))
-        assert targets(by_xml) == targets(by_kaggle) == targets(by_devkit) == CLASSES
-        assert targets(by_caffe) == [3, 2, 0, 1, 2, 3]
-        assert [SORTED[index] for index in targets(by_caffe)] == CLASSES
+        assert targets(by_xml) == targets(by_kaggle) == targets(by_devkit) == targets(by_caffe) == CLASSES
         assert [e.boxes for e in by_kaggle[:5]] == [e.boxes for e in by_xml[:5]]
         assert by_kaggle[5].boxes == ((50, 2, 70, 41),)  # the list does not say where the picture ends
         assert not any(example.boxes for example in by_devkit + by_caffe)
@@ -176,7 +174,7 @@ class TestIlsvrc:
     def test_labels_help_where_xml_is_missing(self, pictures, boxes, lists, kind):
         (boxes / f"{NAMES[2]}.xml").unlink()
         found = examples.ilsvrc_examples(pictures, boxes, lists[kind])
-        assert targets(found) == [*CLASSES[:2], 0 if kind == "caffe" else CLASSES[2], *CLASSES[3:]]
+        assert targets(found) == CLASSES
         assert found[2].boxes == (((20, 2, 40, 41),) if kind == "kaggle" else ())
         assert found[1].boxes == ((10, 2, 30, 41),)
 
@@ -217,7 +215,7 @@ class TestIlsvrc:
             shutil.copytree(lists[kind].parent, root / "ILSVRC2014_devkit" / "data")
         else:
             shutil.copy(lists[kind], root)
-        expected = [SORTED.index(c) for c in CLASSES] if kind == "caffe" else CLASSES
+        expected = CLASSES
         assert targets(examples.read_examples(root)) == expected
 
     def test_folders_of_classes(self, pictures, boxes, lists):
@@ -234,7 +232,7 @@ class TestIlsvrc:
             assert len(examples.ilsvrc_examples(pictures, boxes, path)) == 6
             assert len(examples.ilsvrc_examples(pictures, labels=path)) == 6
         lists["caffe"].write_text("".join(f"{n}.JPEG {number - 1}\n" for n, number in zip(NAMES, NUMBERS)))
-        with pytest.raises(ValueError, match=r"not in the order of the sorted WordNet ids: by annotations or folders"):
+        with pytest.raises(ValueError, match=r"val_00000001 is n02391049 by .* folder, and n01491361 by the labels"):
             examples.ilsvrc_examples(pictures, labels=lists["caffe"])
 
     def test_pictures_of_every_kind(self, pictures, boxes):
@@ -303,7 +301,7 @@ class TestIlsvrcErrors:
         """The classical trap: the devkit's numbers written like Caffe's; only boxes with WordNet ids show it."""
         lists["caffe"].write_text("".join(f"{n}.JPEG {number - 1}\n" for n, number in zip(NAMES, NUMBERS)))
         with pytest.raises(
-            ValueError, match=r"not in the order .*: by annotations or folders 0 is n02119789, and 1 is"
+            ValueError, match=r"val_00000001 is n02391049 by its annotations or its folder, and n01491361 by the labels"
         ):
             examples.ilsvrc_examples(pictures, boxes, lists["caffe"])
 
@@ -360,7 +358,7 @@ class TestIlsvrcErrors:
     def test_disagreement(self, pictures, boxes, lists):
         xml(boxes / f"{NAMES[1]}.xml", "n01440764", BOXES[0])
         with pytest.raises(
-            ValueError, match=r"val_00000002 is 'n01440764' by its annotations .*'n02119789' by the labels"
+            ValueError, match=r"val_00000002 is n01440764 by its annotations .* n02119789 by the labels"
         ):
             examples.ilsvrc_examples(pictures, boxes, lists["kaggle"])
 

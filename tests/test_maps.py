@@ -133,5 +133,5 @@ class TestMagnitude:
         assert found.max() == found[0, 50, 30] == pytest.approx(4 / (2 * np.pi * 4), rel=0.02)
 
     def test_a_share_that_cannot_be(self):
-        with pytest.raises(ValueError, match="at least 0, not -1"):
+        with pytest.raises(ValueError, match="from 0 to 1, not -1"):
             maps.magnitude(self.SALIENCY, -1)

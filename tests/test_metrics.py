@@ -49,6 +49,9 @@ class TestPointing:
         assert metrics.points_at(self.PEAK, [(0, 0, 1, 1), (12, 0, 13, 10)], 0)
         assert not metrics.points_at(self.PEAK, [], 100)
 
+    def test_a_map_without_heat_points_at_nothing(self):
+        assert not metrics.points_at(np.zeros((10, 20)), [(0, 0, 20, 10)], 100)
+
     def test_a_plateau_points_at_its_centre(self):
         assert metrics.points_at(np.ones((10, 20)), [(9, 4, 11, 6)], 0)
 

@@ -54,6 +54,20 @@ class TestOcclusion:
         assert not occlusion_map(brightness((slice(0, 8), slice(0, 8))), image, 1, patch=4, stride=4).any()
         assert (image == np.array(GREY, np.float32)).all()
 
+    def test_places_fill_a_picture_that_they_do_not_divide(self):
+        """A side of 10 in cells of about 4: two cells of 5, with centres at 2.5 and 7.5, and patches of 4 there."""
+        ones = np.ones((10, 4, 3), np.float32)
+        seen = []
+
+        def predict(images):
+            seen.append(np.array(images))
+            return np.zeros((len(images), 2))
+
+        drops = occlusion_map(predict, ones, 1, patch=4, stride=4, fill=BLACK)
+        assert drops.shape == (2, 1)
+        hidden = [np.flatnonzero(one[:, 0, 0] == 0).tolist() for one in seen[1]]
+        assert hidden == [[0, 1, 2, 3], [5, 6, 7, 8]]
+
     def test_by_default_a_fifth_and_a_fourteenth(self):
         seen = []
 
@@ -70,6 +84,9 @@ class TestOcclusion:
             occlusion_map(brightness((slice(1), slice(1))), ONES[None], 1)
         with pytest.raises(ValueError, match="not 0, 4, 64"):
             occlusion_map(brightness((slice(1), slice(1))), ONES, 1, patch=0, stride=4)
+        for target in (-1, 2):
+            with pytest.raises(ValueError, match=f"target {target} is out of range: classes are 0 to 1"):
+                occlusion_map(brightness((slice(1), slice(1))), ONES, target)
 
 
 def test_of_a_network_it_is_the_difference_of_its_logits(thin):

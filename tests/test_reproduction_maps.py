@@ -1,6 +1,7 @@
 """Figure 1, the ablations, boxes, and all scripts at once, on thin networks; their numbers by a second way."""
 
 import json
+import types
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ import reproduce_ablations
 import reproduce_all
 import reproduce_boxes
 import reproduce_figure1
+import reproduction
 from PIL import Image
 
 from gradcam import boxes
 from gradcam.cams import grad_cam
+from gradcam.labels import read_labels
 from gradcam.occlusion import occlusion_map
 from gradcam.photographs import read_photograph
 
@@ -125,3 +128,34 @@ class TestAll:
     def test_a_name_that_is_none(self):
         with pytest.raises(KeyError, match="no figure or table 'figure2'; there are figure1, "):
             reproduce_all.main(["--only", "figure2"])
+
+
+class TestShared:
+    def test_a_figure_s_name(self, thin_script, tmp_path, capsys):
+        for name in ("t.csv", "t.json", "t", "folder/"):
+            with pytest.raises(SystemExit) as stop:
+                reproduce_figure1.main([*thin_script.flags, "--out", str(tmp_path / name)])
+            assert stop.value.code == 2
+            assert "it must end in .png, .pdf, .svg" in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
+
+    def test_json_has_no_nan(self):
+        found = reproduction.plain(
+            {"a": [float("nan"), np.float32(1.23456789)], "b": np.array([[1, 2]]), "c": (True, "x")}
+        )
+        assert found == {"a": [None, 1.23457], "b": [[1, 2]], "c": [True, "x"]}
+        assert json.dumps(found)
+
+    def test_classes_of_two_networks_are_the_same_classes(self, thin_script):
+        """The 100th of ImageNet's thousand is no 100th of Tiny ImageNet's two hundred."""
+        imagenet, tiny = (
+            types.SimpleNamespace(
+                labels=labels, index=labels.index, network=types.SimpleNamespace(name="n", num_classes=c)
+            )
+            for labels, c in ((read_labels("imagenet"), 1000), (read_labels("tiny_imagenet"), 200))
+        )
+        assert reproduction.same_classes(imagenet, tiny, ["967", "tabby"]) == ["n07920052", "n02123045"]
+        assert tiny.index("n07920052") != 967
+        assert reproduction.same_classes(thin_script.explainer, thin_script.explainer, ["3"]) == [3]
+        with pytest.raises(ValueError, match="different classes, not all with names"):
+            reproduction.same_classes(imagenet, thin_script.explainer, ["3"])

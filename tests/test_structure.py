@@ -15,6 +15,7 @@ MODULES = {
 # Every arrow between rooms of gradcam, and from them to slim_models; all point down this list.
 ORDER = [
     "slim_models",
+    "labels",
     "cams",
     "ablations",
     "boxes",
@@ -41,7 +42,6 @@ ORDER = [
     "quantities",
     "references",
     "differences",
-    "labels",
     "photographs",
     "sessions",
     "fetches",
