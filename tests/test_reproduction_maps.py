@@ -88,7 +88,7 @@ class TestBoxes:
         assert row["boxes"]["grad_cam"] == pytest.approx(expected, abs=2)
         best = max(boxes.iou(row["boxes"]["grad_cam"], true) for true in ((173, 18, 409, 308), (0, 0, 100, 100)))
         assert row["iou"]["grad_cam"] == pytest.approx(best, rel=1e-5)
-        assert "above 40%" in numbers["protocol"]
+        assert "above 40 % of the maximum" in numbers["protocol"]
 
     def test_nothing_to_draw(self, thin_script, tmp_path):
         with pytest.raises(ValueError, match="--count is 0"):
