@@ -24,7 +24,7 @@ class TestFigure1:
     def test_by_default_on_the_embedded_network(self, tmp_path):
         result = script("reproduce_figure1.py", cwd=tmp_path)
         assert result.returncode == 0, result.stderr
-        assert result.stdout.strip() == str(Path("out/figure1.png"))
+        assert result.stdout.split() == [str(Path("out/figure1.png")), str(Path("out/figure1.json"))]
         with Image.open(tmp_path / "out" / "figure1.png") as figure:
             width, height = figure.size
         assert width > 2000  # 300 dpi
