@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradcam.cams import checked, weighted_sum
+from gradcam.cams import checked, grad_cam, positive_sum, weighted_sum
 
 
 def without_relu(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def max_pooled(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         `[N, h, w]`, >= 0.
     """
     activations, gradients = checked(activations, gradients)
-    return np.maximum(weighted_sum(activations, gradients.max(axis=(1, 2))), 0)
+    return positive_sum(activations, gradients.max(axis=(1, 2)))
 
 
 def absolute_gradients(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -53,8 +53,7 @@ def absolute_gradients(activations: np.ndarray, gradients: np.ndarray) -> np.nda
     Returns:
         `[N, h, w]`, >= 0.
     """
-    activations, gradients = checked(activations, gradients)
-    return np.maximum(weighted_sum(activations, np.abs(gradients).mean(axis=(1, 2))), 0)
+    return grad_cam(activations, np.abs(gradients))
 
 
 def class_activation_map(activations: np.ndarray, class_weights: np.ndarray) -> np.ndarray:
@@ -70,4 +69,4 @@ def class_activation_map(activations: np.ndarray, class_weights: np.ndarray) -> 
     Returns:
         `[N, h, w]`, >= 0.
     """
-    return np.maximum(weighted_sum(activations, class_weights), 0)
+    return positive_sum(activations, class_weights)

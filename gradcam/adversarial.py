@@ -82,7 +82,7 @@ def perturb(
             best, best_odds = Perturbed(current, step, found, found >= probability), odds
         if best.reached or step == steps:
             break
-        gradient = direction(explainer, current, index, _strongest_other(logits, index))
+        gradient = direction(explainer, current, index, strongest_other(logits, index))
         momentum = _DECAY * momentum + gradient / (np.abs(gradient).mean() or 1)
         current = np.clip(current + np.sign(momentum), low, high).astype(np.uint8)
     return best
@@ -118,7 +118,7 @@ def _checked(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return checked_images(np.asarray(image)[None], size)[0]
 
 
-def _strongest_other(logits: np.ndarray, target: int) -> int:
+def strongest_other(logits: np.ndarray, target: int) -> int:
     """The class with the largest logit of `[C]` but for the target."""
     return int(np.argmax(np.where(np.arange(len(logits)) == target, -np.inf, logits)))
 

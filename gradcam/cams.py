@@ -32,7 +32,7 @@ def grad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         `[N, h, w]`, >= 0.
     """
     activations, gradients = checked(activations, gradients)
-    return _positive_sum(activations, gradients.mean(axis=(1, 2)))
+    return positive_sum(activations, gradients.mean(axis=(1, 2)))
 
 
 def counterfactual(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def grad_cam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.nda
     positive = np.maximum(gradients, 0)
     denominator = 2 + activations.sum(axis=(1, 2), keepdims=True) * positive
     alpha = np.divide(1, denominator, out=np.zeros_like(denominator), where=denominator != 0)
-    return _positive_sum(activations, (alpha * positive).sum(axis=(1, 2)))
+    return positive_sum(activations, (alpha * positive).sum(axis=(1, 2)))
 
 
 def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     activations, gradients = checked(activations, gradients)
     total = activations.sum(axis=(1, 2))
     product = (activations * gradients).sum(axis=(1, 2))
-    return _positive_sum(activations, np.divide(product, total, out=np.zeros_like(product), where=total != 0))
+    return positive_sum(activations, np.divide(product, total, out=np.zeros_like(product), where=total != 0))
 
 
 def hires_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -138,7 +138,8 @@ def weighted_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.nda
     return np.einsum("nhwk,nk->nhw", activations, channel_weights)
 
 
-def _positive_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
+def positive_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
+    """ReLU(sum_k channel_weights_k A^k), eq. 2 of Grad-CAM: `[N, h, w, K]`, `[N, K]` -> `[N, h, w]`."""
     return np.maximum(weighted_sum(activations, channel_weights), 0)
 
 

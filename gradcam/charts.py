@@ -10,7 +10,8 @@ from gradcam.estimates import Table, columns_of
 from gradcam.figures import Figure
 
 # Okabe & Ito's colours, which the colour-blind tell apart, and a marker each for print without colour.
-SERIES = [("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D")]
+COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SERIES = [(COLOURS[2], "o"), (COLOURS[1], "s"), (COLOURS[3], "^"), (COLOURS[4], "D")]
 
 
 def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:

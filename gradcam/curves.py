@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gradcam.charts import COLOURS
 from gradcam.figures import Figure
 from gradcam.similarity import MEASURES
 
-# Okabe & Ito's colours that print: told apart by the colour-blind. Markers and dashes tell methods apart without.
-_COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Markers and dashes tell methods apart without colours.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHES = ("-", "--", "-.", ":")
 
@@ -45,7 +45,7 @@ def _panel(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, measure: str
     for number, (method, name) in enumerate(titles.items()):
         of_method = [row for row in rows if row["method"] == method]
         look = {
-            "color": _COLOURS[number % len(_COLOURS)],
+            "color": COLOURS[number % len(COLOURS)],
             "marker": _MARKERS[number % len(_MARKERS)],
             "linewidth": 1.0,
             "markersize": 3.5,

@@ -40,8 +40,7 @@ class Explanation:
     @property
     def probabilities(self) -> np.ndarray:
         """`[N, C]`, the softmax of the logits."""
-        exponentials = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax(self.logits)
 
     def cam(self, method: CamMethod = grad_cam, layer: str | None = None, rule: str = "backprop") -> np.ndarray:
         """The map of a layer by any method of `gradcam.cams`; costs no further run.
@@ -125,3 +124,9 @@ class Explanation:
         if "guided" in self.saliency:
             result["guided_grad_cam"] = self.guided_grad_cam(layer, method)
         return result
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities from logits: `[..., C]` -> `[..., C]`."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)

@@ -38,12 +38,13 @@ class Faithfulness:
         explanation = explainer.explain(batch.images, batch.targets)
         made = {name: method.make(explanation) for name, method in self.methods.items()}
         size = explainer.network.image_size
+        near = nearness_to_centre(size)
         rows: list[Row] = []
         for i, own_rank in enumerate(rank(explanation.logits, batch.targets)):
             target = int(batch.targets[i])
             drops = occlusion_map(explainer.predict, batch.images[i], target, patch=self.patch, stride=self.stride)
             found = {name: maps.heatmap(cams[i][None], size)[0] for name, cams in made.items()}
-            found[CENTRE] = nearness_to_centre(size)
+            found[CENTRE] = near
             correlations = {name: rank_correlation(on_grid(m, drops.shape), drops) for name, m in found.items()}
             rows.append(
                 {"rank": int(own_rank), "correlation": {n: c if c == c else None for n, c in correlations.items()}}

@@ -79,12 +79,13 @@ def map_methods(
 
     Args:
         names: keys of `MAP_METHODS`, or `"cam"` for networks whose logits are linear in the last layer's mean.
-        weights: of the network, variable name -> array; only `"cam"` needs them.
+        weights: of the network, variable name -> array; only `"cam"` needs them, and none where the maps are to
+            be of another layer than the last.
         smooth: how far saliency is blurred, as in `maps.magnitude`.
 
     Raises:
         KeyError: no such method.
-        ValueError: CAM was asked for, and the network has another head.
+        ValueError: CAM was asked for, and the network has another head or the layer is another.
     """
     known = _methods(smooth)
     class_weights = linear_head(weights or {})
@@ -93,7 +94,9 @@ def map_methods(
             "CAM", lambda e: ablations.class_activation_map(_last(e), class_weights[:, e.targets].T)
         )
     elif "cam" in (names := list(names)):
-        raise ValueError("CAM needs a network whose logits are linear in the mean of its last layer, as a ResNet's are")
+        raise ValueError(
+            "CAM needs the last layer of a network whose logits are linear in the mean of it, as a ResNet's are"
+        )
     chosen = {}
     for name in names:
         if name not in known:

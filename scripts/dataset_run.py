@@ -111,11 +111,9 @@ def run(
         raise ValueError(f"--limit must be at least 1, not {args.limit}")
     weights = reproduction.read_weights(args.network, args.weights)
     network = slim_models.build_for(args.network, weights)
-    linear = linear_head(weights) is not None and args.layer in (None, network.default_layer)
-    names = args.methods or [name for name in args.default_methods if name != "cam" or linear]
-    if "cam" in names and not linear:
-        raise ValueError("CAM needs the last layer of a network whose logits are linear in its mean, as a ResNet's are")
-    methods = map_methods(names, weights, args.smooth)
+    behind = weights if args.layer in (None, network.default_layer) else {}  # what CAM looks for a linear head in
+    names = args.methods or [name for name in args.default_methods if name != "cam" or linear_head(behind) is not None]
+    methods = map_methods(names, behind, args.smooth)
     measure = measure_for(methods)
     examples = read_examples(args.data, annotations=args.annotations, labels=args.labels)[: args.limit]
     if needs_boxes:

@@ -25,8 +25,10 @@ import reproduction
 from reproduction import open_explainer, overlay, percent, signed
 
 from gradcam import figures, fitting
+from gradcam.adversarial import strongest_other
 from gradcam.examples import read_examples
 from gradcam.explainer import Explainer
+from gradcam.explanation import softmax
 from gradcam.labelled import Example
 from gradcam.labels import class_name
 from gradcam.photographs import Photograph, read_photograph
@@ -116,11 +118,9 @@ def _predict(explainer: Explainer, examples: Sequence[Example]) -> Iterator[Pred
     logits = explainer.predict(
         np.stack([Photograph(example.name, example.read()).fitted(size) for example in examples])
     )
-    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    for example, scores, shares in zip(examples, logits, probabilities):
+    for example, scores, shares in zip(examples, logits, softmax(logits)):
         true = explainer.index(example.target)
-        rival = int(np.argmax(np.where(np.arange(len(scores)) == true, -np.inf, scores)))
+        rival = strongest_other(scores, true)
         yield Prediction(example, true, rival, float(scores[rival] - scores[true]), float(shares[rival]))
 
 

@@ -25,9 +25,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import reproduction
 
-import slim_models
 from gradcam import curves, figures, maps, sanity
-from gradcam.explainer import Explainer
 from gradcam.labels import class_name
 from gradcam.methods import MAP_METHODS, map_methods, needs
 from gradcam.photographs import Photograph, read_photograph
@@ -51,8 +49,8 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = _parser().parse_args(argv)
     methods = map_methods(args.methods)
     photographs = [read_photograph(source) for source in args.images]
-    weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
-    with Explainer(slim_models.build_for(args.network, weights), weights, **needs(methods)) as explainer:
+    weights = reproduction.read_weights(args.network, args.weights)
+    with reproduction.open_explainer(args.network, weights, **needs(methods)) as explainer:
         images = np.stack([photograph.fitted(explainer.network.image_size) for photograph in photographs])
         trained = explainer.explain(images, _one_or_all(args.classes))
         shown = {"trained": sanity.heatmaps(trained, methods)}
@@ -95,19 +93,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = reproduction.arguments(__doc__, reproduction.VGG, "out/sanity.png")
-    parser.add_argument(
-        "--images",
-        nargs="+",
-        default=list(IMAGES),
-        metavar="IMAGE",
-        help=f"files or samples (default: {' '.join(IMAGES)})",
-    )
-    parser.add_argument(
-        "--classes",
-        nargs="+",
-        metavar="CLASS",
-        help="one for all images or one each, by index, WordNet id or name (default: the predicted ones)",
-    )
+    reproduction.add_images(parser, IMAGES, None)  # one class for all pictures, or one each
     parser.add_argument(
         "--methods",
         nargs="+",

@@ -17,6 +17,7 @@ with quiet_tensorflow():
     import slim_models
     from gradcam import figures, maps
     from gradcam.explainer import Explainer
+    from gradcam.explanation import softmax
     from gradcam.labels import class_name
     from gradcam.photographs import Photograph
     from slim_models.writing import whole_file
@@ -58,8 +59,8 @@ def add_resnet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resnet-weights", metavar="PATH", help="default: that network's file in weights/")
 
 
-def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: Sequence[str]) -> None:
-    """The flags of figures with a row for each picture and class."""
+def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: Sequence[str] | None) -> None:
+    """The flags of figures of pictures and classes; None as classes are the predicted ones."""
     parser.add_argument(
         "--images",
         nargs="+",
@@ -67,13 +68,9 @@ def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: 
         metavar="IMAGE",
         help=f"files or samples (default: {' '.join(images)})",
     )
-    parser.add_argument(
-        "--classes",
-        nargs="+",
-        default=list(classes),
-        metavar="CLASS",
-        help=f"by index, WordNet id or name (default: {', '.join(classes)})",
-    )
+    shown = "the predicted ones" if classes is None else ", ".join(classes)
+    text = f"by index, WordNet id or name (default: {shown})"
+    parser.add_argument("--classes", nargs="+", default=classes and list(classes), metavar="CLASS", help=text)
 
 
 def read_weights(name: str, weights: str | None) -> dict[str, np.ndarray]:
@@ -95,8 +92,7 @@ def open_explainer(name: str, weights: str | Mapping[str, np.ndarray] | None, **
 
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:
     """A class and its probability, such as `espresso (93.0%)`, from the logits `[C]` of a picture."""
-    exponentials = np.exp(logits - logits.max())
-    return f"{class_name(target, explainer.labels)} ({percent(exponentials[target] / exponentials.sum())})"
+    return f"{class_name(target, explainer.labels)} ({percent(softmax(logits)[target])})"
 
 
 def percent(probability: float) -> str:

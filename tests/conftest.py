@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 from random_weights import random_weights
+from scripted import as_script
 
 import slim_models
 from gradcam.explainer import Explainer
@@ -27,9 +28,6 @@ def thin(request):
 @pytest.fixture(scope="session")
 def thin_script(thin, tmp_path_factory):
     """A thin network as a script has it, which knows the sizes only from the weights: `.flags`, `.explainer`."""
-    path = tmp_path_factory.mktemp("weights") / "thin.npz"
-    slim_models.write_weights(path, thin.weights)
-    network = slim_models.build_for(thin.network.name, thin.weights)
-    flags = ["--network", network.name, "--weights", str(path)]
-    with Explainer(network, thin.weights, layer_rules=("guided", "deconvnet")) as explainer:
-        yield types.SimpleNamespace(network=network, weights=thin.weights, explainer=explainer, flags=flags)
+    rules = ("guided", "deconvnet")
+    with as_script(thin.network.name, thin.weights, tmp_path_factory.mktemp("weights"), layer_rules=rules) as script:
+        yield script

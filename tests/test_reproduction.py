@@ -1,8 +1,5 @@
 """Figures 3, 6 and 7 and the layers, on thin networks: the numbers beside them, by a second way."""
 
-import json
-import types
-
 import numpy as np
 import pytest
 import reproduce_figure3
@@ -11,6 +8,7 @@ import reproduce_figure7
 import reproduce_layers
 import reproduction
 from PIL import Image
+from scripted import as_script, checked, close
 from test_adversarial import calmed
 
 import slim_models
@@ -22,28 +20,11 @@ from gradcam.photographs import read_photograph
 SAMPLES = ("chelsea", "coffee", "rocket")
 
 
-def checked(out):
-    """The numbers beside a figure of 300 dpi."""
-    with Image.open(out) as figure:
-        assert figure.width > 1500
-        assert np.asarray(figure.convert("RGB")).std() > 10
-    return json.loads(out.with_suffix(".json").read_text())
-
-
-def close(found, expected):
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max() + 1e-12)
-
-
 @pytest.fixture(scope="module")
 def calm_script(thin, tmp_path_factory):
     """A thin network in doubt, as a script has it: `.flags`, `.explainer`, `.weights`."""
-    weights = calmed(thin)
-    path = tmp_path_factory.mktemp("weights") / "thin.npz"
-    slim_models.write_weights(path, weights)
-    network = slim_models.build_for(thin.network.name, weights)
-    flags = ["--network", network.name, "--weights", str(path)]
-    with Explainer(network, weights) as explainer:
-        yield types.SimpleNamespace(network=network, weights=weights, explainer=explainer, flags=flags)
+    with as_script(thin.network.name, calmed(thin), tmp_path_factory.mktemp("weights")) as script:
+        yield script
 
 
 @pytest.fixture

@@ -11,24 +11,13 @@ import reproduce_boxes
 import reproduce_figure1
 import reproduction
 from PIL import Image
+from scripted import checked, close
 
 from gradcam import boxes
 from gradcam.cams import grad_cam
 from gradcam.labels import read_labels
 from gradcam.occlusion import occlusion_map
 from gradcam.photographs import read_photograph
-
-
-def checked(out):
-    """The numbers beside a figure of 300 dpi."""
-    with Image.open(out) as figure:
-        assert figure.width > 1500
-        assert np.asarray(figure.convert("RGB")).std() > 10
-    return json.loads(out.with_suffix(".json").read_text())
-
-
-def close(found, expected):
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max() + 1e-12)
 
 
 def test_figure1(thin_script, tmp_path):
