@@ -11,10 +11,10 @@ import tensorflow.compat.v1 as tf
 
 import slim_models
 from gradcam.explanation import Explanation
-from gradcam.fetches import add_fetches
+from gradcam.fetches import Fetches
 from gradcam.images import checked_images
 from gradcam.labels import Labels, class_index, class_indices, labels_of
-from gradcam.sessions import open_session
+from gradcam.sessions import open_session, warn_of_emulation
 
 Targets = int | str | Sequence[int | str] | np.ndarray
 
@@ -28,7 +28,7 @@ class Explainer:
         explanation.heatmap()
 
     Attributes:
-        network: as given.
+        network: as given, or built again in the precision asked for.
         labels: the names of the network's classes, or None if they are not known.
     """
 
@@ -40,6 +40,7 @@ class Explainer:
         layers: Sequence[str] | None = None,
         rules: Sequence[str] = ("guided",),
         layer_rules: Sequence[str] = (),
+        precision: str | None = None,
         device: str | None = None,
     ):
         """Prepares the gradients and gives the network its weights.
@@ -51,13 +52,16 @@ class Explainer:
             layers: endpoints whose activations and gradients are wanted; None is the default layer.
             rules: ReLU rules under which saliency is wanted, of `slim_models.RULES`; may be empty.
             layer_rules: ReLU rules under which the layers' `signals` are wanted, beside the true gradient.
+            precision: `"float32"` or `"bfloat16"`, with a warning where that is slow; None is the network's own.
             device: `"cpu"`, `"gpu"` or `"gpu:1"`; None leaves it to TensorFlow.
 
         Raises:
             KeyError: an unknown layer or rule.
             FileNotFoundError: there is no file of weights.
-            ValueError: the weights do not fit, or the device is not there.
+            ValueError: the weights do not fit, or the device or the precision cannot be had.
         """
+        if precision is not None:
+            network = network.in_precision(precision)
         self.network = network
         self.labels: Labels | None = labels_of(network.name, network.num_classes)
         for name, value in (("layers", layers), ("rules", rules), ("layer_rules", layer_rules)):
@@ -71,8 +75,9 @@ class Explainer:
             weights = slim_models.find_weights(network.name)
         if not isinstance(weights, Mapping):
             weights = slim_models.read_weights(weights)
-        self._targets, self._fetches = add_fetches(network, layers, rules, layer_rules)
+        self._fetches = Fetches(network, layers, rules, layer_rules)
         self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
+        warn_of_emulation(network.precision, device)
         self._session = open_session(network.graph, device)
         try:
             slim_models.assign_weights(self._session, network, weights)
@@ -121,9 +126,8 @@ class Explainer:
         images = checked_images(images, self.network.image_size)
         feed = {self.network.images: images, **(overrides or {})}
         if targets is not None:
-            feed[self._targets] = class_indices(targets, len(images), self.network.num_classes, self.labels)
-        arrays = self._session.run(self._fetches, feed)
-        return Explanation(images=images, default_layer=self._default_layer, **arrays)
+            feed[self._fetches.targets] = class_indices(targets, len(images), self.network.num_classes, self.labels)
+        return Explanation(images=images, default_layer=self._default_layer, **self._fetches.run(self._session, feed))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""
@@ -131,7 +135,7 @@ class Explainer:
         return self._session.run(self.network.logits, feed)
 
     def explain_classes(self, image: np.ndarray, targets: Sequence[int | str] | np.ndarray) -> Explanation:
-        """Explains several classes of one picture.
+        """Explains several classes of one picture; the forward pass, which they share, is run once.
 
         Args:
             image: `[H, W, 3]`, RGB in [0, 255].
@@ -148,7 +152,11 @@ class Explainer:
             raise ValueError(f"one image must be [H, W, 3], not {list(image.shape)}")
         if np.ndim(targets) != 1 or not len(targets):
             raise ValueError(f"targets must be a list of classes, not {targets!r}")
-        return self.explain(np.repeat(image[None], len(targets), axis=0), targets)
+        images = checked_images(image[None], self.network.image_size)
+        indices = class_indices(targets, len(targets), self.network.num_classes, self.labels)
+        arrays = self._fetches.run_classes(self._session, images, indices)
+        images = np.repeat(images, len(indices), axis=0)
+        return Explanation(images=images, default_layer=self._default_layer, **arrays)
 
     def index(self, target: int | str) -> int:
         """The index of a class given by index, WordNet id or name.

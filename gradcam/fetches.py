@@ -1,49 +1,103 @@
-"""What a session run of an explained network fetches, added to the network's graph."""
+"""What a session run of an explained network fetches, added to the network's graph; and the runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 import slim_models
 
+_MOST_BYTES = 2**28  # of the forward pass, repeated for as many classes as one run takes
 
-def add_fetches(
-    network: slim_models.Network, layers: Sequence[str], rules: Sequence[str], layer_rules: Sequence[str]
-) -> tuple[tf.Tensor, dict[str, Any]]:
-    """Adds everything that one run is to say to the graph.
 
-    Args:
-        network: whose graph it is.
-        layers: endpoints whose activations and gradients are wanted.
-        rules: ReLU rules under which saliency is wanted.
-        layer_rules: ReLU rules, besides the true gradient's, under which the layers' signals are wanted.
+class Fetches:
+    """Everything that one run is to say, by the names of `Explanation`'s attributes.
 
-    Returns:
-        The placeholder of the targets, `[N]`, whose default is the prediction, and what to fetch, by the names
-        of `Explanation`'s attributes.
-
-    Raises:
-        KeyError: an unknown rule.
+    Attributes:
+        targets: the placeholder of the classes, `[N]`, whose default is the prediction.
+        tensors: `logits`, `targets` and `activations`, and what depends on the class: `gradients`,
+            `signals` and `saliency`.
     """
-    with network.graph.as_default():
-        # The default is the prediction, so that explaining it needs no second run.
-        targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
-        chosen = tf.one_hot(targets, network.num_classes, dtype=network.logits.dtype)
-        total = tf.reduce_sum(network.logits * chosen)  # of every y^c; each depends on its own image alone
-    activations = {layer: network.endpoints[layer] for layer in layers}
 
-    def at_layers(rule: str) -> dict[str, tf.Tensor]:
-        signals = slim_models.gradients(total, list(activations.values()), rule) if layers else []
-        return dict(zip(layers, signals))
+    def __init__(
+        self, network: slim_models.Network, layers: Sequence[str], rules: Sequence[str], layer_rules: Sequence[str]
+    ):
+        """Adds it to the network's graph.
 
-    return targets, {
-        "logits": network.logits,
-        "targets": targets,
-        "activations": activations,
-        "gradients": at_layers("backprop"),
-        "signals": {rule: at_layers(rule) for rule in layer_rules},
-        "saliency": {rule: slim_models.gradients(total, [network.images], rule)[0] for rule in rules},
-    }
+        Args:
+            network: whose graph it is.
+            layers: endpoints whose activations and gradients are wanted.
+            rules: ReLU rules under which saliency is wanted.
+            layer_rules: ReLU rules, besides the true gradient's, under which the layers' signals are wanted.
+
+        Raises:
+            KeyError: an unknown rule.
+        """
+        self._network = network
+        with network.graph.as_default():
+            # The default is the prediction, so that explaining it needs no second run.
+            self.targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
+            chosen = tf.one_hot(self.targets, network.num_classes, dtype=network.logits.dtype)
+            total = tf.reduce_sum(network.logits * chosen)  # of every y^c; each depends on its own image alone
+
+        def at_layers(rule: str) -> dict[str, tf.Tensor]:
+            endpoints = [network.endpoints[layer] for layer in layers]
+            signals = slim_models.gradients(total, endpoints, rule) if layers else []
+            return dict(zip(layers, map(self._full, signals)))
+
+        self._of_class = {
+            "gradients": at_layers("backprop"),
+            "signals": {rule: at_layers(rule) for rule in layer_rules},
+            "saliency": {rule: slim_models.gradients(total, [network.images], rule)[0] for rule in rules},
+        }
+        self.tensors = {
+            "logits": network.logits,
+            "targets": self.targets,
+            "activations": {layer: self._full(network.endpoints[layer]) for layer in layers},
+            **self._of_class,
+        }
+
+    def _full(self, tensor: tf.Tensor) -> tf.Tensor:
+        with self._network.graph.as_default():
+            return tf.cast(tensor, tf.float32)  # what is in float32 stays the same tensor
+
+    def run(self, session: tf.Session, feed: Mapping[tf.Tensor, np.ndarray]) -> dict[str, Any]:
+        """All of it in ONE session run."""
+        return session.run(self.tensors, feed)
+
+    def run_classes(self, session: tf.Session, image: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+        """All of it for K classes of one picture, whose forward pass is run once.
+
+        Args:
+            session: of the network's graph.
+            image: `[1, H, W, 3]`.
+            targets: `[K]` indices.
+
+        Returns:
+            Arrays `[K, ...]`.
+        """
+        once = {"logits": self._network.logits, "activations": self.tensors["activations"], "read": self._read}
+        forward = session.run(once, {self._network.images: image})
+        size = sum(array.nbytes for array in forward["read"]) or 1
+        step = max(1, _MOST_BYTES // size)
+        chunks = [targets[start : start + step] for start in range(0, len(targets), step)]
+        parts = [self._run_backward(session, forward["read"], chunk) for chunk in chunks]
+        repeated = {key: forward[key] for key in ("logits", "activations")}
+        return {
+            "targets": targets,
+            **tf.nest.map_structure(lambda array: np.repeat(array, len(targets), axis=0), repeated),
+            **tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts),
+        }
+
+    def _run_backward(self, session: tf.Session, read: Sequence[np.ndarray], targets: np.ndarray) -> dict[str, Any]:
+        feed = {tensor: np.repeat(array, len(targets), axis=0) for tensor, array in zip(self._read, read)}
+        return session.run(self._of_class, {**feed, self.targets: targets})
+
+    @functools.cached_property
+    def _read(self) -> list[tf.Tensor]:
+        """What the backward passes read of the forward pass."""
+        return slim_models.read_by_backward(self._network, tf.nest.flatten(self._of_class))

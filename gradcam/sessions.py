@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pathlib
+import warnings
+
 import tensorflow.compat.v1 as tf
+
+_CPUINFO = pathlib.Path("/proc/cpuinfo")
 
 
 def open_session(graph: tf.Graph, device: str | None = None) -> tf.Session:
@@ -34,3 +39,22 @@ def open_session(graph: tf.Graph, device: str | None = None) -> tf.Session:
         session.close()
         raise ValueError(missing)
     return session
+
+
+def warn_of_emulation(precision: str, device: str | None = None) -> None:
+    """Warns of bfloat16 on a processor that is known to have no units for it."""
+    units = {"avx512_bf16", "amx_bf16", "bf16"}  # Intel and AMD; Arm
+    flags = _processor_flags()
+    if precision == "bfloat16" and flags and not flags & units and not (device or "").startswith("gpu"):
+        warnings.warn(
+            "this processor has no units for bfloat16: it will be slower than float32", RuntimeWarning, stacklevel=3
+        )
+
+
+def _processor_flags() -> set[str]:
+    """What the processor can do, in Linux' words; empty where Linux is not there to tell."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return {word for line in lines if line.lower().startswith(("flags", "features")) for word in line.split()}

@@ -8,13 +8,15 @@ weights; convert(source, destination) writes them in another format.
 from slim_models.architectures import NETWORKS, Architecture, build, find_weights
 from slim_models.assignment import assign_weights, check_weights
 from slim_models.conversion import convert, write_weights
-from slim_models.network import Network
+from slim_models.network import PRECISIONS, Network
 from slim_models.relu_gradients import RULES, gradients, marked_relus
+from slim_models.shared_forward import read_by_backward
 from slim_models.variants import build_for
 from slim_models.weights import read_weights
 
 __all__ = [
     "NETWORKS",
+    "PRECISIONS",
     "RULES",
     "Architecture",
     "Network",
@@ -26,6 +28,7 @@ __all__ = [
     "find_weights",
     "gradients",
     "marked_relus",
+    "read_by_backward",
     "read_weights",
     "write_weights",
 ]

@@ -6,12 +6,12 @@ import dataclasses
 import functools
 import operator
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tensorflow.compat.v1 as tf
 
 from slim_models import files
-from slim_models.network import Network
+from slim_models.network import PRECISIONS, Network
 from slim_models.relu_gradients import marked_relus
 from slim_models.resnet_v1 import resnet_v1_50, resnet_v1_101
 from slim_models.vgg16 import vgg16
@@ -82,6 +82,7 @@ def build(
     num_classes: int | None = None,
     width_divisor: int | None = None,
     fc_width: int | None = None,
+    precision: str = "float32",
 ) -> Network:
     """Builds a network in a graph of its own, every ReLU marked for `gradients`.
 
@@ -91,15 +92,16 @@ def build(
         num_classes: C, the number of logits.
         width_divisor: divides every hidden channel count.
         fc_width: of VGG16's fc6 and fc7.
+        precision: of variables and activations, one of `PRECISIONS`.
 
-    Each of these is the network's own (see `NETWORKS`) where it is None.
+    Each size is the network's own (see `NETWORKS`) where it is None.
 
     Returns:
         The network; its variables have the names of its weight file and no values yet.
 
     Raises:
         KeyError: no such network.
-        ValueError: a size, a number of classes or a divisor that cannot be.
+        ValueError: a size, a number of classes, a divisor or a precision that cannot be.
     """
     entry = architecture(name)
     size = _positive("image_size", image_size, entry.image_size)
@@ -107,12 +109,20 @@ def build(
     width_divisor = _positive("width_divisor", width_divisor, entry.width_divisor)
     if 64 % width_divisor:
         raise ValueError(f"width_divisor {width_divisor} does not divide 64, the narrowest layer's channels")
+    if precision not in PRECISIONS:
+        raise ValueError(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+    options = {"num_classes": num_classes, "width_divisor": width_divisor}
+    options.update({} if fc_width is None else {"fc_width": fc_width})
     graph = tf.Graph()
     with graph.as_default(), marked_relus(graph):
         images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
-        options = {} if fc_width is None else {"fc_width": fc_width}
-        logits, endpoints = entry.builder(images, num_classes=num_classes, width_divisor=width_divisor, **options)
-    return Network(name, images, logits, endpoints, entry.default_layer)
+        logits, endpoints = entry.builder(images, precision=precision, **options)
+    again = functools.partial(_rebuild, name, size, options)
+    return Network(name, images, logits, endpoints, entry.default_layer, precision, again)
+
+
+def _rebuild(name: str, image_size: int, options: Mapping[str, int], precision: str) -> Network:
+    return build(name, image_size=image_size, precision=precision, **options)
 
 
 def _positive(name: str, value: int | None, default: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from slim_models.aligned import lasting
 from slim_models.network import Network
 
 # In slim's checkpoints but in no network: the mean that preprocessing subtracts, the training step.
@@ -30,9 +31,11 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
     check_weights(network, weights)
     variables = network.variables()
     for names in _portions({name: np.size(weights[name]) for name in variables}):
-        initializers = [variables[name].initializer for name in names]
         # An initializer assigns its second input; a value fed there never enters the graph.
-        session.run(initializers, {op.inputs[1]: weights[name] for op, name in zip(initializers, names)})
+        initial = {variables[name].initializer: variables[name].dtype.as_numpy_dtype for name in names}
+        # What is fed may stay where it is and become the variable, so nobody may write into it later.
+        values = [lasting(weights[name], dtype) for name, dtype in zip(names, initial.values())]
+        session.run(list(initial), {op.inputs[1]: value for op, value in zip(initial, values)})
 
 
 def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:

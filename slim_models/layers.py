@@ -7,6 +7,8 @@ from collections.abc import Callable
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
+from slim_models.batch_norm_gradient import stored_batch_norm
+
 EPSILON = 1e-5  # added to the variances of batch norm
 
 Activation = Callable[[tf.Tensor], tf.Tensor] | None
@@ -116,7 +118,10 @@ def batch_norm(inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98
         mean = tf.get_variable("moving_mean", shape, initializer=tf.zeros_initializer(), trainable=False)
         variance = tf.get_variable("moving_variance", shape, initializer=tf.ones_initializer(), trainable=False)
         if not training:
-            return tf.nn.fused_batch_norm(inputs, gamma, beta, mean, variance, epsilon=EPSILON, is_training=False)[0]
+            with stored_batch_norm(inputs.graph):
+                return tf.nn.fused_batch_norm(inputs, gamma, beta, mean, variance, epsilon=EPSILON, is_training=False)[
+                    0
+                ]
         outputs, batch_mean, batch_variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=EPSILON)
         for stored, batch in ((mean, batch_mean), (variance, batch_variance)):
             tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, stored.assign_sub((1 - decay) * (stored - batch)))

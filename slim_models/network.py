@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow.compat.v1 as tf
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Network:
         logits: `[N, C]`, before the softmax; the y of the Grad-CAM paper.
         endpoints: layer name -> activations `[N, h, w, K]`, in forward order, after the ReLU.
         default_layer: the last layer with a spatial extent, a key of `endpoints`.
+        precision: of variables and endpoints, one of `PRECISIONS`; images and logits are float32 in any.
+        rebuild: builds the same network, in a graph of its own, in the precision given; None if nothing can.
     """
 
     name: str
@@ -26,6 +30,8 @@ class Network:
     logits: tf.Tensor
     endpoints: Mapping[str, tf.Tensor]
     default_layer: str
+    precision: str = "float32"
+    rebuild: Callable[[str], Network] | None = None
 
     @property
     def graph(self) -> tf.Graph:
@@ -42,6 +48,20 @@ class Network:
     def num_classes(self) -> int:
         """C, the number of logits."""
         return self.logits.shape.as_list()[-1]
+
+    def in_precision(self, precision: str) -> Network:
+        """This network in another precision, in a graph of its own; itself if it is in that one.
+
+        Raises:
+            ValueError: no such precision, or nothing can build the network again.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+        if precision == self.precision:
+            return self
+        if self.rebuild is None:
+            raise ValueError(f"{self.name} was not made by slim_models.build and stays in {self.precision}")
+        return self.rebuild(precision)
 
     def variables(self) -> dict[str, tf.Variable]:
         """The network's variables by the names of the weight files (`conv1_1/weights`, ...)."""

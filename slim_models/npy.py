@@ -9,6 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from slim_models.aligned import aligned_bytes, freeze
+
 
 def read_npy(path: pathlib.Path) -> dict[str, Any]:
     """Reads `{layer: [weights, biases]}` or `{layer: {name: array}}` from an npy file.
@@ -24,7 +26,7 @@ def read_npy(path: pathlib.Path) -> dict[str, Any]:
             anything for a damaged one. Nothing of it has been executed.
     """
     with path.open("rb") as file:
-        layers = _unpickled(file)
+        layers = _unpickled(_BigReads(file))
     if not isinstance(layers, dict):
         raise ValueError(f"it holds {type(layers).__name__}, not a dictionary of layers")
     weights = {}
@@ -37,7 +39,39 @@ def read_npy(path: pathlib.Path) -> dict[str, Any]:
     return weights
 
 
-def _unpickled(file: IO[bytes]) -> Any:
+class _BigReads:
+    """A file whose long reads go to aligned memory, which a variable can take over without a copy.
+
+    The unpickler reads the bytes of an array into an object that it has made, at an address that cannot be
+    chosen; that object is left untouched (so it takes no memory) and what it should hold is in `contents`.
+
+    Attributes:
+        contents: address of the untouched object -> uint8 `[size]`.
+    """
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+        self.read, self.readline = file.read, file.readline
+        self.contents: dict[int, np.ndarray] = {}
+
+    def readinto(self, buffer: Any) -> int:
+        if len(buffer) < 2**16:
+            return self._file.readinto(buffer)  # type: ignore[attr-defined]
+        content = aligned_bytes(len(buffer))
+        count = self._file.readinto(content)  # type: ignore[attr-defined]
+        self.contents[_address(buffer)] = freeze(content)
+        return count
+
+    def content(self, untouched: Any) -> Any:
+        """What an object that the unpickler has read holds; it is asked for once."""
+        return self.contents.pop(_address(untouched), untouched)
+
+
+def _address(buffer: Any) -> int:
+    return np.frombuffer(buffer, np.uint8).ctypes.data if len(buffer) else 0
+
+
+def _unpickled(file: _BigReads) -> Any:
     """The object in an npy file."""
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -45,7 +79,10 @@ def _unpickled(file: IO[bytes]) -> Any:
     if not dtype.hasobject:
         raise ValueError("it holds one array, not a dictionary of layers")
     # As bytes, Python 2's strings are what arrays are made of; as text they would be there twice.
-    return _plain(_ArraysUnpickler(file, encoding="bytes").load())
+    result = _plain(_ArraysUnpickler(file).load())
+    if file.contents:
+        raise ValueError("it holds long strings of bytes that belong to no array")
+    return result
 
 
 class _ArraysUnpickler(pickle.Unpickler):
@@ -55,10 +92,14 @@ class _ArraysUnpickler(pickle.Unpickler):
     the pickle unchecked, so that a crafted one could make them read memory through made-up pointers.
     """
 
+    def __init__(self, file: _BigReads):
+        super().__init__(file, encoding="bytes")
+        self._file = file
+
     def find_class(self, module: str, name: str) -> Any:
         admitted = {
-            ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Array(),
-            ("numpy.core.numeric", "_frombuffer"): lambda *state: _Array(*state),  # pickle protocol 5
+            ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Array(self._file),
+            ("numpy.core.numeric", "_frombuffer"): lambda *state: _Array(self._file, *state),  # pickle protocol 5
             ("numpy", "ndarray"): None,  # only ever the first argument of _reconstruct
             ("numpy", "dtype"): lambda kind, *_: _Dtype(kind),
             ("_codecs", "encode"): lambda text, _: text.encode("latin1"),  # bytes under pickle protocol 2
@@ -87,7 +128,8 @@ class _Dtype:
 class _Array:
     """What a pickle says of a `numpy.ndarray`, made into one here."""
 
-    def __init__(self, buffer: Any = None, dtype: Any = None, shape: Any = (), order: Any = "C"):
+    def __init__(self, file: _BigReads, buffer: Any = None, dtype: Any = None, shape: Any = (), order: Any = "C"):
+        self._file = file
         if dtype is not None:
             self.__setstate__((1, shape, dtype, order == "F", buffer))
 
@@ -99,7 +141,9 @@ class _Array:
                 raise pickle.UnpicklingError("arrays of objects")
             self.content = content[0]
             return
-        self.content = np.frombuffer(content, record.dtype).reshape(shape, order="F" if fortran else "C")
+        self.content = np.frombuffer(self._file.content(content), record.dtype).reshape(
+            shape, order="F" if fortran else "C"
+        )
 
 
 def _plain(value: Any) -> Any:

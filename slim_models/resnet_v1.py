@@ -22,6 +22,7 @@ def resnet_v1(
     num_classes: int,
     width_divisor: int = 1,
     output_stride: int = 32,
+    precision: str = "float32",
     training: bool = False,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Builds a ResNet-v1 with bottleneck units in the current graph.
@@ -34,6 +35,8 @@ def resnet_v1(
         width_divisor: divides every hidden channel count.
         output_stride: stride of `block4` against the image: 32, or 16 or 8 where strides of the last
             blocks are replaced by dilation.
+        precision: of the convolutions' weights and the endpoints; what follows the endpoints, and batch
+            norm's parameters, are float32 in any.
         training: batch norm by the statistics of the batch.
 
     Returns:
@@ -42,7 +45,7 @@ def resnet_v1(
     normalizer = functools.partial(layers.batch_norm, training=training)
     endpoints = {}
     with tf.variable_scope(scope):
-        net = preprocessing.subtract_mean(images)
+        net = tf.cast(preprocessing.subtract_mean(images), precision)
         net = layers.conv2d(net, 64 // width_divisor, 7, stride=2, normalizer=normalizer, scope="conv1")
         endpoints["conv1"] = net
         net = endpoints["pool1"] = layers.max_pool2d(net, 3, 2, scope="pool1")
@@ -58,7 +61,7 @@ def resnet_v1(
                 endpoints[name] = net
                 reached, rate = (reached, rate * stride) if dilate else (reached * stride, rate)
             endpoints[f"block{number}"] = net
-        net = tf.reduce_mean(net, [1, 2], keepdims=True, name="pool5")
+        net = tf.reduce_mean(tf.cast(net, tf.float32), [1, 2], keepdims=True, name="pool5")
         logits = layers.conv2d(net, num_classes, 1, activation=None, scope="logits")
         return tf.squeeze(logits, [1, 2], name="squeezed_logits"), endpoints
 

@@ -34,8 +34,7 @@ def build_for(name: str, weights: Mapping[str, np.ndarray], image_size: int | No
     width_divisor = 64 // first[-1] if 64 % first[-1] == 0 else None
     image_size = _image_size(shapes, architecture(name).image_size if image_size is None else image_size, image_size)
     fc_width = shapes.get("fc6/biases", (None,))[0] if name.startswith("vgg") else None
-    options = {"num_classes": num_classes, "width_divisor": width_divisor, "fc_width": fc_width}
-    return build(name, image_size=image_size, **options)
+    return build(name, image_size=image_size, num_classes=num_classes, width_divisor=width_divisor, fc_width=fc_width)
 
 
 def _image_size(shapes: Mapping[str, tuple[int, ...]], size: int, asked: int | None) -> int:

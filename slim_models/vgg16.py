@@ -17,18 +17,20 @@ def vgg16(
     num_classes: int,
     width_divisor: int = 1,
     fc_width: int | None = None,
+    precision: str = "float32",
     batch_norm: bool = False,
     pool5_size: int | None = None,
     dropout: float = 0.0,
     training: bool = False,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Builds VGG16 in the current graph; the arguments after `fc_width` are for training it.
+    """Builds VGG16 in the current graph; the arguments after `precision` are for training it.
 
     Args:
         images: `[N, H, W, 3]`, RGB in [0, 255]; H and W decide the shape of `fc6/weights`.
         num_classes: C.
         width_divisor: divides every hidden channel count, also of fc6 and fc7.
         fc_width: of fc6 and fc7, if it is another.
+        precision: of variables and endpoints; fc8, and with it the logits, is float32 in any.
         batch_norm: in place of every layer's biases but those of fc8.
         pool5_size: height and width that `pool5` is resized to before fc6, so that images of any
             size share one fc6; None leaves it alone.
@@ -40,7 +42,7 @@ def vgg16(
     """
     normalizer = functools.partial(layers.batch_norm, training=training) if batch_norm else None
     endpoints = {}
-    net = preprocessing.caffe_bgr(images)
+    net = tf.cast(preprocessing.caffe_bgr(images), precision)
     for number, (depth, count) in enumerate(_BLOCKS, start=1):
         for i in range(1, count + 1):
             name = f"conv{number}_{i}"
@@ -54,4 +56,4 @@ def vgg16(
         net = layers.fully_connected(net, fc_width or 4096 // width_divisor, normalizer=normalizer, scope=name)
         if training and dropout:
             net = tf.nn.dropout(net, rate=dropout)
-    return layers.fully_connected(net, num_classes, activation=None, scope="fc8"), endpoints
+    return layers.fully_connected(tf.cast(net, tf.float32), num_classes, activation=None, scope="fc8"), endpoints

@@ -1,0 +1,42 @@
+"""Memory that TensorFlow takes over as it is: what is fed is copied unless it begins at a multiple of 64 bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_ALIGNMENT = 64  # bytes; TensorFlow asks for this with AVX-512, and for a divisor of it without
+
+
+def aligned_bytes(size: int) -> np.ndarray:
+    """Uninitialised memory: uint8 `[size]`."""
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size]
+
+
+def freeze(array: np.ndarray) -> np.ndarray:
+    """The same array, read-only for good: what it is a view of is read-only too."""
+    for part in (array, array.base):
+        if isinstance(part, np.ndarray):
+            part.flags.writeable = False
+    return array
+
+
+def lasting(array: np.ndarray, dtype: np.typing.DTypeLike) -> np.ndarray:
+    """The values for good: a variable that is fed with them may go on reading this very memory.
+
+    Args:
+        array: of numbers.
+        dtype: of the result.
+
+    Returns:
+        The array if it has the type and nobody can write into it, or a frozen, aligned copy.
+    """
+    array = np.asarray(array)
+    owner = array.base if isinstance(array.base, np.ndarray) else array
+    if array.dtype == dtype and not array.flags.writeable and not owner.flags.writeable:
+        return array
+    dtype = np.dtype(dtype)
+    copy = aligned_bytes(array.size * dtype.itemsize).view(dtype).reshape(array.shape)
+    copy[...] = array
+    return freeze(copy)
