@@ -127,9 +127,25 @@ def _add_explain_flags(explain: argparse.ArgumentParser) -> None:
         default="stretch",
         help="how a picture becomes square: all of it, squeezed, or its centre, in proportion (default: %(default)s)",
     )
+    explain.add_argument("--batch", type=int, default=8, metavar="N", help="pictures a run (default: %(default)s)")
+    explain.add_argument("--device", metavar="NAME", help="cpu, gpu or gpu:NUMBER (default: TensorFlow's choice)")
+    explain.add_argument(
+        "--precision",
+        default="float32",
+        metavar="NAME",
+        help="float32 (default), or bfloat16: up to twice as fast, or more, on processors with units for it",
+    )
+    _add_file_flags(explain)
+
+
+def _add_file_flags(explain: argparse.ArgumentParser) -> None:
     explain.add_argument(
         "--colormap", default="jet", metavar="NAME", help="jet (default), turbo, viridis, inferno, hot or gray"
     )
+    explain.add_argument(
+        "--write",
+        action="append",
+        metavar="NAME",
+        help="overlay, figure or arrays; may be given again (default: all three)",
+    )
     explain.add_argument("--out", default="out", metavar="DIR", help="where the files go (default: %(default)s)")
-    explain.add_argument("--batch", type=int, default=8, metavar="N", help="pictures a run (default: %(default)s)")
-    explain.add_argument("--device", metavar="NAME", help="cpu, gpu or gpu:NUMBER (default: TensorFlow's choice)")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from gradcam.cams import METHODS
 from gradcam.explainer import Explainer
 from gradcam.labels import class_name
 from gradcam.maps import COLORMAPS
+from gradcam.outputs import OUTPUTS, Writer, rules_for
 from gradcam.photographs import expand, read_photograph
 from gradcam.reports import Reports
 from gradcam.terminal import message
@@ -41,19 +43,21 @@ def networks(args: argparse.Namespace) -> int:
 def explain(args: argparse.Namespace) -> int:
     """Explains every picture for every class; see `gradcam explain --help`."""
     methods = list(dict.fromkeys(args.method or ["grad_cam"]))
-    for kind, words, known in (("method", methods, METHODS), ("colormap", [args.colormap], COLORMAPS)):
-        for word in words:
-            if word not in known:
-                raise KeyError(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
+    written = list(dict.fromkeys(args.write or OUTPUTS))
+    _check("method", methods, METHODS)
+    _check("colormap", [args.colormap], COLORMAPS)
+    _check("output", written, OUTPUTS)
     if args.batch < 1:
         raise ValueError(f"--batch must be at least 1, not {args.batch}")
     sources = expand(args.images)
     network, weights = _network(args)
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
-    with Explainer(network, weights, layers=layers, device=args.device) as explainer:
+    options = {"rules": rules_for(written), "precision": args.precision, "device": args.device}
+    with Explainer(network, weights, layers=layers, **options) as explainer:
         asked = list(dict.fromkeys(explainer.index(target) for target in args.target or []))
-        reports = Reports(explainer, asked, layers, methods, fit=args.fit, colormap=args.colormap, out=args.out)
-        failures = reports.write(sources, args.batch)
+        out = pathlib.Path(args.out)
+        writer = Writer(out, written, layers, methods, args.colormap, network.name, explainer.labels)
+        failures = Reports(explainer, asked, writer, args.fit).write(sources, args.batch)
     if failures and len(sources) == 1:
         raise failures[0][1]
     for source, error in failures:
@@ -63,6 +67,12 @@ def explain(args: argparse.Namespace) -> int:
     if len(failures) < len(sources):
         print(f"the files are in {args.out}")
     return 1 if failures else 0
+
+
+def _check(kind: str, words: Collection[str], known: Collection[str]) -> None:
+    for word in words:
+        if word not in known:
+            raise KeyError(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
 
 
 def _network(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -14,6 +14,7 @@ from gradcam.examples import Example
 from gradcam.explainer import Explainer
 from gradcam.journal import Journal, Row
 from gradcam.photographs import Photograph
+from gradcam.pipeline import ahead
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,24 +72,22 @@ def evaluate(
     if [[row["name"] for row in rows] for rows in journal.batches] != names[: len(journal.batches)]:
         raise ValueError(f"{journal.path} holds rows of other pictures: begin afresh, or write elsewhere")
     done = sum(map(len, journal.batches))
-    with tqdm(total=len(examples), initial=done, unit="picture", disable=None, leave=False) as progress:
-        for ready in _prepared(explainer, parts[len(journal.batches) :], fit):
+    prepare = functools.partial(_prepared, explainer, fit)
+    with (
+        tqdm(total=len(examples), initial=done, unit="picture", disable=None, leave=False) as progress,
+        ahead(prepare, parts[len(journal.batches) :]) as batches,
+    ):
+        for ready in batches:
             rows = measure(explainer, ready)
             journal.append([{"name": example.name, **row} for example, row in zip(ready.examples, rows)])
             progress.update(len(rows))
     return journal.rows
 
 
-def _prepared(explainer: Explainer, parts: Sequence[Sequence[Example]], fit: str) -> Iterator[Batch]:
-    """The batches in order; the next is read while the caller works on one."""
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        read = [pool.submit(_read, part, fit) for part in parts[:1]]
-        for i, part in enumerate(parts):
-            photographs = read.pop().result()
-            read += [pool.submit(_read, after, fit) for after in parts[i + 1 : i + 2]]
-            images = np.stack([photograph.fitted(explainer.network.image_size) for photograph in photographs])
-            targets = np.array([explainer.index(example.target) for example in part])
-            yield Batch(part, photographs, images, targets)
+def _prepared(explainer: Explainer, fit: str, part: Sequence[Example]) -> Batch:
+    photographs = _read(part, fit)
+    images = np.stack([photograph.fitted(explainer.network.image_size) for photograph in photographs])
+    return Batch(part, photographs, images, np.array([explainer.index(example.target) for example in part]))
 
 
 def _read(part: Sequence[Example], fit: str) -> list[Photograph]:

@@ -100,7 +100,7 @@ def checked_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         raise ValueError(f"images must be [N, {height}, {width}, 3], not {list(array.shape)}")
     if not len(array):
         raise ValueError("there are no images: N is 0")
-    if not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError("images must be finite; there is a NaN or an infinity in them")
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 255 or (array.dtype.kind == "f" and 0 < high <= 1):

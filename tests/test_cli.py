@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -107,14 +108,96 @@ class TestExplain:
         with Image.open(tmp_path / "out" / "line.goldfish.figure.png") as figure:
             assert max(figure.size) < 2000
 
-    def test_pictures_share_a_run_and_each_class_is_one(self, pictures, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(
+        ("targets", "runs"),
+        [
+            ([0], [("explain", 2)]),
+            ([0, 1, 0], [("explain_classes", 2), ("explain_classes", 2)]),  # the classes of each picture
+        ],
+    )
+    def test_pictures_share_a_run_or_classes_a_forward_pass(self, targets, runs, pictures, tmp_path, monkeypatch):
         counts = []
-        explain = Explainer.explain
+        explain, explain_classes = Explainer.explain, Explainer.explain_classes
         monkeypatch.setattr(
-            Explainer, "explain", lambda self, images, *a: counts.append(len(images)) or explain(self, images, *a)
+            Explainer,
+            "explain",
+            lambda self, images, *a: counts.append(("explain", len(images))) or explain(self, images, *a),
         )
-        assert run("explain", pictures, *TINY, "--target", 0, "--target", 1, "--target", 0, "--out", tmp_path) == 0
-        assert counts == [2, 2]
+        monkeypatch.setattr(
+            Explainer,
+            "explain_classes",
+            lambda self, image, classes: (
+                counts.append(("explain_classes", len(classes))) or explain_classes(self, image, classes)
+            ),
+        )
+        flags = [flag for target in targets for flag in ("--target", target)]
+        assert run("explain", pictures, *TINY, *flags, "--out", tmp_path) == 0
+        assert counts == runs
+
+    @pytest.mark.filterwarnings("ignore:this processor has no units")
+    def test_precision(self, pictures, tmp_path, capsys):
+        for precision in ("float32", "bfloat16"):
+            flags = ["--precision", precision, "--write", "arrays", "--out", tmp_path / precision, "--target", "3"]
+            assert run("explain", pictures, *TINY, *flags) == 0
+        for path in (tmp_path / "float32").iterdir():
+            with np.load(path) as full, np.load(tmp_path / "bfloat16" / path.name) as half:
+                assert not np.array_equal(full["logits"], half["logits"])
+                assert np.abs(full["logits"] - half["logits"]).max() < 0.05 * np.abs(full["logits"]).max()
+        assert run("explain", pictures, *TINY, "--precision", "half", "--out", tmp_path) == 2
+        assert capsys.readouterr().err == "gradcam: no precision 'half'; the precisions are float32, bfloat16\n"
+
+    @pytest.mark.parametrize(
+        ("asked", "suffixes", "rules"),
+        [
+            (["overlay"], {"overlay.png"}, []),
+            (["figure"], {"figure.png"}, ["guided"]),
+            (["arrays", "overlay", "arrays"], {"npz", "overlay.png"}, ["guided"]),
+            ([], {"overlay.png", "figure.png", "npz"}, ["guided"]),
+        ],
+    )
+    def test_only_what_is_asked_for_is_written_and_computed(self, asked, suffixes, rules, tmp_path, monkeypatch):
+        explained = []
+        explain = Explainer.explain
+
+        def noted(self, *arguments):
+            explained.append(explain(self, *arguments))
+            return explained[-1]
+
+        monkeypatch.setattr(Explainer, "explain", noted)
+        flags = [flag for name in asked for flag in ("--write", name)]
+        assert run("explain", "sample:coffee", *TINY, "--target", 0, *flags, "--out", tmp_path) == 0
+        assert {path.name.removeprefix("coffee.goldfish.") for path in tmp_path.iterdir()} == suffixes
+        assert [list(explanation.saliency) for explanation in explained] == [rules]
+
+    def test_an_interruption_leaves_only_whole_files(self, tmp_path):
+        """Ctrl-C as a terminal sends it, when the first files are there."""
+        if os.name != "posix":
+            pytest.skip("no SIGINT")
+        pictures, out = tmp_path / "pictures", tmp_path / "out"
+        pictures.mkdir()
+        for number in range(60):
+            Image.fromarray(np.roll(samples.chelsea(), number, axis=1)).save(pictures / f"{number:02d}.jpg")
+        # A shell may have had it ignored by those that it starts in the background.
+        begin = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        begin += "from gradcam.cli import main; sys.exit(main(sys.argv[1:]))"
+        command = [sys.executable, "-c", begin, "explain", pictures, "--batch", "4", "--out", out]
+        with subprocess.Popen(
+            [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout.readline()  # the first picture's table: it is done
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=120)
+        assert process.returncode != 0
+        assert b"KeyboardInterrupt" in errors
+        assert 1 <= len(list(out.glob("*.overlay.png"))) < 60
+        assert not [path for path in out.iterdir() if path.is_dir()]
+        for path in out.iterdir():
+            if path.suffix == ".png":
+                with Image.open(path) as image:
+                    image.load()
+            else:
+                with np.load(path) as arrays:
+                    assert all(arrays[name].size for name in arrays.files)
 
     def test_on_the_cpu_by_name(self, tmp_path):
         assert run("explain", "sample:coffee", "--device", "cpu", "--out", tmp_path) == 0
@@ -148,6 +231,10 @@ class TestExplain:
         (["explain", "sample:chelsea", "--layer", "conv5_3"], "no layer 'conv5_3'"),
         (["explain", "sample:chelsea", "--method", "score_cam"], "no method 'score_cam'"),
         (["explain", "sample:chelsea", "--colormap", "rainbow"], "no colormap 'rainbow'"),
+        (
+            ["explain", "sample:chelsea", "--write", "movie"],
+            "no output 'movie'; the outputs are overlay, figure, arrays",
+        ),
         (["explain", "sample:chelsea", "--device", "gpu:77"], "no device 'gpu:77'"),
         (["explain", "sample:chelsea", "--batch", "0"], "--batch"),
         (["explain", "sample:tea"], "no sample 'tea'"),

@@ -65,6 +65,21 @@ class TestColours:
             maps.colorize(np.zeros((2, 2)), "rainbow")
 
 
+@pytest.mark.parametrize("name", maps.COLORMAPS)
+def test_colours_do_not_depend_on_the_shape(name):
+    levels = np.random.default_rng(0).random((2, 3, 50))
+    flat = np.array([maps.colorize(level[None], name)[0] for level in levels.ravel()])
+    np.testing.assert_array_equal(maps.colorize(levels, name), flat.reshape(2, 3, 50, 3))
+
+
+@pytest.mark.parametrize("opacity", [0, 0.1, 0.3, 0.5, 0.7, 1])
+def test_overlay_is_the_rounded_mixture_for_every_pixel_and_level(opacity):
+    pixels, levels = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256) / 255)
+    images = np.repeat(pixels[..., None], 3, axis=-1)
+    mixture = (1 - opacity) * images.astype(np.float32) + opacity * maps.colorize(levels).astype(np.float64)
+    np.testing.assert_array_equal(maps.overlay(images, levels, opacity=opacity), np.rint(mixture))
+
+
 def test_overlay_by_hand():
     image = np.full((1, 2, 3), 100, np.uint8)
     heatmap = np.array([[0, 1.0]])

@@ -1,10 +1,12 @@
 """The scripts, run as a user runs them."""
 
+import json
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import benchmark_folder
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,6 +38,38 @@ class TestFigure1:
         assert "no class 'unicorn'" in result.stderr
         assert result.stderr.count("\n") == 1
         assert not list(tmp_path.iterdir())
+
+
+class TestBenchmarkFolder:
+    def test_it_tells_both_speeds_and_their_ratio(self, tmp_path):
+        flags = ["--count", 5, "--size", "90x60", "--batch", 2, "--rounds", 2, "--json", "folder.json"]
+        result = script("benchmark_folder.py", *flags, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert "pictures a second" in result.stdout
+        numbers = json.loads((tmp_path / "folder.json").read_text())
+        assert numbers["settings"]["count"] == 5
+        seconds = numbers["seconds_a_picture"]
+        assert len(seconds["session"]) == len(seconds["folder"]) == 2
+        assert set(seconds["stages"]) == {"decoding", "fitting", "heat map", "overlay", "PNG"}
+        ratio = numbers["folder_pictures_a_second"] / numbers["session_pictures_a_second"]
+        assert numbers["ratio"] == pytest.approx(ratio)
+        assert [path.name for path in tmp_path.iterdir()] == ["folder.json"]
+
+    def test_its_photographs_are_all_different_and_the_same_every_time(self, tmp_path):
+        read = []
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            paths = benchmark_folder.make_photographs(tmp_path / folder, 12, (40, 50), seed=3)
+            read.append([Path(path).read_bytes() for path in paths])
+            with Image.open(paths[0]) as image:
+                assert (image.format, image.size) == ("JPEG", (50, 40))
+        assert read[0] == read[1]
+        assert len(set(read[0])) == 12
+
+    @pytest.mark.parametrize("flags", [["--size", "500"], ["--size", "0x5"], ["--count", "0"], ["--batch", "-1"]])
+    def test_a_mistake(self, flags):
+        with pytest.raises(ValueError, match=flags[0]):
+            benchmark_folder.main(flags)
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ ORDER = [
     "occlusion",
     "journal",
     "terminal",
+    "pipeline",
     "writing",
     "images",
     "fitting",
@@ -60,6 +61,7 @@ ORDER = [
     "charts",
     "curves",
     "side_by_side",
+    "outputs",
     "reports",
     "commands",
     "cli",
@@ -108,8 +110,9 @@ def test_libraries_have_their_rooms():
         "gradcam.fetches",
         "gradcam.sessions",
     }
-    for word in ("tf.gradients(", "RegisterGradient("):
-        assert [m for m, path in MODULES.items() if word in path.read_text()] == ["slim_models.relu_gradients"]
+    registering = {"slim_models.relu_gradients", "slim_models.batch_norm_gradient"}
+    assert {m for m, path in MODULES.items() if "RegisterGradient(" in path.read_text()} == registering
+    assert [m for m, path in MODULES.items() if "tf.gradients(" in path.read_text()] == ["slim_models.relu_gradients"]
 
 
 def test_modules_and_functions_are_small():

@@ -1,0 +1,63 @@
+"""Who is measured by `scripts/benchmark.py`: this project and the libraries that make the same maps, one module each.
+
+A module `peers/NAME.py` has a
+
+    class Peer:
+        def __init__(self, network: str, weights: Mapping[str, np.ndarray], precision: str): ...
+        def run(self, task: str, images: np.ndarray, targets: np.ndarray | None) -> dict[str, np.ndarray]: ...
+
+which builds the network with the arrays of our weight files and two threads. `run` takes RGB `[N, 224, 224, 3]` in
+[0, 255], as float32, and one class for each picture, or None for the predicted ones; it returns, as the task wants
+them, `cam`, `[N, h, w]` >= 0 of any size and scale, at conv5_3 after its ReLU (vgg16) or block4 (resnet_v1_50), and
+`guided`, `[N, 224, 224, 3]` in RGB. The task `classes` takes one picture and K classes and returns the K cams.
+
+Such a module imports its library, so only the process that measures it, `peers.worker`, imports the module; what
+must be known before is in the table here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+
+TASKS = ("cam", "guided", "both", "classes")
+PRECISIONS = ("float32", "bfloat16")
+OURS = "ours"
+
+
+@dataclasses.dataclass(frozen=True)
+class PeerInfo:
+    """What is known of a peer without importing it.
+
+    Attributes:
+        title: in tables.
+        requires: the modules that must be importable.
+        precisions: of `PRECISIONS`, those that it can work in.
+        tasks: of `TASKS`, those that it can do.
+        reads_files: whether `weights` is the name of one of our weight files, in place of its arrays.
+    """
+
+    title: str
+    requires: tuple[str, ...]
+    precisions: tuple[str, ...] = ("float32",)
+    tasks: tuple[str, ...] = TASKS
+    reads_files: bool = False
+
+    def missing(self) -> list[str]:
+        """Those of `requires` that are not installed."""
+        return [name for name in self.requires if importlib.util.find_spec(name) is None]
+
+
+_CAMS = ("cam", "classes")
+
+PEERS = {
+    OURS: PeerInfo("gradcam (ours)", ("tensorflow", "tf_slim"), PRECISIONS, reads_files=True),
+    "plain_torch": PeerInfo("plain PyTorch", ("torch",), PRECISIONS),
+    "captum": PeerInfo("captum", ("torch", "captum"), PRECISIONS),
+    "pytorch_grad_cam": PeerInfo("pytorch-grad-cam", ("torch", "pytorch_grad_cam")),
+    "torchcam": PeerInfo("torch-cam", ("torch", "torchcam"), PRECISIONS, _CAMS),
+    "public_tf1": PeerInfo("public TF1 script", ("tensorflow",), PRECISIONS),
+    "tf_keras_vis": PeerInfo("tf-keras-vis", ("tensorflow", "tf_keras_vis")),
+    "tf_explain": PeerInfo("tf-explain", ("tensorflow", "tf_explain"), tasks=_CAMS),
+    "xplique": PeerInfo("xplique", ("tensorflow", "xplique")),
+}
