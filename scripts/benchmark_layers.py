@@ -10,7 +10,6 @@ sum over operations can exceed the time of a run.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -64,14 +63,7 @@ def layer_macs(network: slim_models.Network) -> dict[str, int]:
     Args:
         network: as it was built: no gradients in its graph.
     """
-    found = {}
-    for layer in work.layers(network):
-        # A dilated convolution is an ordinary one of several parts of the picture, which are put together after it.
-        for user in network.graph.get_operation_by_name(layer.name).outputs[0].consumers():
-            if user.type == "BatchToSpaceND":
-                layer = dataclasses.replace(layer, places=tuple(user.outputs[0].shape.as_list()[1:3]))
-        found[layer.name.rsplit("/", 1)[0]] = layer.macs
-    return found
+    return {layer.name.rsplit("/", 1)[0]: layer.macs for layer in work.layers(network)}
 
 
 def by_layer(title: str, operations: Sequence[Operation], places: Map, macs: Mapping[str, int], batch: int) -> str:

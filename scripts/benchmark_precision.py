@@ -23,6 +23,8 @@ from tqdm import tqdm
 from gradcam.terminal import quiet_tensorflow, run_script
 
 with quiet_tensorflow():
+    from benchmarking.agreement import correlation
+
     import slim_models
     from gradcam.boxes import best_iou
     from gradcam.examples import Example, read_examples
@@ -103,12 +105,6 @@ def row(example: Example, photograph: Photograph, explanations: Mapping[str, Exp
     result["cam"] = correlation(full.cam(), half.cam())
     result["guided"] = correlation(full.saliency["guided"], half.saliency["guided"])
     return result
-
-
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson's; of maps of which one is flat, 1 if the other is flat too, or else 0."""
-    flat = [np.ptp(array) == 0 for array in (first, second)]
-    return float(all(flat)) if any(flat) else float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
 def summary(rows: Sequence[Row]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import benchmark_growth
 import benchmark_layers
 import benchmark_memory
+import benchmark_precision
 import growth
 import measuring
 import numpy as np
@@ -255,3 +256,28 @@ class TestMemory:
     def test_too_few_looks(self, flags):
         with pytest.raises(ValueError, match="at least 10 times --every"):
             benchmark_memory.main(list(flags))
+
+
+class TestPrecision:
+    def test_summary_of_made_up_pictures(self):
+        row = {"changed": False, "wrong_float32": False, "wrong_bfloat16": False}
+        row |= {"apart_float32": True, "apart_bfloat16": False, "cam": 1.0, "guided": 0.5}
+        other = {**row, "changed": True, "wrong_bfloat16": True, "cam": 0.9, "guided": 0.7}
+        found = benchmark_precision.summary([row, other])
+        expected = {"changed": 50, "wrong_float32": 0, "wrong_bfloat16": 50, "apart_float32": 100, "apart_bfloat16": 0}
+        expected |= {"cam": 0.95, "cam_low": 0.905, "guided": 0.6, "guided_low": 0.51}
+        assert found == pytest.approx(expected)
+        assert found.keys() == benchmark_precision.COLUMNS.keys()
+
+    @pytest.mark.filterwarnings("ignore:this processor has no units")
+    def test_both_precisions_of_a_real_network(self, tmp_path, capsys):
+        flags = ["--network", "resnet_v1_50_tiny", "--limit", "3", "--batch", "2", "--json", str(tmp_path / "p.json")]
+        table = benchmark_precision.main(flags)
+        cells = table["resnet_v1_50_tiny"]
+        assert 0.99 < cells["cam"] < 1 and 0.9 < cells["guided"] < 1  # close, but not the same numbers
+        assert json.loads((tmp_path / "p.json").read_text())["pictures"] == 3
+        assert "| resnet_v1_50_tiny | 0.0 |" in capsys.readouterr().out
+
+    def test_mistakes(self):
+        with pytest.raises(ValueError, match="at least 1"):
+            benchmark_precision.main(["--limit", "0"])

@@ -39,16 +39,26 @@ class Layer:
 
 
 def layers(network: slim_models.Network) -> list[Layer]:
-    """Every layer of a network that multiplies by weights, in forward order."""
+    """Every layer of a network, as it was built, that multiplies by weights; in forward order."""
     explained = network.endpoints[network.default_layer].op
     before = _sources(explained)
     found = []
     for operation in network.graph.get_operations():
         if operation.type in ("Conv2D", "MatMul"):
             kernel = [1, 1, *operation.inputs[1].shape.as_list()][-4:]
-            height, width = operation.outputs[0].shape.as_list()[1:3] if operation.type == "Conv2D" else (1, 1)
-            found.append(Layer(operation.name, (height, width), tuple(kernel), operation not in before))
+            found.append(Layer(operation.name, _places(operation), tuple(kernel), operation not in before))
     return found
+
+
+def _places(operation) -> tuple[int, int]:
+    """Height and width of a layer's outputs."""
+    if operation.type == "MatMul":
+        return (1, 1)
+    outputs = operation.outputs[0]
+    for user in outputs.consumers():
+        # A dilated convolution is an ordinary one of several parts of the picture, which are put together after it.
+        outputs = user.outputs[0] if user.type == "BatchToSpaceND" else outputs
+    return tuple(outputs.shape.as_list()[1:3])
 
 
 def _sources(operation) -> set:
