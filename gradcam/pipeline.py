@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import concurrent.futures
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +12,8 @@ Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
-def ahead(function: Callable[[Item], Result], items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Result]]:
-    """The results of a function in the order of its items, computed by one thread ahead of the caller.
+def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Iterator[Result]]:
+    """The results of a function in the order of its items, computed by one thread, one ahead of the caller.
 
         with ahead(read, names) as pictures, ahead(explain, pictures) as explanations:
             for explanation in explanations:
@@ -26,7 +25,6 @@ def ahead(function: Callable[[Item], Result], items: Iterable[Item], depth: int 
     Args:
         function: called by that thread alone.
         items: iterated by that thread too, so that waiting for them does not hold up the caller.
-        depth: results that may be there, or under way, while the caller works on one.
 
     Yields:
         The results. An error of `items` or `function` is raised in the place of its result. When the context
@@ -41,9 +39,9 @@ def ahead(function: Callable[[Item], Result], items: Iterable[Item], depth: int 
         return []
 
     def results() -> Iterator[Result]:
-        waiting = collections.deque(pool.submit(step) for _ in range(depth))
-        while found := waiting.popleft().result():
-            waiting.append(pool.submit(step))
+        waiting = pool.submit(step)
+        while found := waiting.result():
+            waiting = pool.submit(step)
             yield found.pop()  # held by nobody here while the caller works on it
 
     pool = concurrent.futures.ThreadPoolExecutor(1)

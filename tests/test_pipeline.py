@@ -10,7 +10,7 @@ LONG = 30  # seconds after which an event that should have come is given up
 
 
 class Watched:
-    """A function that tells which calls began, and waits where it is told to."""
+    """A function that tells which calls began."""
 
     def __init__(self, count):
         self.begun = [threading.Event() for _ in range(count)]
@@ -21,20 +21,18 @@ class Watched:
 
 
 def test_results_come_in_the_order_of_the_items():
-    for depth in (1, 3, 50):
-        with ahead(lambda number: number * number, range(20), depth) as results:
-            assert list(results) == [number * number for number in range(20)]
+    with ahead(lambda number: number * number, range(20)) as results:
+        assert list(results) == [number * number for number in range(20)]
     with ahead(str, []) as results:
         assert list(results) == []
 
 
-@pytest.mark.parametrize("depth", [1, 3])
-def test_the_next_are_computed_while_the_caller_works_on_one_and_no_more_than_allowed(depth):
+def test_the_next_is_computed_while_the_caller_works_on_one_and_no_more_than_that():
     watched = Watched(10)
-    with ahead(watched, range(10), depth) as results:
+    with ahead(watched, range(10)) as results:
         for number, result in enumerate(results):
             assert result == number**2
-            last = min(number + depth, 9)
+            last = min(number + 1, 9)
             assert watched.begun[last].wait(LONG)
             assert last == 9 or not watched.begun[last + 1].wait(0.02)
 
@@ -101,11 +99,11 @@ def test_whoever_leaves_early_waits_for_the_call_under_way_and_begins_no_other()
             assert going_on.wait(LONG)
         ended.append(number)
 
-    with pytest.raises(KeyboardInterrupt), ahead(function, range(10), depth=4) as results:
+    with pytest.raises(KeyboardInterrupt), ahead(function, range(10)) as results:
         for _ in results:
             threading.Timer(0.05, going_on.set).start()
             raise KeyboardInterrupt
-    assert ended in ([0], [0, 1])  # of the four that were asked for at most the one under way
+    assert ended in ([0], [0, 1])
     assert threading.active_count() <= before + 1  # the timer's
 
 
