@@ -71,7 +71,7 @@ class Fetches:
         return session.run(self.tensors, feed)
 
     def run_classes(self, session: tf.Session, image: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
-        """All of it for K classes of one picture, whose forward pass is run once.
+        """All of it for K classes of one picture, whose forward pass is run once where that can be.
 
         Args:
             session: of the network's graph.
@@ -83,6 +83,9 @@ class Fetches:
         """
         once = {"logits": self._network.logits, "activations": self.tensors["activations"], "read": self._read}
         forward = session.run(once, {self._network.images: image})
+        if any(len(array) != 1 for array in forward["read"]):
+            # An axis that is N times something, as inside dilated convolutions: how to repeat it is unknown.
+            return self.run(session, {self._network.images: _repeated(image, len(targets)), self.targets: targets})
         size = sum(array.nbytes for array in forward["read"]) or 1
         step = max(1, _MOST_BYTES // size)
         chunks = [targets[start : start + step] for start in range(0, len(targets), step)]

@@ -22,6 +22,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from measuring import positive
+
 from gradcam.terminal import quiet_tensorflow, run_script
 
 with quiet_tensorflow():
@@ -83,13 +85,6 @@ def arguments() -> argparse.ArgumentParser:
         "--weights-folder", type=pathlib.Path, metavar="DIR", help="take weights from there, and leave them there"
     )
     return parser
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
 
 
 def check(networks: Sequence[str], amount: Amount) -> None:

@@ -106,6 +106,15 @@ class TestClassesOfOnePicture:
             assert got.dtype == expected.dtype and got.shape == expected.shape
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * abs(expected).max(), err_msg=name)
 
+    def test_dilated_convolutions_which_share_no_forward_pass(self):
+        network = slim_models.build("resnet_v1_50_tiny", image_size=64, width_divisor=16, num_classes=10)
+        image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3))
+        with Explainer(network, random_weights(network)) as explainer:
+            shared = explainer.explain_classes(image[0], [3, 4])
+            repeated = explainer.explain(np.repeat(image, 2, axis=0), [3, 4])
+        for name, expected in repeated.arrays().items():
+            np.testing.assert_allclose(shared.arrays()[name], expected, atol=1e-4 * abs(expected).max(), err_msg=name)
+
     def test_layers_and_their_signals(self, thin):
         options = {"rules": (), "layers": list(thin.network.endpoints)[-2:], "layer_rules": ["deconvnet"]}
         with Explainer(thin.network, thin.weights, **options) as explainer:
