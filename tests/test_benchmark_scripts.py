@@ -195,7 +195,8 @@ class TestLayers:
             return
         assert places.layer("resnet_v1_50/conv1/Conv2D") == "conv1"
         assert places.layer("resnet_v1_50/block1/unit_1/bottleneck_v1/conv1/Conv2D") == "block1/unit_1"
-        sums = [name for name in names if re.fullmatch(r"gradients\w*/AddN\w*", name)]
+        # Other tests have added gradients of their own to the graph that they share.
+        sums = [n for n in names if re.fullmatch(r"gradients\w*/AddN\w*", n) and places.direction(n) != "forward"]
         assert sums
         assert all(places.layer(name).startswith(("block", "pool1")) for name in sums)
 
