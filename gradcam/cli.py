@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[shared],
         help="write weights in another format",
         description="Writes the weights of one file as another: from npy, npz, a checkpoint V1 or V2 (also slim's "
-        "VGG16), Keras' VGG16 (.h5) or a .caffemodel, to .npy, .npz or .ckpt (V2).",
+        "VGG16 or VGG19), Keras' VGG16 or VGG19 (.h5) or a .caffemodel, to .npy, .npz or .ckpt (V2).",
     )
     convert.add_argument("source", metavar="SRC", help="a file of weights")
     convert.add_argument("destination", metavar="DST", help="a name that ends in .npy, .npz or .ckpt")
@@ -97,7 +97,9 @@ def _add_compare_flags(compare: argparse.ArgumentParser) -> None:
 
 
 def _add_download_flags(download: argparse.ArgumentParser) -> None:
-    download.add_argument("networks", nargs="+", metavar="NETWORK", help="vgg16, resnet_v1_50 or resnet_v1_101")
+    download.add_argument(
+        "networks", nargs="+", metavar="NETWORK", help="vgg16, vgg19, resnet_v1_50, resnet_v1_101 or mobilenet_v1"
+    )
     download.add_argument("--dir", metavar="DIR", help="default: $GRADCAM_WEIGHTS, or ./weights")
     download.add_argument("--from", dest="source", metavar="URL", help="another address of one of the known files")
     download.add_argument("--force", action="store_true", help="fetch weights also if they are there")

@@ -14,7 +14,7 @@ import slim_models
 from gradcam import authors, comparison, figures, side_by_side
 from gradcam.cams import METHODS
 from gradcam.explainer import Explainer
-from gradcam.labels import class_name
+from gradcam.labels import BACKGROUND, class_name, labels_of
 from gradcam.maps import COLORMAPS
 from gradcam.outputs import OUTPUTS, Writer, rules_for
 from gradcam.photographs import expand, read_photograph
@@ -34,7 +34,9 @@ def networks(args: argparse.Namespace) -> int:
         marked = [f"{layer} (default)" if layer == entry.default_layer else layer for layer in layers]
         print(f"{name}")
         print(f"  input    {entry.image_size} x {entry.image_size} RGB")
-        print(f"  classes  {entry.num_classes} ({entry.labels})")
+        labels = labels_of(name, entry.num_classes)
+        first = f", 0 being the {BACKGROUND}" if labels and labels.wnids[0] == BACKGROUND else ""
+        print(f"  classes  {entry.num_classes} ({entry.labels}{first})")
         print(f"  weights  {weights}")
         print(textwrap.fill(", ".join(marked), 100, initial_indent="  layers   ", subsequent_indent=" " * 11))
     return 0

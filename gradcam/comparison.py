@@ -51,7 +51,10 @@ def compare(
         FileNotFoundError, KeyError, ValueError: a file that is missing or not what it should be, a name
             that means nothing, arrays of other shapes than the network's.
     """
-    order = architecture(network).input_order
+    entry = architecture(network)
+    if not entry.less_mean:
+        raise ValueError(f"{network} cannot be compared: its input is not pictures less ImageNet's mean, as Caffe's is")
+    order = entry.input_order
     read = read_reference(reference, layout, order)
     if not isinstance(weights, Mapping):
         weights = slim_models.read_weights(weights or slim_models.find_weights(network))

@@ -14,13 +14,15 @@ import numpy as np
 import slim_models
 from slim_models import files
 
+BACKGROUND = "background"  # name of the class for none of the others, and in place of its WordNet id
+
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
     """The classes of a data set, in the order of the logits.
 
     Attributes:
-        wnids: WordNet ids, `"n02123159"`.
+        wnids: WordNet ids, `"n02123159"`; `"background"` for what has none.
         names: all of a class's names, separated by commas, as WordNet has them.
     """
 
@@ -53,6 +55,10 @@ class Labels:
         similar = self._similar(word)
         hint = f"; similar: {self._list(similar)}" if similar else ""
         raise KeyError(f"no class {query!r} among {len(self.names)}{hint}")
+
+    def with_background(self) -> Labels:
+        """The same classes behind a class 0 for none of them, as many of TF-Slim's networks have it."""
+        return Labels((BACKGROUND, *self.wnids), (BACKGROUND, *self.names))
 
     def name(self, index: int) -> str:
         """The first of a class's names."""
@@ -146,6 +152,9 @@ def class_name(index: int, labels: Labels | None) -> str:
 
 
 def labels_of(network_name: str, num_classes: int) -> Labels | None:
-    """The classes of a known network with its own number of classes; None for any other."""
+    """The classes of a known network that has as many as its list, or one more, the background; None for others."""
     entry = slim_models.NETWORKS.get(network_name)
-    return read_labels(entry.labels) if entry is not None and entry.num_classes == num_classes else None
+    labels = read_labels(entry.labels) if entry is not None else None
+    if labels is None or num_classes - len(labels.names) not in (0, 1):
+        return None
+    return labels.with_background() if num_classes > len(labels.names) else labels

@@ -107,7 +107,8 @@ def map_methods(
 
 def linear_head(weights: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """The weights `[K, C]` of a head that is linear in the mean of the last layer; None if there is no such head."""
-    found = [array for name, array in weights.items() if name.endswith("/logits/weights") and np.ndim(array) == 4]
+    heads = ("/logits/weights", "/Logits/Conv2d_1c_1x1/weights")  # of ResNets and of MobileNet
+    found = [array for name, array in weights.items() if name.endswith(heads) and np.ndim(array) == 4]
     return np.asarray(found[0], np.float32)[0, 0] if len(found) == 1 and found[0].shape[:2] == (1, 1) else None
 
 

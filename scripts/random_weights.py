@@ -30,9 +30,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def random_weights(network: slim_models.Network, seed: int = 0) -> Mapping[str, np.ndarray]:
-    """`{variable name: float32 array}` for a VGG16 or a ResNet, from one legacy random stream.
+    """`{variable name: float32 array}` for a known network, from one legacy random stream.
 
-    VGG16 layer by layer, weights before biases; a ResNet in the order of the sorted names.
+    A VGG's layer by layer, weights before biases; any other's in the order of the sorted names.
     """
     rng = np.random.RandomState(seed)
     shapes = {name: tuple(variable.shape.as_list()) for name, variable in network.variables().items()}
@@ -42,6 +42,8 @@ def random_weights(network: slim_models.Network, seed: int = 0) -> Mapping[str, 
 
 def _draw(rng: np.random.RandomState, name: str, shape: tuple[int, ...]) -> np.ndarray:
     kind = name.rsplit("/", 1)[1]
+    if kind == "depthwise_weights":  # each kernel sees one channel
+        return rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[:2]))
     if kind == "weights":
         gain = 1 if name.endswith("/logits/weights") else 2
         return rng.standard_normal(shape) * np.sqrt(gain / np.prod(shape[:-1]))

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 import tensorflow.compat.v1 as tf
 
 from slim_models import files
+from slim_models.mobilenet_v1 import mobilenet_v1
 from slim_models.network import PRECISIONS, Network
 from slim_models.relu_gradients import marked_relus
 from slim_models.resnet_v1 import resnet_v1_50, resnet_v1_101
-from slim_models.vgg16 import vgg16
+from slim_models.vgg import vgg16, vgg19
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Architecture:
         image_size: default height and width in pixels.
         num_classes: default number of classes.
         width_divisor: default divisor of the channel counts.
+        depth: channels of its first layer, the narrowest, at a width divisor of 1.
         input_order: order of the channels that the network itself takes, which Caffe's gradients speak of.
+        less_mean: whether it takes pictures less the mean of ImageNet, as Caffe's networks do.
     """
 
     builder: Callable
@@ -39,13 +42,19 @@ class Architecture:
     image_size: int = 224
     num_classes: int = 1000
     width_divisor: int = 1
+    depth: int = 64
     input_order: str = "RGB"
+    less_mean: bool = True
 
 
 NETWORKS = {
     "vgg16": Architecture(vgg16, "conv5_3", "vgg16.npy", input_order="BGR"),
+    "vgg19": Architecture(vgg19, "conv5_4", "vgg19.npy", input_order="BGR"),
     "resnet_v1_50": Architecture(resnet_v1_50, "block4", "resnet_v1_50.ckpt"),
     "resnet_v1_101": Architecture(resnet_v1_101, "block4", "resnet_v1_101.ckpt"),
+    "mobilenet_v1": Architecture(
+        mobilenet_v1, "Conv2d_13_pointwise", "mobilenet_v1.ckpt", num_classes=1001, depth=32, less_mean=False
+    ),
     "resnet_v1_50_tiny": Architecture(
         functools.partial(resnet_v1_50, output_stride=16),
         "block4",
@@ -91,7 +100,7 @@ def build(
         image_size: height and width of the images in pixels.
         num_classes: C, the number of logits.
         width_divisor: divides every hidden channel count.
-        fc_width: of VGG16's fc6 and fc7.
+        fc_width: of a VGG's fc6 and fc7.
         precision: of variables and activations, one of `PRECISIONS`.
 
     Each size is the network's own (see `NETWORKS`) where it is None.
@@ -107,8 +116,8 @@ def build(
     size = _positive("image_size", image_size, entry.image_size)
     num_classes = _positive("num_classes", num_classes, entry.num_classes)
     width_divisor = _positive("width_divisor", width_divisor, entry.width_divisor)
-    if 64 % width_divisor:
-        raise ValueError(f"width_divisor {width_divisor} does not divide 64, the narrowest layer's channels")
+    if entry.depth % width_divisor:
+        raise ValueError(f"width_divisor {width_divisor} does not divide {entry.depth}, the narrowest layer's channels")
     if precision not in PRECISIONS:
         raise ValueError(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
     options = {"num_classes": num_classes, "width_divisor": width_divisor}

@@ -10,8 +10,10 @@ import tensorflow.compat.v1 as tf
 from slim_models.aligned import lasting
 from slim_models.network import Network
 
-# In slim's checkpoints but in no network: the mean that preprocessing subtracts, the training step.
-_IGNORED = ("mean_rgb", "global_step")
+# In slim's checkpoints but in no network: the mean that preprocessing subtracts, the training step, and what
+# training keeps beside each variable (`MobilenetV1/Conv2d_0/weights/RMSProp`).
+_IGNORED = ("mean_rgb", "global_step", "ExponentialMovingAverage", "RMSProp", "RMSProp_1")
+_ONLY_IN_VGG19 = {"conv3_4", "conv4_4", "conv5_4"}
 
 
 def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, np.ndarray]) -> None:
@@ -22,7 +24,8 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
     Args:
         session: of the network's graph.
         network: as `build` returned it.
-        weights: variable name -> array; slim's `mean_rgb` and `global_step` are ignored.
+        weights: variable name -> array; what slim's checkpoints hold besides variables (`mean_rgb`, `global_step`,
+            the state of training) is ignored.
 
     Raises:
         ValueError: names are missing, unexpected, misshapen or not finite; one message lists them
@@ -43,7 +46,8 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
 
     Args:
         network: as `build` returned it.
-        weights: variable name -> array; slim's `mean_rgb` and `global_step` are ignored.
+        weights: variable name -> array; what slim's checkpoints hold besides variables (`mean_rgb`, `global_step`,
+            the state of training) is ignored.
 
     Raises:
         ValueError: names are missing, unexpected, misshapen or not finite; one message lists them all.
@@ -60,6 +64,8 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
     parts = [f"{len(names)} {kind} ({_shortened(names)})" for kind, names in problems.items() if names]
     if any(given[name][-1:] == (1001,) for name in misshapen):
         parts.append("the file has 1001 classes, 0 being 'background': build the network with num_classes=1001")
+    if {name.rpartition("/")[0] for name in [*problems["missing"], *problems["unexpected"]]} == _ONLY_IN_VGG19:
+        parts.append(f"the weights are those of a {'VGG16' if problems['missing'] else 'VGG19'}")
     if parts:
         raise ValueError(f"the weights do not fit {network.name}{_whose(shapes, given)}: {'; '.join(parts)}")
 

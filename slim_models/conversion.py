@@ -19,7 +19,7 @@ def convert(source: str | os.PathLike, destination: str | os.PathLike) -> dict[s
     """Writes the weights of one file as another.
 
     Args:
-        source: anything that `read_weights` reads; VGG16 gets the names and the layout of `vgg16.npy`,
+        source: anything that `read_weights` reads; VGG16 and VGG19 get the names and the layout of `vgg16.npy`,
             whoever wrote it.
         destination: of a format that `write_weights` writes.
 

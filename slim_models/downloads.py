@@ -143,13 +143,14 @@ def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Pa
     say(f"  {hashes.checked(fetched, source.published_hash, record)}")
     file = unpacked(fetched, source.member) if source.member else fetched
     weights = read_weights(file)
-    check_weights(build(name), weights)
-    say(f"  all {len(weights)} variables are there, in their shapes")
+    network = build(name)
+    check_weights(network, weights)
+    say(f"  all {len(network.variables())} variables are there, in their shapes")
     if source.published_hash is None and hashes.record(fetched, record):
         say(f"  its SHA-256 is recorded in {record}; later downloads will be held against it")
-    parts = [file.rename(workshop / target.name)] if file.suffix == target.suffix else []
+    parts = [file.rename(workshop / target.name)] if file.is_file() and file.suffix == target.suffix else []
     if not parts:
-        write_weights(workshop / target.name, weights)
+        write_weights(workshop / target.name, {variable: weights[variable] for variable in network.variables()})
         parts = sorted(workshop.glob(f"{target.name}*"))
     for stale in target.parent.glob(f"{target.name}.*"):  # of a V2 checkpoint there, which would be read first
         if stale.name.startswith((f"{target.name}.index", f"{target.name}.data-")):

@@ -19,7 +19,8 @@ def fold_batch_norm(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         b' = beta - mean * gamma / sqrt(variance + epsilon)
 
     Args:
-        weights: variable name -> array; a layer's weights are `[..., K]`, its statistics `[K]`.
+        weights: of a network whose batch norm adds `layers.EPSILON` (MobileNet's adds more), variable name ->
+            array; a layer's weights are `[..., K]`, its statistics `[K]`.
 
     Returns:
         `layer/weights` and `layer/biases` of every layer, in float32. Layers without batch norm keep

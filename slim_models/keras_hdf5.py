@@ -1,4 +1,4 @@
-"""Keras' VGG16 in HDF5 -> arrays by the names of `vgg16.npy`."""
+"""Keras' VGG16 and VGG19 in HDF5 -> arrays by the names of `vgg16.npy`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMES = {"fc1": "fc6", "fc2": "fc7", "predictions": "fc8"}
 
 
 def read_keras_hdf5(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads the weights of Keras' VGG16, such as `vgg16_weights_tf_dim_ordering_tf_kernels.h5`.
+    """Reads the weights of Keras' VGG16 or VGG19, such as `vgg16_weights_tf_dim_ordering_tf_kernels.h5`.
 
     They are Caffe's, in the layout of TensorFlow: kernels `[h, w, in, out]`, the first for BGR, and a
     first fully connected layer that expects height-width-channel order; so only the names change.
@@ -26,7 +26,7 @@ def read_keras_hdf5(path: pathlib.Path) -> dict[str, np.ndarray]:
         `conv1_1/weights`, `conv1_1/biases`, ..., `fc8/biases` -> array.
 
     Raises:
-        ValueError: a layer is none of Keras' VGG16, or the file holds no layers.
+        ValueError: a layer is none of Keras' VGG16 and VGG19, or the file holds no layers.
     """
     with h5py.File(path, "r") as file:
         layers = {name: arrays for name, arrays in _layers(file) if arrays}
@@ -34,7 +34,7 @@ def read_keras_hdf5(path: pathlib.Path) -> dict[str, np.ndarray]:
     for layer, arrays in layers.items():
         name = _NAMES.get(layer, re.sub(r"^block(\d)_conv(\d)$", r"conv\1_\2", layer))
         if name == layer:
-            raise ValueError(f"layer {layer!r} is none of Keras' VGG16")
+            raise ValueError(f"layer {layer!r} is none of Keras' VGG16 and VGG19")
         if [array.ndim > 1 for array in arrays] != [True, False]:
             raise ValueError(f"layer {layer!r} should hold a kernel and a bias, not {[a.shape for a in arrays]}")
         weights[f"{name}/weights"], weights[f"{name}/biases"] = arrays

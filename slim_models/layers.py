@@ -9,7 +9,7 @@ import tf_slim as slim
 
 from slim_models.batch_norm_gradient import stored_batch_norm
 
-EPSILON = 1e-5  # added to the variances of batch norm
+EPSILON = 1e-5  # added to the variances of batch norm, but for MobileNet's
 
 Activation = Callable[[tf.Tensor], tf.Tensor] | None
 Normalizer = Callable[[tf.Tensor], tf.Tensor] | None
@@ -23,13 +23,14 @@ def conv2d(
     scope: str,
     stride: int = 1,
     rate: int = 1,
+    symmetric: bool = True,
     activation: Activation = tf.nn.relu,
     normalizer: Normalizer = None,
 ) -> tf.Tensor:
     """A convolution with `SAME` output size whose padding does not depend on the image's size.
 
     With a stride, TensorFlow's own `SAME` pads even and odd sizes differently; slim's ResNets (and
-    Caffe) pad `(kernel_size - 1) / 2` on every side instead, and so does this.
+    Caffe) pad `(kernel_size - 1) / 2` on every side instead, and so does this unless told otherwise.
 
     Args:
         inputs: `[N, h, w, K]`.
@@ -39,6 +40,7 @@ def conv2d(
             the normalizer in place of the biases.
         stride: step of the kernel.
         rate: dilation of the kernel.
+        symmetric: False pads as TensorFlow does, with which slim's MobileNets were trained.
         activation: applied to the result, or None.
         normalizer: applied before the activation, or None for a bias.
 
@@ -46,7 +48,7 @@ def conv2d(
         `[N, ceil(h / stride), ceil(w / stride), depth]`.
     """
     padding = "SAME"
-    if stride > 1 and kernel_size > 1:
+    if symmetric and stride > 1 and kernel_size > 1:
         before = (kernel_size + (kernel_size - 1) * (rate - 1) - 1) // 2
         inputs = tf.pad(inputs, [[0, 0], [before, before], [before, before], [0, 0]])
         padding = "VALID"
@@ -60,6 +62,32 @@ def conv2d(
         activation_fn=activation,
         normalizer_fn=normalizer,
         weights_initializer=slim.variance_scaling_initializer(),
+        scope=scope,
+    )
+
+
+def depthwise_conv2d(
+    inputs: tf.Tensor,
+    kernel_size: int,
+    *,
+    scope: str,
+    stride: int = 1,
+    activation: Activation = tf.nn.relu,
+    normalizer: Normalizer = None,
+) -> tf.Tensor:
+    """A kernel for each channel, `scope/depthwise_weights` `[k, k, K, 1]`; pads as TensorFlow's `SAME` does.
+
+    `[N, h, w, K]` -> `[N, ceil(h / stride), ceil(w / stride), K]`; the other arguments are `conv2d`'s.
+    """
+    return slim.separable_conv2d(
+        inputs,
+        None,  # no pointwise convolution behind it
+        kernel_size,
+        depth_multiplier=1,
+        stride=stride,
+        activation_fn=activation,
+        normalizer_fn=normalizer,
+        weights_initializer=tf.truncated_normal_initializer(stddev=2**0.5 / kernel_size),  # each sees k * k numbers
         scope=scope,
     )
 
@@ -93,7 +121,9 @@ def flatten(inputs: tf.Tensor) -> tf.Tensor:
     return slim.flatten(inputs)
 
 
-def batch_norm(inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98) -> tf.Tensor:
+def batch_norm(
+    inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98, epsilon: float = EPSILON
+) -> tf.Tensor:
     """Batch normalisation with slim's variable names and, unless training, the stored statistics.
 
     `slim.batch_norm` itself fails on TensorFlow newer than 2.13, and its callers have been known to
@@ -104,12 +134,13 @@ def batch_norm(inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98
         training: normalise by the batch and add the updates of the stored statistics to the
             collection `UPDATE_OPS`.
         decay: of the stored statistics, while training.
+        epsilon: added to the variances.
 
     Returns:
         A tensor of the shape of `inputs`.
     """
     if inputs.shape.ndims == 2:  # fused_batch_norm takes images
-        images = batch_norm(inputs[:, None, None], training=training, decay=decay)
+        images = batch_norm(inputs[:, None, None], training=training, decay=decay, epsilon=epsilon)
         return tf.squeeze(images, [1, 2])
     with tf.variable_scope("BatchNorm"):
         shape = inputs.shape[-1:]
@@ -119,10 +150,9 @@ def batch_norm(inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98
         variance = tf.get_variable("moving_variance", shape, initializer=tf.ones_initializer(), trainable=False)
         if not training:
             with stored_batch_norm(inputs.graph):
-                return tf.nn.fused_batch_norm(inputs, gamma, beta, mean, variance, epsilon=EPSILON, is_training=False)[
-                    0
-                ]
-        outputs, batch_mean, batch_variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=EPSILON)
+                statistics = {"mean": mean, "variance": variance, "is_training": False}
+                return tf.nn.fused_batch_norm(inputs, gamma, beta, **statistics, epsilon=epsilon)[0]
+        outputs, batch_mean, batch_variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)
         for stored, batch in ((mean, batch_mean), (variance, batch_variance)):
             tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, stored.assign_sub((1 - decay) * (stored - batch)))
         return outputs

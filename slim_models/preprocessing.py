@@ -23,7 +23,7 @@ def subtract_mean(images: tf.Tensor) -> tf.Tensor:
 
 
 def caffe_bgr(images: tf.Tensor) -> tf.Tensor:
-    """BGR minus the mean of ImageNet, the input of Caffe's VGG16.
+    """BGR minus the mean of ImageNet, the input of Caffe's VGG16 and VGG19.
 
     Args:
         images: `[N, H, W, 3]`, RGB in [0, 255].
@@ -32,3 +32,15 @@ def caffe_bgr(images: tf.Tensor) -> tf.Tensor:
         `[N, H, W, 3]`, BGR, centred on zero.
     """
     return tf.reverse(subtract_mean(images), axis=[-1])
+
+
+def minus_one_to_one(images: tf.Tensor) -> tf.Tensor:
+    """RGB scaled to [-1, 1] (slim's `inception_preprocessing`, used for its MobileNets).
+
+    Args:
+        images: `[N, H, W, 3]`, RGB in [0, 255].
+
+    Returns:
+        `[N, H, W, 3]`, RGB in [-1, 1].
+    """
+    return images / 127.5 - 1

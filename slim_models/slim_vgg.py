@@ -1,4 +1,4 @@
-"""TF-Slim's VGG16 -> arrays by the names, and in the layout, of `vgg16.npy`."""
+"""TF-Slim's VGG16 and VGG19 -> arrays by the names, and in the layout, of `vgg16.npy`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-SCOPE = "vgg_16/"  # first part of the names in slim's checkpoint
+SCOPES = ("vgg_16/", "vgg_19/")  # first part of the names in slim's checkpoints
 
 
 def from_slim_vgg(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Renames and reshapes the variables of slim's `vgg_16.ckpt`.
+    """Renames and reshapes the variables of slim's `vgg_16.ckpt` or `vgg_19.ckpt`.
 
     Slim's layers are the same but for two things: they take RGB where Caffe's take BGR, so that the
     input channels of the first kernel are reversed; and the fully connected ones are convolutions, fc6
@@ -24,10 +24,10 @@ def from_slim_vgg(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     result = {}
     for name, array in weights.items():
-        layer, _, kind = name.removeprefix(SCOPE).rpartition("/")
-        if not name.startswith(SCOPE) or not layer:
+        scope, _, kind = name.rpartition("/")
+        if not scope.startswith(SCOPES):  # `vgg_16/mean_rgb`, `global_step`
             continue
-        layer = layer.rpartition("/")[2]
+        layer = scope.rpartition("/")[2]
         if layer == "conv1_1" and kind == "weights":
             array = array[:, :, ::-1]
         elif layer.startswith("fc") and kind == "weights":

@@ -13,7 +13,7 @@ from slim_models.caffemodel import read_caffemodel
 from slim_models.checkpoints import read_checkpoint
 from slim_models.keras_hdf5 import read_keras_hdf5
 from slim_models.npy import read_npy
-from slim_models.slim_vgg import SCOPE, from_slim_vgg
+from slim_models.slim_vgg import SCOPES, from_slim_vgg
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -24,12 +24,12 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
             - `.npy`: a pickled dictionary `{layer: [weights, biases]}`, also one written by Python 2;
             - `.npz`: arrays by name;
-            - `.h5`: Keras' VGG16;
+            - `.h5`: Keras' VGG16 or VGG19;
             - `.caffemodel`: convolutions and fully connected layers, such as VGG16;
             - a checkpoint, V1 or V2: the file, the prefix, or the directory with one in it.
 
     Returns:
-        Arrays by the names of the variables, `resnet_v1_50/conv1/weights`; those of VGG16 by the names
+        Arrays by the names of the variables, `resnet_v1_50/conv1/weights`; those of VGG16 and VGG19 by the names
         and in the layout of `vgg16.npy`, `conv1_1/weights`, whichever program wrote it.
 
     Raises:
@@ -42,7 +42,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if reader is not read_checkpoint and not path.is_file():
         raise FileNotFoundError(f"no weights at {path}")
     weights = reader(path)
-    if any(name.startswith(SCOPE) for name in weights):
+    if any(name.startswith(SCOPES) for name in weights):
         weights = from_slim_vgg(weights)
     for name, array in weights.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
@@ -89,7 +89,7 @@ read_npz = _explained(_read_npz, b"PK", "an npz file of plain arrays")
 _READERS = {
     ".npy": _explained(read_npy, b"\x93NUMPY", "an npy dictionary of arrays"),
     ".npz": read_npz,
-    ".h5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16"),
-    ".hdf5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16"),
+    ".h5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16 or VGG19"),
+    ".hdf5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16 or VGG19"),
     ".caffemodel": _explained(read_caffemodel, b"", "a caffemodel"),
 }

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 import slim_models
 from slim_models import layers
 from slim_models.folding import fold_batch_norm
-from slim_models.vgg16 import vgg16
+from slim_models.vgg import vgg16
 
 THIN = {"num_classes": 7, "width_divisor": 16}
 

@@ -1,19 +1,21 @@
-"""VGG16 (Simonyan & Zisserman 2015, configuration D); variables named as in `vgg16.npy`."""
+"""VGG16 and VGG19 (Simonyan & Zisserman 2015, configurations D and E); variables named as in `vgg16.npy`."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
 from slim_models import layers, preprocessing
 
-_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # depth and number of convolutions
+_DEPTHS = (64, 128, 256, 512, 512)  # of the five blocks' convolutions
 
 
-def vgg16(
+def vgg(
     images: tf.Tensor,
     *,
+    convolutions: Sequence[int],
     num_classes: int,
     width_divisor: int = 1,
     fc_width: int | None = None,
@@ -23,10 +25,11 @@ def vgg16(
     dropout: float = 0.0,
     training: bool = False,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Builds VGG16 in the current graph; the arguments after `precision` are for training it.
+    """Builds a VGG in the current graph; the arguments after `precision` are for training it.
 
     Args:
         images: `[N, H, W, 3]`, RGB in [0, 255]; H and W decide the shape of `fc6/weights`.
+        convolutions: number of convolutions of the five blocks: (2, 2, 3, 3, 3) for VGG16.
         num_classes: C.
         width_divisor: divides every hidden channel count, also of fc6 and fc7.
         fc_width: of fc6 and fc7, if it is another.
@@ -38,12 +41,12 @@ def vgg16(
         training: batch norm by the statistics of the batch, and dropout.
 
     Returns:
-        logits `[N, C]` and the endpoints `conv1_1`, `conv1_2`, `pool1`, ..., `conv5_3`, `pool5`.
+        logits `[N, C]` and the endpoints `conv1_1`, `conv1_2`, `pool1`, ..., `conv5_3` (VGG19: `conv5_4`), `pool5`.
     """
     normalizer = functools.partial(layers.batch_norm, training=training) if batch_norm else None
     endpoints = {}
     net = tf.cast(preprocessing.caffe_bgr(images), precision)
-    for number, (depth, count) in enumerate(_BLOCKS, start=1):
+    for number, (depth, count) in enumerate(zip(_DEPTHS, convolutions), start=1):
         for i in range(1, count + 1):
             name = f"conv{number}_{i}"
             net = endpoints[name] = layers.conv2d(net, depth // width_divisor, 3, normalizer=normalizer, scope=name)
@@ -57,3 +60,7 @@ def vgg16(
         if training and dropout:
             net = tf.nn.dropout(net, rate=dropout)
     return layers.fully_connected(tf.cast(net, tf.float32), num_classes, activation=None, scope="fc8"), endpoints
+
+
+vgg16 = functools.partial(vgg, convolutions=(2, 2, 3, 3, 3))
+vgg19 = functools.partial(vgg, convolutions=(2, 2, 4, 4, 4))
