@@ -65,7 +65,7 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
     if any(given[name][-1:] == (1001,) for name in misshapen):
         parts.append("the file has 1001 classes, 0 being 'background': build the network with num_classes=1001")
     if {name.rpartition("/")[0] for name in [*problems["missing"], *problems["unexpected"]]} == _ONLY_IN_VGG19:
-        parts.append(f"the weights are those of a {'VGG16' if problems['missing'] else 'VGG19'}")
+        parts.append(f"they are those of a {'VGG16' if problems['missing'] else 'VGG19'}")
     if parts:
         raise ValueError(f"the weights do not fit {network.name}{_whose(shapes, given)}: {'; '.join(parts)}")
 

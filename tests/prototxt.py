@@ -2,15 +2,18 @@
 
 import numpy as np
 
-CONVOLUTIONS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+DEPTHS = (64, 128, 256, 512, 512)
 UNITS = ((64, 3, 2), (128, 4, 2), (256, 6, 2), (512, 3, 1))  # depth, units, stride of the last
 
 
-def vgg16(size, classes, divisor, in_place=True):
-    """ksimonyan's VGG_ILSVRC_16_layers_deploy: in-place ReLUs, as published, or tops of their own."""
+def vgg(size, classes, divisor, in_place=True, counts=(2, 2, 3, 3, 3)):
+    """ksimonyan's VGG_ILSVRC_16_layers_deploy: in-place ReLUs, as published, or tops of their own.
+
+    VGG_ILSVRC_19_layers_deploy has other counts of convolutions.
+    """
     lines = ['input: "data"', *(f"input_dim: {n}" for n in (10, 3, size, size))]
     below = "data"
-    for block, (depth, count) in enumerate(CONVOLUTIONS, start=1):
+    for block, (depth, count) in enumerate(zip(DEPTHS, counts), start=1):
         for i in range(1, count + 1):
             name = f"conv{block}_{i}"
             lines.append(layer(name, "Convolution", below, name, convolution(depth // divisor, 3, pad=1)))

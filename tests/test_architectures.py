@@ -11,17 +11,23 @@ from tf_slim.nets import vgg as slim_vgg
 import slim_models
 from slim_models import layers, resnet_v1
 
-VGG_CONVS = [f"conv{block}_{i}" for block, count in enumerate((2, 2, 3, 3, 3), start=1) for i in range(1, count + 1)]
+VGGS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # columns D and E of the paper's table 1
+
+
+def vgg_convolutions(name):
+    return [f"conv{block}_{i}" for block, count in enumerate(VGGS[name], start=1) for i in range(1, count + 1)]
 
 
 def resnet_units(counts):
     return [f"block{b}/unit_{u}" for b, count in enumerate(counts, start=1) for u in range(1, count + 1)]
 
 
-def test_vgg16_variables_are_those_of_the_npy_file():
-    network = slim_models.build("vgg16")
+@pytest.mark.parametrize("name", VGGS)
+def test_vgg_variables_are_those_of_the_npy_file(name):
+    network = slim_models.build(name)
     shapes = {name: tuple(v.shape.as_list()) for name, v in network.variables().items()}
-    layers_ = [*VGG_CONVS, "fc6", "fc7", "fc8"]
+    layers_ = [*vgg_convolutions(name), "fc6", "fc7", "fc8"]
+    assert len(layers_) == int(name.removeprefix("vgg"))  # what it is called after
     assert set(shapes) == {f"{layer}/{part}" for layer in layers_ for part in ("weights", "biases")}
     assert shapes["conv1_1/weights"] == (3, 3, 3, 64)
     assert shapes["conv5_3/weights"] == (3, 3, 512, 512)
@@ -52,13 +58,14 @@ def test_the_embedded_vgg16_has_the_variables_and_layers_of_vgg16():
     assert list(tiny.endpoints) == list(full.endpoints)
 
 
-def test_vgg16_endpoints_in_forward_order():
-    network = slim_models.build("vgg16", width_divisor=8)
-    pools = {f"conv{block}_{count}": f"pool{block}" for block, count in enumerate((2, 2, 3, 3, 3), start=1)}
-    expected = [name for conv in VGG_CONVS for name in (conv, pools.get(conv)) if name]
+@pytest.mark.parametrize(("name", "last"), [("vgg16", "conv5_3"), ("vgg19", "conv5_4")])
+def test_vgg_endpoints_in_forward_order(name, last):
+    network = slim_models.build(name, width_divisor=8)
+    pools = {f"conv{block}_{count}": f"pool{block}" for block, count in enumerate(VGGS[name], start=1)}
+    expected = [layer for conv in vgg_convolutions(name) for layer in (conv, pools.get(conv)) if layer]
     assert list(network.endpoints) == expected
-    assert network.default_layer == "conv5_3"
-    assert network.endpoints["conv5_3"].shape.as_list() == [None, 14, 14, 64]
+    assert network.default_layer == last
+    assert network.endpoints[last].shape.as_list() == [None, 14, 14, 64]
     assert network.endpoints["pool5"].shape.as_list() == [None, 7, 7, 64]
 
 
@@ -122,7 +129,8 @@ def test_no_dropout_and_no_training_mode(thin):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"name": "vgg61"}, KeyError, "'vgg61'.*vgg16, resnet_v1_50, resnet_v1_101"),
+        ({"name": "vgg61"}, KeyError, "'vgg61'.*vgg16, vgg19, resnet_v1_50, resnet_v1_101, mobilenet_v1"),
+        ({"name": "mobilenet_v1", "width_divisor": 64}, ValueError, "width_divisor 64 does not divide 32"),
         ({"name": "vgg16", "image_size": 0}, ValueError, "image_size.*0"),
         ({"name": "vgg16", "num_classes": -1}, ValueError, "num_classes.*-1"),
         ({"name": "vgg16", "width_divisor": 7}, ValueError, "width_divisor 7"),
@@ -149,9 +157,10 @@ def assert_equal_endpoints(ours, theirs):
         np.testing.assert_allclose(ours[name] / scale, theirs[name] / scale, atol=1e-5, err_msg=name)
 
 
-def test_vgg16_is_tf_slims_own_up_to_the_fully_connected_layers():
-    """tf_slim's vgg_16 has fixed widths and convolutions for fc6 to fc8; Caffe's numbers cover those."""
-    network = slim_models.build("vgg16", num_classes=3)
+@pytest.mark.parametrize("name", VGGS)
+def test_vgg_is_tf_slims_own_up_to_the_fully_connected_layers(name):
+    """tf_slim's VGGs have fixed widths, and convolutions for fc6 to fc8; Caffe's numbers cover those of VGG16."""
+    network = slim_models.build(name, num_classes=3)
     weights = random_weights_of_convolutions(network)
     rgb = np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
     convolutions = {name: v for name, v in network.variables().items() if name.startswith("conv")}
@@ -161,11 +170,31 @@ def test_vgg16_is_tf_slims_own_up_to_the_fully_connected_layers():
     with graph.as_default():
         bgr = tf.constant(rgb[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32))
         with tf_slim.arg_scope(slim_vgg.vgg_arg_scope()):
-            _, ends = slim_vgg.vgg_16(bgr, 3, is_training=False)
+            _, ends = getattr(slim_vgg, name.replace("vgg", "vgg_"))(bgr, 3, is_training=False)
         theirs_named = {v.op.name.split("/", 2)[-1]: v for v in tf.global_variables() if "/conv" in v.op.name}
     ends = {name.rsplit("/", 1)[1]: tensor for name, tensor in ends.items() if "fc" not in name}
     theirs = outputs(graph, theirs_named, weights, ends, {})
     assert_equal_endpoints(ours, theirs)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # Keras' own
+def test_vgg19_is_keras_own_up_to_the_fully_connected_layers():
+    network = slim_models.build("vgg19", image_size=32, num_classes=3)
+    weights = random_weights_of_convolutions(network)
+    rgb = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    convolutions = {name: v for name, v in network.variables().items() if name.startswith("conv")}
+    ours = outputs(network.graph, convolutions, weights, dict(network.endpoints), {network.images: rgb})
+    keras = tf.keras
+    model = keras.applications.VGG19(weights=None, include_top=False, input_shape=(32, 32, 3))
+    ends = {}
+    for layer in model.layers[1:]:
+        name = layer.name.removeprefix("block").replace("_pool", "").replace("_conv", "_")
+        name = f"conv{name}" if "_" in name else f"pool{name}"
+        if name in vgg_convolutions("vgg19"):
+            layer.set_weights([weights[f"{name}/weights"], weights[f"{name}/biases"]])
+        ends[name] = layer.output
+    bgr = rgb[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
+    assert_equal_endpoints(ours, keras.Model(model.input, ends).predict(bgr, verbose=0))
 
 
 def random_weights_of_convolutions(network):

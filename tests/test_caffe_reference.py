@@ -29,7 +29,7 @@ def run(folder, *arguments, caffe=True):
 
 
 def net(name, **options):
-    return prototxt.vgg16(112, 20, 8, **options) if name == "vgg16" else prototxt.resnet_v1_50(112, 20, 8)
+    return prototxt.vgg(112, 20, 8, **options) if name == "vgg16" else prototxt.resnet_v1_50(112, 20, 8)
 
 
 @pytest.fixture(scope="module")

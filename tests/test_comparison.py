@@ -366,6 +366,16 @@ class TestCommand:
             ("vgg16", "resnet.ckpt", r"do not fit vgg16; they are another network's \(resnet_v1_50\)"),
             ("resnet_v1_101", "resnet.ckpt", r"another network's \(resnet_v1_50\)"),
             ("vgg17", "vgg16.npy", "no network 'vgg17'; the networks are vgg16,"),
+            (
+                "vgg19",
+                "vgg16.npy",
+                r"do not fit vgg19: 6 missing \(conv3_4/weights, .*; they are those of a VGG16",
+            ),
+            (
+                "mobilenet_v1",
+                "vgg16.npy",
+                "mobilenet_v1 cannot be compared: its input is not pictures less",
+            ),
             ("vgg16", "none.npy", "no weights at .*none.npy"),
         ],
     )

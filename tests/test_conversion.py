@@ -11,7 +11,7 @@ import tf_slim as slim
 from fake_caffe.caffe import Net
 from formats import write_caffemodel, write_keras
 from prototxt import caffe_blobs
-from prototxt import vgg16 as vgg16_prototxt
+from prototxt import vgg as vgg_prototxt
 from random_weights import random_weights
 
 import slim_models
@@ -19,12 +19,13 @@ from gradcam.cli import main
 from gradcam.explainer import Explainer
 
 SIZE, CLASSES, DIVISOR = 64, 10, 8
+COUNTS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions of each block
 KERAS_NAMES = {"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"}
 
 
-@pytest.fixture(scope="module")
-def network():
-    return slim_models.build("vgg16", image_size=SIZE, num_classes=CLASSES, width_divisor=DIVISOR)
+@pytest.fixture(scope="module", params=COUNTS)
+def network(request):
+    return slim_models.build(request.param, image_size=SIZE, num_classes=CLASSES, width_divisor=DIVISOR)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def bgr(images):
-    """What VGG16 is fed in Caffe and in Keras."""
+    """What a VGG is fed in Caffe and in Keras."""
     return images[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
 
 
@@ -88,7 +89,7 @@ class TestKeras:
                 model.add(
                     keras.layers.Conv2D(kernel.shape[-1], 3, padding="same", activation="relu", name=keras_name(name))
                 )
-                if name in ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"):
+                if name in {f"conv{block}_{count}" for block, count in enumerate(COUNTS[network.name], start=1)}:
                     model.add(keras.layers.MaxPooling2D(2, name=f"block{name[4]}_pool"))
                 continue
             if name == "fc6":
@@ -110,7 +111,7 @@ class TestKeras:
 
     def test_other_layers_are_named(self, tmp_path):
         path = write_keras(tmp_path / "a.h5", {"conv2d_7": (np.zeros((3, 3, 3, 8)), np.zeros(8))})
-        with pytest.raises(ValueError, match=r"a\.h5 cannot be read .*layer 'conv2d_7' is none of Keras' VGG16"):
+        with pytest.raises(ValueError, match=r"a\.h5 cannot be read .*'conv2d_7' is none of Keras' VGG16 and VGG19"):
             slim_models.read_weights(path)
 
     def test_an_hdf5_file_without_layers(self, tmp_path):
@@ -131,7 +132,7 @@ class TestCaffe:
 
     def test_a_net_in_caffes_layout_agrees(self, network, weights, images, bgr, tmp_path):
         """Channels first, kernels [out, in, h, w], fc6 over channel-height-width: in NumPy, as Caffe does it."""
-        (tmp_path / "deploy.prototxt").write_text(vgg16_prototxt(SIZE, CLASSES, DIVISOR))
+        (tmp_path / "deploy.prototxt").write_text(vgg_prototxt(SIZE, CLASSES, DIVISOR, counts=COUNTS[network.name]))
         path = write_caffemodel(tmp_path / "a.caffemodel", caffe_layers(weights))
         blobs = {f"{name}/{i}": blob for name, blobs in caffe_blobs(weights).items() for i, blob in enumerate(blobs)}
         np.savez(tmp_path / "fake.npz", **blobs)
@@ -158,11 +159,11 @@ class TestCaffe:
             slim_models.read_weights(path)
 
 
-def slim_vgg16(inputs):
-    """The body of tf_slim's nets.vgg.vgg_16, whose widths cannot be changed; from RGB less the mean."""
+def slim_vgg(inputs, scope, counts):
+    """The body of tf_slim's nets.vgg.vgg_16 and vgg_19, whose widths cannot be changed; from RGB less the mean."""
     net = inputs
-    with tf.variable_scope("vgg_16"):
-        for block, (depth, count) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), start=1):
+    with tf.variable_scope(scope):
+        for block, (depth, count) in enumerate(zip((64, 128, 256, 512, 512), counts), start=1):
             net = slim.repeat(net, count, slim.conv2d, depth // DIVISOR, [3, 3], scope=f"conv{block}")
             net = slim.max_pool2d(net, [2, 2], scope=f"pool{block}")
         net = slim.conv2d(net, 4096 // DIVISOR, net.shape[1:3].as_list(), padding="VALID", scope="fc6")
@@ -175,16 +176,17 @@ class TestSlim:
     @pytest.mark.parametrize("version", [tf.train.SaverDef.V1, tf.train.SaverDef.V2], ids=["V1", "V2"])
     def test_slims_own_network_agrees(self, network, images, tmp_path, version):
         rgb = images - np.array([123.68, 116.779, 103.939], np.float32)
+        scope = network.name.replace("vgg", "vgg_")
         with tf.Graph().as_default() as graph, tf.Session() as session:
             tf.set_random_seed(0)
-            output = slim_vgg16(tf.constant(rgb))
-            tf.get_variable("vgg_16/mean_rgb", [3])
+            output = slim_vgg(tf.constant(rgb), scope, COUNTS[network.name])
+            tf.get_variable(f"{scope}/mean_rgb", [3])
             tf.train.get_or_create_global_step(graph)
             session.run(tf.global_variables_initializer())
             theirs = session.run(output)
-            path = tf.train.Saver(write_version=version).save(session, str(tmp_path / "vgg_16.ckpt"))
-        slim_models.convert(path, tmp_path / "vgg16.npy")
-        ours = logits(network, slim_models.read_weights(tmp_path / "vgg16.npy"), images)
+            path = tf.train.Saver(write_version=version).save(session, str(tmp_path / f"{scope}.ckpt"))
+        slim_models.convert(path, tmp_path / "a.npy")
+        ours = logits(network, slim_models.read_weights(tmp_path / "a.npy"), images)
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
@@ -257,7 +259,7 @@ class TestWriting:
         slim_models.write_weights(tmp_path / "a.npz", weights)
         assert main(["convert", str(tmp_path / "a.npz"), str(tmp_path / "new" / "b.npy")]) == 0
         numbers = sum(array.size for array in weights.values())
-        assert f"32 arrays, {numbers:,} numbers" in capsys.readouterr().out
+        assert f"{len(weights)} arrays, {numbers:,} numbers" in capsys.readouterr().out
         assert_same(slim_models.read_weights(tmp_path / "new" / "b.npy"), weights)
 
     @pytest.mark.parametrize(
