@@ -31,14 +31,16 @@ def networks(args: argparse.Namespace) -> int:
         except FileNotFoundError:
             weights = f"not here; gradcam download {name}"
         layers = slim_models.build(name).endpoints
-        marked = [f"{layer} (default)" if layer == entry.default_layer else layer for layer in layers]
+        # No line ends between a layer and its mark.
+        marked = [f"{layer}\N{NO-BREAK SPACE}(default)" if layer == entry.default_layer else layer for layer in layers]
         print(f"{name}")
         print(f"  input    {entry.image_size} x {entry.image_size} RGB")
         labels = labels_of(name, entry.num_classes)
         first = f", 0 being the {BACKGROUND}" if labels and labels.wnids[0] == BACKGROUND else ""
         print(f"  classes  {entry.num_classes} ({entry.labels}{first})")
         print(f"  weights  {weights}")
-        print(textwrap.fill(", ".join(marked), 100, initial_indent="  layers   ", subsequent_indent=" " * 11))
+        lines = textwrap.fill(", ".join(marked), 100, initial_indent="  layers   ", subsequent_indent=" " * 11)
+        print(lines.replace("\N{NO-BREAK SPACE}", " "))
     return 0
 
 

@@ -51,11 +51,7 @@ def compare(
         FileNotFoundError, KeyError, ValueError: a file that is missing or not what it should be, a name
             that means nothing, arrays of other shapes than the network's.
     """
-    entry = architecture(network)
-    if not entry.less_mean:
-        raise ValueError(f"{network} cannot be compared: its input is not pictures less ImageNet's mean, as Caffe's is")
-    order = entry.input_order
-    read = read_reference(reference, layout, order)
+    read = read_reference(reference, layout, _input_order(network))
     if not isinstance(weights, Mapping):
         weights = slim_models.read_weights(weights or slim_models.find_weights(network))
     built = slim_models.build_for(network, weights, read.images.shape[1])
@@ -88,6 +84,14 @@ def compare(
     return Comparison(rows, ties, _left_out(rows, parts, read.classes))
 
 
+def _input_order(network: str) -> str:
+    """The order of the channels that a network takes; a ValueError if what it takes is not what Caffe's do."""
+    entry = architecture(network)
+    if not entry.less_mean:
+        raise ValueError(f"{network} cannot be compared: its input is not pictures less ImageNet's mean, as Caffe's is")
+    return entry.input_order
+
+
 def _left_out(rows: Sequence[Row], parts: Sequence[Quantity], classes: np.ndarray) -> list[str]:
     """What the reference has not of every picture and class: 'block4: 1 of 2'."""
     result = []
@@ -107,7 +111,7 @@ class _Comparer:
     ):
         self._explainer, self._reference, self._picture, self._tolerance = explainer, reference, picture, tolerance
         self._parts = {part.name: part for part in parts}
-        self._order = architecture(explainer.network.name).input_order
+        self._order = _input_order(explainer.network.name)
         self._image, self._classes = reference.images[picture], [int(index) for index in reference.classes[picture]]
         images = np.repeat(self._image[None], max(1, len(self._classes)), axis=0)
         self._explanation = explainer.explain(images, self._classes or None)

@@ -32,8 +32,8 @@ def unpacked(archive: pathlib.Path, member: str) -> pathlib.Path:
         names = sorted(found.values())
         if names != [member] and (f"{member}.index" not in names or len({*names, member}) != len(names) + 1):
             raise ValueError(
-                f"the archive holds {len(found)} files {member} or parts of it, not one, nor the parts of one "
-                f"checkpoint; it has {[entry.name for entry in entries]}"
+                f"the archive holds {len(found)} files {member} or parts of it, not one, nor the parts of "
+                f"a checkpoint; it has {[entry.name for entry in entries]}"
             )
         for entry, name in found.items():
             if entry.size > MOST:

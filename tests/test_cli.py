@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from random_weights import random_weights
 
+import slim_models
 from gradcam import samples
 from gradcam.cams import METHODS
 from gradcam.cli import main
@@ -256,16 +258,38 @@ def test_flags_that_argparse_does_not_know(arguments, capsys):
     assert "usage" in capsys.readouterr().err
 
 
+def test_classes_behind_a_background(pictures, tmp_path, capsys):
+    """Thin weights whose biases say espresso: 967 of ImageNet's 1000 classes, 968 of MobileNet's 1001."""
+    weights = dict(random_weights(slim_models.build("mobilenet_v1", width_divisor=8, image_size=64)))
+    weights["MobilenetV1/Logits/Conv2d_1c_1x1/biases"][968] = 1000
+    slim_models.write_weights(tmp_path / "a.ckpt", weights)
+    flags = ["--network", "mobilenet_v1", "--weights", tmp_path / "a.ckpt", "--write", "arrays", "--out", tmp_path]
+    for target in ([], ["--target", "espresso"], ["--target", "n07920052"]):
+        assert run("explain", pictures / "cup.jpg", *flags, *target) == 0
+        assert "100.00%   968  espresso" in capsys.readouterr().out
+        with np.load(tmp_path / "cup.espresso.npz") as arrays:
+            assert arrays["targets"] == 968
+            assert arrays["cam"].shape == (7, 7)
+        (tmp_path / "cup.espresso.npz").unlink()
+    assert run("explain", pictures / "cup.jpg", *flags, "--target", "0") == 0
+    assert (tmp_path / "cup.background.npz").is_file()
+
+
 def test_networks(capsys):
     assert run("networks") == 0
     printed = capsys.readouterr().out
     for words in (
         "vgg16",
+        "vgg19",
         "resnet_v1_101",
+        "mobilenet_v1",
         "224 x 224",
         "conv5_3 (default)",
+        "conv5_4 (default)",
         "block4 (default)",
+        "Conv2d_13_pointwise (default)",
         "1000 (imagenet)",
+        "1001 (imagenet, 0 being the background)",
         "200 (tiny_imagenet)",
         "resnet_v1_50_tiny.ckpt",
     ):

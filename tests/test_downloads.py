@@ -144,21 +144,25 @@ class TestWhole:
             downloads.download("vgg16", sources=[npy_source(server, npy)], force=force)
             assert len(server.asked) == requests
 
-    def test_keras_weights_arrive_as_npy(self, server, vgg16, weights_folder, tmp_path):
+    @pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+    def test_keras_weights_arrive_as_npy(self, server, weights_folder, tmp_path, name):
+        weights = random_weights(slim_models.build(name, **SMALL))
         keras = {
             "fc6": "fc1",
             "fc7": "fc2",
             "fc8": "predictions",
-            **{f"conv{b}_{i}": f"block{b}_conv{i}" for b in range(1, 6) for i in range(1, 4)},
+            **{f"conv{b}_{i}": f"block{b}_conv{i}" for b in range(1, 6) for i in range(1, 5)},
         }
-        layers = dict.fromkeys(name.split("/")[0] for name in vgg16)
-        content = {keras[name]: (vgg16[f"{name}/weights"], vgg16[f"{name}/biases"]) for name in layers}
-        server.files["/vgg16.h5"] = write_keras(tmp_path / "vgg16.h5", content).read_bytes()
-        source = Source(f"{server.url}/vgg16.h5", f"md5:{hashlib.md5(server.files['/vgg16.h5']).hexdigest()}", 1)
-        path = downloads.download("vgg16", sources=[source])
-        assert path.name == "vgg16.npy"
+        layers = dict.fromkeys(name.split("/")[0] for name in weights)
+        content = {keras[name]: (weights[f"{name}/weights"], weights[f"{name}/biases"]) for name in layers}
+        server.files["/a.h5"] = write_keras(tmp_path / "a.h5", content).read_bytes()
+        source = Source(f"{server.url}/a.h5", f"md5:{hashlib.md5(server.files['/a.h5']).hexdigest()}", 1)
+        path = downloads.download(name, sources=[source])
+        assert path == slim_models.find_weights(name)
+        assert path.name == f"{name}.npy"
         read = slim_models.read_weights(path)
-        assert all((read[name] == array).all() for name, array in vgg16.items())
+        assert read.keys() == weights.keys()
+        assert all((read[name] == array).all() for name, array in weights.items())
 
     def test_the_command(self, server, npy, weights_folder, monkeypatch, capsys):
         server.files["/vgg16.npy"] = npy
@@ -170,7 +174,7 @@ class TestWhole:
         assert main(["download", "vgg16", "--from", f"{server.url}/other.npy", "--dir", "third"]) == 2
         assert "other.npy is none of the files that hold vgg16" in capsys.readouterr().err
         assert main(["download", "vgg17"]) == 2
-        assert "published weights: vgg16, resnet_v1_50, resnet_v1_101" in capsys.readouterr().err
+        assert "published weights: vgg16, vgg19, resnet_v1_50, resnet_v1_101, mobilenet_v1" in capsys.readouterr().err
 
 
 BAD_FILES = {
@@ -234,6 +238,16 @@ class TestNothing:
             downloads.download("vgg16", sources=[npy_source(server, server.files["/vgg16.npy"])])
         assert not list(weights_folder.iterdir())
 
+    @pytest.mark.parametrize(("name", "other"), [("vgg16", "vgg19"), ("vgg19", "vgg16")])
+    def test_one_vggs_file_for_the_other(self, server, weights_folder, tmp_path, name, other):
+        slim_models.write_weights(tmp_path / "a.npy", random_weights(slim_models.build(other, **SMALL)))
+        content = server.files["/vgg16.npy"] = (tmp_path / "a.npy").read_bytes()
+        problem = "missing" if name == "vgg19" else "unexpected"
+        message = rf"do not fit {name}: 6 {problem} \(conv3_4/weights, .*; they are those of a {other.upper()}"
+        with pytest.raises(OSError, match=message):
+            downloads.download(name, sources=[npy_source(server, content)])
+        assert not list(weights_folder.iterdir())
+
     def test_a_download_that_is_killed_and_begun_again(self, server, npy, weights_folder):
         server.files["/vgg16.npy"] = (npy, len(npy), 0.05)  # some seconds
         code = (
@@ -285,7 +299,7 @@ class TestArchives:
         record = weights_folder / "resnet_v1_50.ckpt.sha256"
         assert record.read_text() == f"{digest}  {self.NAME[1:]}\n"
         assert f"no hash was ever published for it; SHA256 {digest}" in said
-        assert "all 269 variables are there" in said
+        assert "all 267 variables are there" in said
         assert f"recorded in {record}" in said
         _, said = self.download(server, force=True)
         assert f"SHA256 {digest}, as recorded in {record}" in said
@@ -352,6 +366,74 @@ class TestArchives:
         server.files[self.NAME] = whole[: len(whole) // 2]
         with pytest.raises(OSError, match="end-of-stream|unexpected end"):
             self.download(server)
+        assert not list(weights_folder.iterdir())
+
+
+class TestArchivesOfVersion2:
+    """MobileNet's: a checkpoint of several files, with the state of its training."""
+
+    MEMBER = "mobilenet_v1_1.0_224.ckpt"
+
+    @pytest.fixture
+    def weights(self):
+        return random_weights(slim_models.build("mobilenet_v1", **SMALL))
+
+    @pytest.fixture
+    def members(self, weights, tmp_path):
+        """What slim's archive holds: name -> content."""
+        trained = {n: a for n, a in weights.items() if "moving" not in n}
+        slots = ("ExponentialMovingAverage", "RMSProp", "RMSProp_1")
+        state = {f"{name}/{slot}": array + 1 for name, array in trained.items() for slot in slots}
+        with tf.Graph().as_default(), tf.Session() as session:
+            saved = {**weights, **state, "global_step": np.array(7)}
+            variables = [tf.Variable(array, name=name) for name, array in saved.items()]
+            session.run(tf.global_variables_initializer())
+            (tmp_path / "made").mkdir()
+            tf.train.Saver(variables).save(session, str(tmp_path / "made" / self.MEMBER))
+        parts = {path.name: path.read_bytes() for path in (tmp_path / "made").glob(f"{self.MEMBER}.*")}
+        assert len(parts) == 3  # .data-00000-of-00001, .index, .meta
+        return {**parts, "mobilenet_v1_1.0_224_info.txt": b"Model: mobilenet_v1", "mobilenet_v1_1.0_224.tflite": b"x"}
+
+    def download(self, server, members):
+        server.files["/a.tgz"] = archive(members)
+        said = []
+        source = Source(f"{server.url}/a.tgz", None, 1, self.MEMBER)
+        return downloads.download("mobilenet_v1", sources=[source], say=said.append), "\n".join(said)
+
+    def test_it_arrives_with_the_variables_alone(self, server, weights_folder, weights, members):
+        path, said = self.download(server, {f"./{name}": content for name, content in members.items()})
+        assert path == weights_folder / "mobilenet_v1.ckpt" == slim_models.find_weights("mobilenet_v1")
+        files = ["mobilenet_v1.ckpt.data-00000-of-00001", "mobilenet_v1.ckpt.index", "mobilenet_v1.ckpt.sha256"]
+        assert sorted(file.name for file in weights_folder.iterdir()) == files
+        assert f"all {len(weights)} variables are there" in said
+        read = slim_models.read_weights(path)
+        assert read.keys() == weights.keys()
+        assert all((read[name] == array).all() for name, array in weights.items())
+
+    def test_the_state_of_training_hurts_nobody(self, weights, members, tmp_path):
+        read = slim_models.read_weights(tmp_path / "made" / self.MEMBER)
+        assert len(read) > 2 * len(weights)
+        network = slim_models.build_for("mobilenet_v1", read, image_size=32)
+        slim_models.check_weights(network, read)
+        assert network.num_classes == SMALL["num_classes"]
+
+    @pytest.mark.parametrize(
+        ("part", "message"),
+        [
+            (".index", r"holds 1 files mobilenet_v1_1.0_224.ckpt or parts of it, not one, nor .* a checkpoint; it has"),
+            (".data-00000-of-00001", "a part of the checkpoint .* is missing"),
+        ],
+    )
+    def test_a_part_that_is_missing(self, server, weights_folder, members, part, message):
+        del members[f"{self.MEMBER}{part}"]
+        with pytest.raises(OSError, match=message):
+            self.download(server, members)
+        assert not list(weights_folder.iterdir())
+
+    def test_a_part_that_is_there_twice_or_beside_a_whole_file(self, server, weights_folder, members):
+        for other in (f"again/{self.MEMBER}.index", self.MEMBER):
+            with pytest.raises(OSError, match="holds 3 files"):
+                self.download(server, {**members, other: b"x"})
         assert not list(weights_folder.iterdir())
 
 

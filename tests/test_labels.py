@@ -74,6 +74,27 @@ def test_labels_belong_to_a_network_with_its_own_number_of_classes():
     assert labels_of("my own", 1000) is None
 
 
+def test_a_network_with_one_class_more_has_the_background_first(imagenet):
+    labels = labels_of("mobilenet_v1", 1001)
+    assert labels == labels_of("vgg16", 1001) == imagenet.with_background()
+    assert len(labels.names) == len(set(labels.wnids)) == 1001
+    assert labels.name(0) == "background"
+    assert labels.index("background") == 0
+    assert labels.index("espresso") == 968
+    assert labels.index("n02123159") == labels.index("tiger cat") == 283
+    assert labels.index("1000") == 1000
+    assert labels.name(1000) == "toilet tissue"
+    assert labels.file_name(0) == "background"
+    assert labels.file_name(135) == "crane_135"
+    assert labels_of("mobilenet_v1", 1000) == imagenet
+    with pytest.raises(KeyError, match="0 to 1000"):
+        labels.index("1001")
+    with pytest.raises(KeyError, match="'crane' names 2 classes.*135 .*518 "):
+        labels.index("crane")
+    with pytest.raises(KeyError, match="no class ''"):
+        labels.index("")
+
+
 def test_an_unknown_list():
     with pytest.raises(KeyError, match="'cifar'"):
         read_labels("cifar")

@@ -177,7 +177,9 @@ def test_the_last_pair_under_each_rule_by_hand(explained, rule):
     last, before = "Conv2d_13_pointwise", "Conv2d_13_depthwise"
     activations = explanation.activations[last].astype(np.float64)
     head = weights[f"{HEAD}/weights"][0, 0].astype(np.float64)
-    signal = np.broadcast_to(head.T[explanation.targets][:, None, None] / 4, activations.shape)  # of a mean over 2 x 2 places
+    signal = np.broadcast_to(
+        head.T[explanation.targets][:, None, None] / 4, activations.shape
+    )  # of a mean over 2 x 2 places
     np.testing.assert_allclose(explanation.gradients[last], signal, rtol=1e-5)
     if rule != "deconvnet":
         signal = signal * ((activations > 0) & (activations < 6))
