@@ -210,6 +210,20 @@ def test_backprop_is_the_true_gradient_and_the_rules_differ(explained):
     assert not np.allclose(explanation.saliency["guided"], explanation.saliency["deconvnet"])
 
 
+def test_classes_that_share_a_forward_pass_are_explained_as_each_alone():
+    network, weights, images = build(64)
+    with Explainer(network, weights, rules=("guided",)) as explainer:
+        together = explainer.explain_classes(images[0], [5, 0, 2])
+        for number, target in enumerate([5, 0, 2]):
+            alone = explainer.explain(images[:1], target)
+            layer = network.default_layer
+            for ours, theirs in (
+                (together.gradients[layer][number], alone.gradients[layer][0]),
+                (together.saliency["guided"][number], alone.saliency["guided"][0]),
+            ):
+                np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
 def test_cam_is_grad_cam(explained):
     """The logits are linear in the mean of the last layer: Grad-CAM is CAM over the number of places (2 x 2)."""
     weights, explanation = explained
