@@ -74,7 +74,7 @@ def _kind(op: tf.Operation, changing: Collection[tf.Operation]) -> str | None:
     if op.type in _SMOOTH:
         return part_of_smooth(op) or named
     if op.type in _CALLS:
-        return f"{named}, whose inside no rule reaches,"
+        return f"{named} (a function that no rule reaches into)"
     if op.type == "Mul" and any(_is_comparison(tensor) and tensor.op in changing for tensor in op.inputs):
         return "a product with a comparison"
     return named if op.type in _ACTIVATIONS or _is_choice(op, changing) or _is_exponential(op) else None

@@ -20,15 +20,22 @@ def loaded(graph_def):
         return tf.import_graph_def(marked(graph_def), return_elements=["x:0", "y:0"], name="")
 
 
+def plain_session(graph):
+    """Without the optimiser that fuses: TensorFlow 2.12's aborts at max(x, a x) in float64."""
+    config = tf.ConfigProto()
+    config.graph_options.rewrite_options.remapping = type(config.graph_options.rewrite_options).OFF
+    return tf.Session(graph=graph, config=config)
+
+
 def run(tensors, feeds):
     first = tensors[0] if isinstance(tensors, list) else tensors
-    with tf.Session(graph=first.graph) as session:
+    with plain_session(first.graph) as session:
         return session.run(tensors, feeds)
 
 
 def differences(x, y, at, step=1e-5):
     """d sum(y) / d x at `at`, `[1, K]`, by central differences; for a graph in float64."""
-    with tf.Session(graph=x.graph) as session:
+    with plain_session(x.graph) as session:
         steps = step * np.eye(at.size).reshape(-1, *at.shape)
         return np.array(
             [

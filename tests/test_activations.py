@@ -165,7 +165,7 @@ def test_a_function_call_hides_its_relus():
         return tf.nn.relu(x)
 
     x, y = loaded(graph_def_of(inside))
-    with pytest.raises(ValueError, match="PartitionedCall, whose inside no rule reaches"):
+    with pytest.raises(ValueError, match="PartitionedCall .a function that no rule reaches into."):
         slim_models.gradients(y, [x], "guided")
 
 
