@@ -8,8 +8,8 @@ HardSwish, half of a PReLU.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -32,6 +32,7 @@ class Finding(NamedTuple):
 
 _SMOOTH = {"Sigmoid", "Tanh", "Softplus", "Erf", "Erfc"}
 _ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softsign", "Expm1", "Sin", "Cos", "Atan", "Abs", "ClipByValue"} | _SMOOTH
+_HIDDEN = _ACTIVATIONS | {"Relu", "Relu6", "Maximum", "Minimum", "Select", "SelectV2", "Exp"}
 # What these call is a graph of its own, whose ReLUs no rule reaches.
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall", "SymbolicGradient"} | {
     prefix + name for prefix in ("", "Stateless") for name in ("If", "While", "Case")
@@ -49,7 +50,10 @@ def other_nonlinearities(operations: Collection[tf.Operation], changing: Collect
         changing: all operations that depend on what the signal is passed back to (`depending`): a choice that
             is the same for every picture is linear.
     """
-    kinds = ((op, _kind(op, changing)) for op in operations)
+    calls = [op for op in operations if op.type in _CALLS]
+    # Writing the graph out takes its time, and is the public way to its functions.
+    functions = {f.signature.name: f for f in calls[0].graph.as_graph_def().library.function} if calls else {}
+    kinds = ((op, _kind_of_call(op, functions) if op in calls else _kind(op, changing)) for op in operations)
     return [Finding(op, kind) for op, kind in kinds if kind]
 
 
@@ -73,11 +77,21 @@ def _kind(op: tf.Operation, changing: Collection[tf.Operation]) -> str | None:
         return part_of_rectifier(op)
     if op.type in _SMOOTH:
         return part_of_smooth(op) or named
-    if op.type in _CALLS:
-        return f"{named} (a function that no rule reaches into)"
     if op.type == "Mul" and any(_is_comparison(tensor) and tensor.op in changing for tensor in op.inputs):
         return "a product with a comparison"
     return named if op.type in _ACTIVATIONS or _is_choice(op, changing) or _is_exponential(op) else None
+
+
+def _kind_of_call(op: tf.Operation, functions: Mapping[str, Any]) -> str | None:
+    """A call matters for the activations in the function, and in those that this calls."""
+    waiting, seen, hidden = [op.node_def], set[str](), set[str]()
+    while waiting:
+        names = {value.func.name for value in waiting.pop().attr.values() if value.HasField("func")}
+        for name in (names & functions.keys()) - seen:
+            seen.add(name)
+            waiting.extend(functions[name].node_def)
+            hidden.update(node.op for node in functions[name].node_def if node.op in _HIDDEN)
+    return f"a call of a function with {', '.join(sorted(hidden))} inside, where no rule reaches" if hidden else None
 
 
 def _is_choice(op: tf.Operation, changing: Collection[tf.Operation]) -> bool:

@@ -159,14 +159,24 @@ def test_pooling_and_normalisation_pass_the_true_gradient():
     assert refusal(y, [x]) is None
 
 
-def test_a_function_call_hides_its_relus():
+@pytest.mark.parametrize(("function", "refused"), [(tf.nn.relu, True), (tf.square, False)])
+def test_a_function_call_is_refused_for_a_relu_inside(function, refused):
     @tf2.function(autograph=False)
-    def inside(x):
-        return tf.nn.relu(x)
+    def inner(x):
+        return x * function(x)
 
-    x, y = loaded(graph_def_of(inside))
-    with pytest.raises(ValueError, match="PartitionedCall .a function that no rule reaches into."):
-        slim_models.gradients(y, [x], "guided")
+    @tf2.function(autograph=False)
+    def outer(x):
+        return 2 * inner(x)
+
+    x, y = loaded(graph_def_of(outer))
+    assert "PartitionedCall" in {op.type.removeprefix("Stateful") for op in x.graph.get_operations()}
+    reason = refusal(y, [x])
+    assert ("is a call of a function with Relu inside, where no rule reaches" in str(reason)) == refused
+    (gradient,) = slim_models.gradients(y, [x], "backprop")
+    points = np.array([[-3, -1, 0, 1, 2, 4]], np.float32)
+    expected = 4 * np.maximum(points, 0) if refused else 6 * points**2  # of 2 x relu(x), 2 x^3
+    np.testing.assert_allclose(run(gradient, {x: points}), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("rule", slim_models.RULES)
