@@ -9,7 +9,7 @@ from slim_models.architectures import NETWORKS, Architecture, build, find_weight
 from slim_models.assignment import assign_weights, check_weights
 from slim_models.conversion import convert, write_weights
 from slim_models.network import PRECISIONS, Network
-from slim_models.relu_gradients import RULES, gradients, marked_relus
+from slim_models.relu_gradients import RULES, gradients, marked_relus, refusal
 from slim_models.shared_forward import read_by_backward
 from slim_models.variants import build_for
 from slim_models.weights import read_weights
@@ -30,5 +30,6 @@ __all__ = [
     "marked_relus",
     "read_by_backward",
     "read_weights",
+    "refusal",
     "write_weights",
 ]

@@ -17,6 +17,9 @@ from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
 
+from slim_models.rectifiers import undefined
+from slim_models.signal_path import signal_path
+
 
 @dataclasses.dataclass(frozen=True)
 class ReluRule:
@@ -83,11 +86,12 @@ def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tens
 
     Raises:
         KeyError: the rule is not one of `RULES`.
-        ValueError: a ReLU between `xs` and `ys` is not marked, or `ys` does not depend on an x.
+        ValueError: a ReLU between `xs` and `ys` is not marked; the rule is not defined there (`refusal`);
+            or `ys` does not depend on an x.
     """
-    if rule not in RULES:
-        raise KeyError(f"no ReLU rule {rule!r}; the rules are {', '.join(RULES)}")
     xs = list(xs)
+    if reason := refusal(ys, xs, rule):
+        raise ValueError(reason)
     _check_marked(ys, xs)
     token = _rule.set(rule)
     try:
@@ -101,14 +105,33 @@ def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tens
     return result
 
 
+def refusal(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str = "guided") -> str | None:
+    """Asks before: why `gradients(ys, xs, rule)` would refuse, as the rule is not defined for what lies between.
+
+    Returns:
+        The text of the error, which names the first operation that is neither linear nor a rectifier, what it
+        is, and how many there are of which kinds; None if the rule is defined, as `"backprop"` always is.
+
+    Raises:
+        KeyError: the rule is not one of `RULES`.
+    """
+    if rule not in RULES:
+        raise KeyError(f"no ReLU rule {rule!r}; the rules are {', '.join(RULES)}")
+    reason = undefined(ys, xs) if RULES[rule].by_signal else None
+    return reason and f"the rule {rule!r} is not defined between {_names(xs)} and {ys.name}: {reason}"
+
+
+def _names(tensors: Sequence[tf.Tensor]) -> str:
+    return ", ".join(tensor.name for tensor in tensors)
+
+
 def _check_marked(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> None:
     """An unmarked ReLU between `xs` and `ys` would ignore the rule in silence."""
-    between = set().union(*(operations_between(x, ys) for x in xs))
-    unmarked = [op.name for op in between if op.type in MARKS and _mark(op) != MARKS[op.type]]
+    unmarked = [op.name for op in signal_path(ys, xs) if op.type in MARKS and _mark(op) != MARKS[op.type]]
     if unmarked:
         raise ValueError(
             f"{len(unmarked)} ReLU(s) are not marked with GuidedRelu and would ignore the rule, the first being "
-            f"{min(unmarked)!r}: build the network under slim_models.marked_relus(graph)"
+            f"{unmarked[0]!r}: build the network under slim_models.marked_relus(graph)"
         )
 
 

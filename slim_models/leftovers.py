@@ -1,0 +1,124 @@
+"""What training leaves in a graph from a file, and what it still asks to be fed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from slim_models.graph_walks import constant_of, dead_nodes, node_name, upstream
+
+_PLACEHOLDERS = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"}
+_RANDOM = re.compile(
+    r"(Stateless|Stateful|Parameterized)*"
+    r"(Random(?!Dataset|Get).*|TruncatedNormal(V2)?|StandardNormal(V2)?|Uniform(Int|FullInt)?|Multinomial)"
+)
+
+
+def unfed(graph_def: tf.GraphDef, inputs: Iterable[str], outputs: Iterable[str]) -> list[tf.NodeDef]:
+    """The placeholders other than `inputs` that `outputs` depend on: `keep_prob`, `phase_train`, the targets.
+
+    TensorFlow asks for those without a default, even where their value would not matter; a
+    `PlaceholderWithDefault` among them may stay unfed.
+
+    Args:
+        graph_def: the graph.
+        inputs: names of nodes or tensors that are fed.
+        outputs: names of nodes or tensors that are fetched.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    return [node for node in upstream(nodes, inputs, outputs) if node.op in _PLACEHOLDERS]
+
+
+def batch_dependent(graph_def: tf.GraphDef, inputs: Iterable[str], outputs: Iterable[str]) -> list[str]:
+    """Finds what gives a picture another result beside other pictures, or in another run.
+
+    A batch norm in training mode normalises by the pictures of the batch; dropout is random. Neither counts
+    in a branch that a constant rules out, nor dropout that drops nothing (`keep_prob` 1), nor Keras' layer
+    normalisation, which calls the same operation on one picture at a time. Statistics that are computed from
+    primitives (`tf.nn.moments`) cannot be told from other means.
+
+    Args:
+        graph_def: the graph, constants in place of what is not fed (`unfed`).
+        inputs: names of nodes or tensors that are fed.
+        outputs: names of nodes or tensors that are fetched.
+
+    Returns:
+        One sentence per node, which names it; empty if there is none.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    return sorted(set(_sentences(nodes, upstream(nodes, inputs, outputs, dead_nodes(nodes)), functions)))
+
+
+def _sentences(
+    nodes: Mapping[str, tf.NodeDef], found: Collection[tf.NodeDef], functions: Mapping[str, Any]
+) -> Iterator[str]:
+    """Of the `found` among `nodes`, and of the functions that they call."""
+    readers: dict[str, list[tf.NodeDef]] = {}
+    for node in found:
+        for name in node.input:
+            readers.setdefault(node_name(name), []).append(node)
+    for node in found:
+        if _normalises_by_batch(nodes, node):
+            yield (
+                f"{node.name!r} ({node.op}) is a batch norm in training mode: the result for a picture depends on "
+                "those beside it. Write the graph with is_training=False"
+            )
+        elif _RANDOM.fullmatch(node.op) and not _drops_nothing(nodes, readers, node):
+            yield (
+                f"{node.name!r} ({node.op}) is random, as in dropout: the result is another in every run. Write "
+                "the graph for inference, or give keep_prob the value 1"
+            )
+        for function in _called(nodes, node) & functions.keys():
+            inside = {inner.name: inner for inner in functions[function].node_def}
+            yield from _sentences(inside, inside.values(), functions)
+
+
+def _called(nodes: Mapping[str, tf.NodeDef], node: tf.NodeDef) -> set[str]:
+    """The names of the functions a node calls; of a condition that is constant, the branch it takes."""
+    called = {key: value.func.name for key, value in node.attr.items() if value.HasField("func")}
+    if node.op in ("If", "StatelessIf") and (predicate := constant_of(nodes, node.input[0])) is not None:
+        return {called["then_branch" if predicate else "else_branch"]}
+    return set(called.values())
+
+
+def _normalises_by_batch(nodes: Mapping[str, tf.NodeDef], node: tf.NodeDef) -> bool:
+    if not re.fullmatch(r"_?FusedBatchNorm(V2|V3|Ex)?", node.op):
+        return False
+    if "is_training" in node.attr and not node.attr["is_training"].b:
+        return False
+    # Keras' LayerNormalization: [1, N, C, 1], channels first, every picture a channel.
+    return not (node.attr.get("data_format", tf.AttrValue()).s == b"NCHW" and _has_one_picture(nodes, node.input[0]))
+
+
+def _has_one_picture(nodes: Mapping[str, tf.NodeDef], name: str) -> bool:
+    reshape = nodes.get(node_name(name))
+    shape = nodes.get(node_name(reshape.input[1])) if reshape is not None and reshape.op == "Reshape" else None
+    if shape is None:
+        return False
+    if shape.op == "Pack":
+        return constant_of(nodes, shape.input[0]) == 1
+    return shape.op == "Const" and tf.make_ndarray(shape.attr["value"].tensor).flat[0] == 1
+
+
+def _drops_nothing(nodes: Mapping[str, tf.NodeDef], readers: Mapping[str, list[tf.NodeDef]], node: tf.NodeDef) -> bool:
+    """Whether numbers u in [0, 1) only go into floor(u + 1) or u >= 0, the masks of dropout with keep_prob 1."""
+    if node.op not in ("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"):
+        return False
+    shift = 0.0
+    while len(readers.get(node.name, [])) == 1:
+        reader = readers[node.name][0]
+        values = [constant_of(nodes, name) for name in reader.input if node_name(name) != node.name]
+        if reader.op == "Floor":
+            return shift >= 1
+        if reader.op == "GreaterEqual" and values[0] is not None:
+            return node_name(reader.input[0]) == node.name and shift >= values[0]
+        if reader.op in ("Add", "AddV2") and values[0] is not None:
+            shift += values[0]
+        elif not (reader.op == "Identity" or (reader.op == "Mul" and values[0] == 1)):
+            return False
+        node = reader
+    return False
