@@ -85,16 +85,14 @@ def _squeeze(layouts: TensorLayouts, node: tf.NodeDef) -> int | None:
 
 
 def _transpose(layouts: TensorLayouts, node: tf.NodeDef) -> int | None:
-    """The graph's own way from one layout to the other."""
+    """The graph's own way from one layout to the other: no way any more."""
     tensor, permutation = data_inputs(node)
     order = tuple(layouts.axes(permutation) or ())
-    if order == TO_FIRST and tensor not in layouts.last:
-        layouts.note_version(f"{node.name}:0", tensor)
-    if order != TO_LAST or tensor not in layouts.last:
+    if order != (TO_LAST if tensor in layouts.last else TO_FIRST):
         return None
     node.op = "Identity"
     del node.input[1], node.attr["Tperm"]
-    return 0
+    return 0 if order == TO_LAST else 1
 
 
 _ELEMENTWISE = """

@@ -64,10 +64,6 @@ class TensorLayouts:
             return None
         return self.as_last(tensor) if len(shape) == 4 else self._transposed(tensor, (1, 2, 0))
 
-    def note_version(self, tensor: str, version: str) -> None:
-        """Says that the graph itself has `tensor` in its other layout, as `version`."""
-        self._versions[tensor] = version
-
     def per_axis(self, tensor: str) -> str:
         """Sizes or paddings of the four axes, `[4]` or `[4, 2]`, in the order of NHWC."""
         name = f"{node_name(tensor)}/channels_last"

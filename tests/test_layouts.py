@@ -260,7 +260,7 @@ def test_max_pooling_with_sizes_as_tensors():
 
 
 def test_the_graphs_own_transposes_are_used():
-    """A network in NCHW around layers in NHWC, as for a graph whose images are NHWC: no other Transpose is needed."""
+    """A network in NCHW between Transposes of its own needs none any more."""
 
     def network(x):
         y = tf.transpose(x, (0, 3, 1, 2))
@@ -268,9 +268,41 @@ def test_the_graphs_own_transposes_are_used():
         return tf.transpose(y, (0, 2, 3, 1))
 
     converted = channels_last(small(network, (None, 24, 20, 3)))
-    assert len(kinds(converted, "Transpose")) == 1  # the graph's first, which nothing reads
+    assert not kinds(converted, "Transpose")
     images = to_last(IMAGES)
     np.testing.assert_array_equal(run(converted, "y:0", images), np.maximum(images + np.float32([1, 2, 3]), 0))
+
+
+def test_convolutions_between_transposes():
+    """As converters from PyTorch write them: what is between two convolutions becomes NHWC too."""
+    rng = np.random.default_rng(2)
+    kernels = [rng.normal(0, 0.2, (3, 3, depth, 4)).astype(np.float32) for depth in (3, 4)]
+
+    def convolution(x, kernel, into=lambda x: x, back=lambda x: x):
+        return back(tf.nn.conv2d(into(x), kernel, 1, "SAME"))
+
+    def wrapped(x):
+        ways = {"into": lambda x: tf.transpose(x, (0, 2, 3, 1)), "back": lambda x: tf.transpose(x, (0, 3, 1, 2))}
+        x = tf.nn.relu(convolution(x, kernels[0], **ways), name="inner")
+        return tf.reduce_mean(convolution(x, kernels[1], **ways), (2, 3), name="logits")
+
+    def plain(x):
+        x = tf.nn.relu(convolution(x, kernels[0]), name="inner")
+        return tf.reduce_mean(convolution(x, kernels[1]), (1, 2), name="logits")
+
+    converted = channels_last(small(wrapped))
+    *ours, by_images = computed(converted, IMAGES)
+    *expected, expected_by_images = computed(small(plain, (None, 24, 20, 3)), to_last(IMAGES))
+    for array, theirs in zip((*ours, to_last(by_images)), (*expected, expected_by_images)):
+        is_close(array, theirs)
+    assert len(kinds(converted, "Transpose")) == 1
+
+
+def test_one_transpose_before_the_network_is_no_nchw():
+    graph_def = small(
+        lambda x: tf.nn.conv2d(tf.transpose(x, (0, 2, 3, 1)), np.ones((1, 1, 3, 2), np.float32), 1, "SAME")
+    )
+    assert channels_last(graph_def) is graph_def
 
 
 def test_a_condition_passes_either_layout_on():
