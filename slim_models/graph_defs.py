@@ -1,0 +1,123 @@
+"""GraphDefs as data: what the passes over graphs from files have in common.
+
+A pass takes a GraphDef and returns another; the one it was given stays as it was. A GraphDef may hold
+half a gigabyte of constants, so a pass copies every node once.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+SMALL = 256  # elements: shapes, axes and paddings, whose values shape inference reads, have fewer
+
+
+def tensor_name(reference: str) -> str:
+    """What a node reads, in one spelling: `x` and `x:0` are `x:0`; `^x`, a control input, stays."""
+    return reference if ":" in reference or reference.startswith("^") else f"{reference}:0"
+
+
+def node_name(reference: str) -> str:
+    """The node that makes a tensor or that a control input waits for: of `x:1` and `^x` it is `x`."""
+    return reference.removeprefix("^").rpartition(":")[0] if ":" in reference else reference.removeprefix("^")
+
+
+def data_inputs(node: tf.NodeDef) -> list[str]:
+    """The tensors that a node reads, in order, without its control inputs; names as of `tensor_name`."""
+    return [tensor_name(reference) for reference in node.input if not reference.startswith("^")]
+
+
+def topological(graph_def: tf.GraphDef) -> list[tf.NodeDef]:
+    """The nodes, each after those it reads; in a loop, what comes back from its end counts as not read.
+
+    Raises:
+        ValueError: nodes read each other without a loop's NextIteration between them.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    readers = collections.defaultdict(list)
+    missing = {}
+    for node in graph_def.node:
+        read = {node_name(reference) for reference in node.input}
+        read = {name for name in read if name in nodes and nodes[name].op != "NextIteration"}
+        missing[node.name] = len(read)
+        for name in read:
+            readers[name].append(node)
+    ready = collections.deque(node for node in graph_def.node if not missing[node.name])
+    ordered = []
+    while ready:
+        ordered.append(ready.popleft())
+        for reader in readers[ordered[-1].name]:
+            missing[reader.name] -= 1
+            if not missing[reader.name]:
+                ready.append(reader)
+    if len(ordered) < len(nodes):
+        raise ValueError(f"the graph's nodes read each other in a circle: {sorted(n for n in nodes if missing[n])[:3]}")
+    return ordered
+
+
+def computed_from(nodes: Iterable[tf.NodeDef], tensors: Iterable[str], but: Sequence[str] = ()) -> list[tf.NodeDef]:
+    """Those of `nodes`, in topological order, that are computed from `tensors`; `but`: operations to stop at."""
+    starts, passed, found = set(tensors), set(), []
+    for node in nodes:
+        if node.op not in but and any(read in starts or node_name(read) in passed for read in data_inputs(node)):
+            passed.add(node.name)
+            found.append(node)
+    return found
+
+
+def constants(graph_def: tf.GraphDef) -> dict[str, np.ndarray]:
+    """Tensor name -> value of the small constants: shapes, axes, paddings."""
+    small = (node for node in graph_def.node if node.op == "Const" and size_of(node) <= SMALL)
+    return {f"{node.name}:0": tf.make_ndarray(node.attr["value"].tensor) for node in small}
+
+
+def size_of(constant: tf.NodeDef) -> int:
+    """Number of elements of a Const."""
+    return int(np.prod([dim.size for dim in constant.attr["value"].tensor.tensor_shape.dim], dtype=np.int64))
+
+
+class Rewriting:
+    """A GraphDef in the making: nodes of another, and new ones under names that are free there.
+
+    Attributes:
+        result: the new GraphDef, with the library and the versions of the other.
+    """
+
+    def __init__(self, graph_def: tf.GraphDef) -> None:
+        self.result = tf.GraphDef(versions=graph_def.versions, library=graph_def.library)
+        self._taken = {node.name for node in graph_def.node}
+
+    def copy(self, node: tf.NodeDef) -> tf.NodeDef:
+        """Adds a copy of a node and returns it, to be changed; it no longer says which shapes it once had."""
+        copy = self.result.node.add()
+        copy.CopyFrom(node)
+        copy.attr.pop("_output_shapes", None)
+        return copy
+
+    def add(self, op: str, name: str, inputs: Iterable[str] = (), **attributes: tf.AttrValue) -> str:
+        """Adds a node under `name`, or that and a number if the name is taken; returns its first tensor."""
+        name = self.free_name(name)
+        self.result.node.add(name=name, op=op, input=inputs, attr=attributes)
+        return f"{name}:0"
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        """Adds a constant; returns its tensor."""
+        tensor = tf.AttrValue(tensor=tf.make_tensor_proto(value))
+        return self.add("Const", name, value=tensor, dtype=type_of(value.dtype))
+
+    def free_name(self, name: str) -> str:
+        """The name, or the first of `name_1`, `name_2`, ... that no node has; from now on it is taken."""
+        free, number = name, 0
+        while free in self._taken:
+            number += 1
+            free = f"{name}_{number}"
+        self._taken.add(free)
+        return free
+
+
+def type_of(dtype: tf.DType | np.dtype | type) -> tf.AttrValue:
+    """A node's attribute that names a type."""
+    return tf.AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
