@@ -113,16 +113,26 @@ def build(
         raise ValueError(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
     options = {"num_classes": num_classes, "width_divisor": width_divisor}
     options.update({} if fc_width is None else {"fc_width": fc_width})
+    return _build(name, size, options, precision)
+
+
+def _build(
+    name: str,
+    image_size: int,
+    options: Mapping[str, int],
+    precision: str,
+    unfolded: Mapping[str, tuple[int, ...]] | None = None,
+) -> Network:
+    """Builds a network, or builds one again: its batch norm is then folded into what weights of the shapes say."""
+    entry = architecture(name)
+    form = {} if unfolded is None else {"batch_norm": False}
     graph = tf.Graph()
     with graph.as_default(), marked_relus(graph):
-        images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
-        logits, endpoints = entry.builder(images, precision=precision, **options)
-    again = functools.partial(_rebuild, name, size, options)
-    return Network(name, images, logits, endpoints, entry.default_layer, precision, again)
-
-
-def _rebuild(name: str, image_size: int, options: Mapping[str, int], precision: str) -> Network:
-    return build(name, image_size=image_size, precision=precision, **options)
+        images = tf.placeholder(tf.float32, [None, image_size, image_size, 3], name="images")
+        logits, endpoints = entry.builder(images, precision=precision, **options, **form)
+    network = Network(name, images, logits, endpoints, entry.default_layer, precision, unfolded=unfolded)
+    again = functools.partial(_build, name, image_size, options, unfolded=network.weight_shapes())
+    return dataclasses.replace(network, rebuild=again)
 
 
 def _positive(name: str, value: int | None, default: int) -> int:

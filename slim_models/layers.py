@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import tensorflow.compat.v1 as tf
@@ -9,7 +10,8 @@ import tf_slim as slim
 
 from slim_models.batch_norm_gradient import stored_batch_norm
 
-EPSILON = 1e-5  # added to the variances of batch norm
+EPSILON = 1.001e-5  # added to the variances of batch norm; TensorFlow's fused operation takes no less
+_FEW_PLACES = 7 * 7  # of 14 x 14, convolutions of batches are quicker than products
 
 Activation = Callable[[tf.Tensor], tf.Tensor] | None
 Normalizer = Callable[[tf.Tensor], tf.Tensor] | None
@@ -45,6 +47,8 @@ def conv2d(
     Returns:
         `[N, ceil(h / stride), ceil(w / stride), depth]`.
     """
+    if inputs.dtype == tf.bfloat16 and kernel_size == stride == 1 and _places(inputs) <= _FEW_PLACES:
+        return _product(inputs, depth, scope, activation, normalizer)
     padding = "SAME"
     if stride > 1 and kernel_size > 1:
         before = (kernel_size + (kernel_size - 1) * (rate - 1) - 1) // 2
@@ -62,6 +66,33 @@ def conv2d(
         weights_initializer=slim.variance_scaling_initializer(),
         scope=scope,
     )
+
+
+def _product(inputs: tf.Tensor, depth: int, scope: str, activation: Activation, normalizer: Normalizer) -> tf.Tensor:
+    """A 1x1 convolution as a product of matrices, with the variables of the convolution.
+
+    oneDNN brings the weights of a convolution into an order of its own in every run, which in bfloat16 takes longer
+    than to multiply a few places by them; products take them as they are.
+    """
+    _, height, width, channels = inputs.shape.as_list()
+    with tf.variable_scope(scope):
+        initializer = slim.variance_scaling_initializer()
+        weights = tf.get_variable("weights", [1, 1, channels, depth], inputs.dtype, initializer)
+        # N stays the first axis, as `shared_forward` wants it.
+        places = tf.reshape(inputs, [-1, height * width, channels])
+        outputs = tf.matmul(places, tf.reshape(weights, [1, channels, depth]))
+        outputs = tf.reshape(outputs, [-1, height, width, depth])
+        if normalizer is None:
+            biases = tf.get_variable("biases", [depth], inputs.dtype, tf.zeros_initializer())
+            outputs = tf.nn.bias_add(outputs, biases)
+        else:
+            outputs = normalizer(outputs)
+        return outputs if activation is None else activation(outputs)
+
+
+def _places(inputs: tf.Tensor) -> float:
+    """Height times width; infinite if they are not known."""
+    return inputs.shape[1:3].num_elements() or math.inf
 
 
 def max_pool2d(inputs: tf.Tensor, kernel_size: int, stride: int, *, scope: str) -> tf.Tensor:

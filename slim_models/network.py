@@ -22,7 +22,10 @@ class Network:
         endpoints: layer name -> activations `[N, h, w, K]`, in forward order, after the ReLU.
         default_layer: the last layer with a spatial extent, a key of `endpoints`.
         precision: of variables and endpoints, one of `PRECISIONS`; images and logits are float32 in any.
-        rebuild: builds the same network, in a graph of its own, in the precision given; None if nothing can.
+        rebuild: builds the same network, in a graph of its own, in the precision given and with its batch norm folded
+            into weights and biases, which is faster; None if nothing can.
+        unfolded: name -> shape of the weights that it takes, if their batch norm is folded into its variables; None
+            if its variables take them as they are.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Network:
     default_layer: str
     precision: str = "float32"
     rebuild: Callable[[str], Network] | None = None
+    unfolded: Mapping[str, tuple[int, ...]] | None = None
 
     @property
     def graph(self) -> tf.Graph:
@@ -52,6 +56,8 @@ class Network:
     def in_precision(self, precision: str) -> Network:
         """This network in another precision, in a graph of its own; itself if it is in that one.
 
+        It takes the same weights (`weight_shapes`), but its variables are others where batch norm is folded.
+
         Raises:
             ValueError: no such precision, or nothing can build the network again.
         """
@@ -63,7 +69,13 @@ class Network:
             raise ValueError(f"{self.name} was not made by slim_models.build and stays in {self.precision}")
         return self.rebuild(precision)
 
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of the weights that `assign_weights` takes, in forward order."""
+        if self.unfolded is not None:
+            return dict(self.unfolded)
+        return {name: tuple(variable.shape.as_list()) for name, variable in self.variables().items()}
+
     def variables(self) -> dict[str, tf.Variable]:
-        """The network's variables by the names of the weight files (`conv1_1/weights`, ...)."""
+        """The variables by name: those of the weight files (`conv1_1/weights`, ...), unless `unfolded` says more."""
         with self.graph.as_default():
             return {variable.op.name: variable for variable in tf.global_variables()}
