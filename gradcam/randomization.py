@@ -21,7 +21,7 @@ def parameter_layers(names: Iterable[str]) -> dict[str, list[str]]:
     ResNet's unit (`block4/unit_3`) is one layer. A scope around the whole network is left out of the names.
 
     Args:
-        names: of the variables in forward order, such as `network.variables()`; a file's order may be another.
+        names: of the variables in forward order, such as `network.weight_shapes()`; a file's order may be another.
 
     Returns:
         Layer -> names: VGG16 has `fc8`, `fc7`, `fc6`, `conv5_3`, ..., `conv1_1`; a ResNet `logits`,

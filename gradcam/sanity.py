@@ -59,7 +59,7 @@ def randomization_test(
     """
     if kind not in KINDS:
         raise KeyError(f"no randomization {kind!r}; there are {', '.join(KINDS)}")
-    layers = parameter_layers(explainer.network.variables()) if layers is None else layers
+    layers = parameter_layers(explainer.network.weight_shapes()) if layers is None else layers
     explanation = explainer.explain(images, targets)
     trained = heatmaps(explanation, methods)
     steps = KINDS[kind](weights, layers, np.random.default_rng(seed))

@@ -111,7 +111,7 @@ def measure(task: Task, amount: Amount, best: limits.Limit, import_seconds: Sequ
     """Measures everybody with one network in one precision, prints the tables, and returns what is behind them."""
     network, precision = task.network, task.precision
     layers = work.layers(build(network))
-    able = [peer for peer in amount.peers if precision in PEERS[peer].precisions]
+    able = [peer for peer in amount.peers if PEERS[peer].takes(network, precision)]
     others = [peer for peer in able if peer != OURS] or [OURS]
     held = [contests.hold(task, peer, amount.batches, amount.rounds, say) for peer in others]
     begun = startup.measure(task, able, amount.starts, say)

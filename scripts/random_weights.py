@@ -35,7 +35,7 @@ def random_weights(network: slim_models.Network, seed: int = 0) -> Mapping[str, 
     A VGG's layer by layer, weights before biases; any other's in the order of the sorted names.
     """
     rng = np.random.RandomState(seed)
-    shapes = {name: tuple(variable.shape.as_list()) for name, variable in network.variables().items()}
+    shapes = network.weight_shapes()
     names = list(shapes) if network.name.startswith("vgg") else sorted(shapes)
     return {name: _draw(rng, name, shapes[name]).astype(np.float32) for name in names}
 

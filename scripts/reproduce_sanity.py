@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
             )
         rows += sanity.unrelated(shown["trained"])
         classes = [class_name(target, explainer.labels) for target in trained.targets]
-        layers = list(parameter_layers(explainer.network.variables()))
+        layers = list(parameter_layers(explainer.network.weight_shapes()))
     numbers = {
         "network": args.network,
         "seed": args.seed,

@@ -5,7 +5,8 @@ give it its values; gradients(ys, xs, rule) differentiates it. `slim_models.down
 weights; convert(source, destination) writes them in another format.
 """
 
-from slim_models.architectures import NETWORKS, Architecture, build, find_weights
+from slim_models.architectures import NETWORKS, Architecture, find_weights
+from slim_models.building import build
 from slim_models.assignment import assign_weights, check_weights
 from slim_models.conversion import convert, write_weights
 from slim_models.network import PRECISIONS, Network

@@ -1,19 +1,14 @@
-"""The known networks as data, and `build`."""
+"""The known networks as data, and where their weights are."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import operator
 import pathlib
-from collections.abc import Callable, Mapping
-
-import tensorflow.compat.v1 as tf
+from collections.abc import Callable
 
 from slim_models import files
 from slim_models.mobilenet_v1 import mobilenet_v1
-from slim_models.network import PRECISIONS, Network
-from slim_models.relu_gradients import marked_relus
 from slim_models.resnet_v1 import resnet_v1_50, resnet_v1_101
 from slim_models.vgg import vgg16, vgg19
 
@@ -33,6 +28,7 @@ class Architecture:
         depth: channels of its first layer, the narrowest, at a width divisor of 1.
         input_order: order of the channels that the network itself takes, which Caffe's gradients speak of.
         less_mean: whether it takes pictures less the mean of ImageNet, as Caffe's networks do.
+        folds: whether its batch norm, if it has some, can be folded into the weights before it (`folding`).
     """
 
     builder: Callable
@@ -45,6 +41,7 @@ class Architecture:
     depth: int = 64
     input_order: str = "RGB"
     less_mean: bool = True
+    folds: bool = True
 
 
 NETWORKS = {
@@ -53,7 +50,13 @@ NETWORKS = {
     "resnet_v1_50": Architecture(resnet_v1_50, "block4", "resnet_v1_50.ckpt"),
     "resnet_v1_101": Architecture(resnet_v1_101, "block4", "resnet_v1_101.ckpt"),
     "mobilenet_v1": Architecture(
-        mobilenet_v1, "Conv2d_13_pointwise", "mobilenet_v1.ckpt", num_classes=1001, depth=32, less_mean=False
+        mobilenet_v1,
+        "Conv2d_13_pointwise",
+        "mobilenet_v1.ckpt",
+        num_classes=1001,
+        depth=32,
+        less_mean=False,
+        folds=False,
     ),
     "resnet_v1_50_tiny": Architecture(
         functools.partial(resnet_v1_50, output_stride=16),
@@ -82,66 +85,6 @@ def architecture(name: str) -> Architecture:
     if name not in NETWORKS:
         raise KeyError(f"no network {name!r}; the networks are {', '.join(NETWORKS)}")
     return NETWORKS[name]
-
-
-def build(
-    name: str,
-    *,
-    image_size: int | None = None,
-    num_classes: int | None = None,
-    width_divisor: int | None = None,
-    fc_width: int | None = None,
-    precision: str = "float32",
-) -> Network:
-    """Builds a network in a graph of its own, every ReLU marked for `gradients`.
-
-    Args:
-        name: a key of `NETWORKS`.
-        image_size: height and width of the images in pixels.
-        num_classes: C, the number of logits.
-        width_divisor: divides every hidden channel count.
-        fc_width: of a VGG's fc6 and fc7.
-        precision: of variables and activations, one of `PRECISIONS`.
-
-    Each size is the network's own (see `NETWORKS`) where it is None.
-
-    Returns:
-        The network; its variables have the names of its weight file and no values yet.
-
-    Raises:
-        KeyError: no such network.
-        ValueError: a size, a number of classes, a divisor or a precision that cannot be.
-    """
-    entry = architecture(name)
-    size = _positive("image_size", image_size, entry.image_size)
-    num_classes = _positive("num_classes", num_classes, entry.num_classes)
-    width_divisor = _positive("width_divisor", width_divisor, entry.width_divisor)
-    if entry.depth % width_divisor:
-        raise ValueError(f"width_divisor {width_divisor} does not divide {entry.depth}, the narrowest layer's channels")
-    if precision not in PRECISIONS:
-        raise ValueError(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
-    options = {"num_classes": num_classes, "width_divisor": width_divisor}
-    options.update({} if fc_width is None else {"fc_width": fc_width})
-    graph = tf.Graph()
-    with graph.as_default(), marked_relus(graph):
-        images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
-        logits, endpoints = entry.builder(images, precision=precision, **options)
-    again = functools.partial(_rebuild, name, size, options)
-    return Network(name, images, logits, endpoints, entry.default_layer, precision, again)
-
-
-def _rebuild(name: str, image_size: int, options: Mapping[str, int], precision: str) -> Network:
-    return build(name, image_size=image_size, precision=precision, **options)
-
-
-def _positive(name: str, value: int | None, default: int) -> int:
-    try:
-        number = operator.index(default if value is None else value)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise ValueError(f"{name} must be a positive whole number, not {value!r}")
-    return number
 
 
 def find_weights(name: str) -> pathlib.Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.aligned import lasting
+from slim_models.folding import folded
 from slim_models.network import Network
 
 # In slim's checkpoints but in no network: the mean that preprocessing subtracts, the training step, and what
@@ -17,7 +19,7 @@ _ONLY_IN_VGG19 = {"conv3_4", "conv4_4", "conv5_4"}
 
 
 def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, np.ndarray]) -> None:
-    """Gives every variable of the network its value, in the variable's own precision.
+    """Gives every variable of the network its value, in the variable's own precision, batch norm folded if need be.
 
     Nothing is added to the graph, in particular no constant with the values.
 
@@ -33,16 +35,17 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
     """
     check_weights(network, weights)
     variables = network.variables()
-    for names in _portions({name: np.size(weights[name]) for name in variables}):
+    of = weights.__getitem__ if network.unfolded is None else functools.partial(folded, weights)
+    for names in _portions({name: variable.shape.num_elements() for name, variable in variables.items()}):
         # An initializer assigns its second input; a value fed there never enters the graph.
         initial = {variables[name].initializer: variables[name].dtype.as_numpy_dtype for name in names}
         # What is fed may stay where it is and become the variable, so nobody may write into it later.
-        values = [lasting(weights[name], dtype) for name, dtype in zip(names, initial.values())]
+        values = [lasting(of(name), dtype) for name, dtype in zip(names, initial.values())]
         session.run(list(initial), {op.inputs[1]: value for op, value in zip(initial, values)})
 
 
 def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
-    """Whether the weights are the network's: every variable in its shape, and nothing else.
+    """Whether the weights are the network's: every one in its shape, and nothing else.
 
     Args:
         network: as `build` returned it.
@@ -52,7 +55,7 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
     Raises:
         ValueError: names are missing, unexpected, misshapen or not finite; one message lists them all.
     """
-    shapes = {name: tuple(variable.shape.as_list()) for name, variable in network.variables().items()}
+    shapes = network.weight_shapes()
     given = {name: np.shape(array) for name, array in weights.items() if name.split("/")[-1] not in _IGNORED}
     misshapen = [name for name in shapes if name in given and given[name] != shapes[name]]
     problems = {

@@ -17,9 +17,10 @@ from typing import Any
 import pooch
 
 from slim_models import files, hashes, kinds
-from slim_models.architectures import architecture, build
+from slim_models.architectures import architecture
 from slim_models.archives import unpacked
 from slim_models.assignment import check_weights
+from slim_models.building import build
 from slim_models.conversion import write_weights
 from slim_models.sources import SOURCES, Source
 from slim_models.weights import read_weights

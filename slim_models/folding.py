@@ -9,8 +9,8 @@ import numpy as np
 from slim_models.layers import EPSILON
 
 
-def fold_batch_norm(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Turns the weights of a network with batch norm into those of its plain form.
+def folded(weights: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """The value of one variable of the plain form of a network with batch norm.
 
     With the stored statistics, batch norm (Ioffe & Szegedy 2015) is a linear map per output channel, and
     so part of the layer before it:
@@ -19,24 +19,37 @@ def fold_batch_norm(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         b' = beta - mean * gamma / sqrt(variance + epsilon)
 
     Args:
-        weights: of a network whose batch norm adds `layers.EPSILON` (MobileNet's adds more), variable name ->
-            array; a layer's weights are `[..., K]`, its statistics `[K]`.
+        weights: variable name -> array; a layer's weights are `[..., K]`, its statistics `[K]`.
+        name: `layer/weights` or `layer/biases`.
+
+    Returns:
+        In float64, or as it is given where the layer has no batch norm.
+
+    Raises:
+        KeyError: there is no such array, and no batch norm that it would follow from.
+    """
+    layer, _, part = name.rpartition("/")
+    if f"{layer}/BatchNorm/gamma" not in weights:
+        return weights[name]
+
+    def of(statistic: str) -> np.ndarray:
+        return np.asarray(weights[f"{layer}/BatchNorm/{statistic}"], np.float64)
+
+    scale = of("gamma") / np.sqrt(of("moving_variance") + EPSILON)
+    return weights[name] * scale if part == "weights" else of("beta") - of("moving_mean") * scale
+
+
+def fold_batch_norm(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Turns the weights of a network with batch norm into those of its plain form.
+
+    Args:
+        weights: variable name -> array; a layer's weights are `[..., K]`, its statistics `[K]`.
 
     Returns:
         `layer/weights` and `layer/biases` of every layer, in float32. Layers without batch norm keep
         their values.
     """
-    folded = {}
-    for name, array in weights.items():
-        layer = name.removesuffix("/weights")
-        if f"{layer}/BatchNorm/gamma" in weights:
-            gamma, beta, mean, variance = (
-                np.asarray(weights[f"{layer}/BatchNorm/{part}"], np.float64)
-                for part in ("gamma", "beta", "moving_mean", "moving_variance")
-            )
-            scale = gamma / np.sqrt(variance + EPSILON)
-            folded[name] = (array * scale).astype(np.float32)
-            folded[f"{layer}/biases"] = (beta - mean * scale).astype(np.float32)
-        elif "/BatchNorm/" not in name:
-            folded[name] = np.asarray(array, np.float32)
-    return folded
+    gammas = "/BatchNorm/gamma"
+    names = [name for name in weights if "/BatchNorm/" not in name]
+    names += [name.replace(gammas, "/biases") for name in weights if name.endswith(gammas)]
+    return {name: np.asarray(folded(weights, name), np.float32) for name in names}

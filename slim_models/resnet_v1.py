@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -23,6 +23,7 @@ def resnet_v1(
     width_divisor: int = 1,
     output_stride: int = 32,
     precision: str = "float32",
+    batch_norm: bool = True,
     training: bool = False,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Builds a ResNet-v1 with bottleneck units in the current graph.
@@ -35,14 +36,15 @@ def resnet_v1(
         width_divisor: divides every hidden channel count.
         output_stride: stride of `block4` against the image: 32, or 16 or 8 where strides of the last
             blocks are replaced by dilation.
-        precision: of the convolutions' weights and the endpoints; what follows the endpoints, and batch
-            norm's parameters, are float32 in any.
+        precision: of the convolutions' weights and biases and the endpoints; what follows the endpoints, and
+            batch norm's parameters, are float32 in any.
+        batch_norm: False leaves each convolution biases in its place, for weights that it is folded into.
         training: batch norm by the statistics of the batch.
 
     Returns:
         logits `[N, C]` and the endpoints `conv1`, `pool1`, `block1/unit_1`, ..., `block4`.
     """
-    normalizer = functools.partial(layers.batch_norm, training=training)
+    normalizer = functools.partial(layers.batch_norm, training=training) if batch_norm else None
     endpoints = {}
     with tf.variable_scope(scope):
         net = tf.cast(preprocessing.subtract_mean(images), precision)
@@ -66,9 +68,7 @@ def resnet_v1(
         return tf.squeeze(logits, [1, 2], name="squeezed_logits"), endpoints
 
 
-def _bottleneck(
-    inputs: tf.Tensor, depth: int, stride: int, rate: int, normalizer: Callable[[tf.Tensor], tf.Tensor]
-) -> tf.Tensor:
+def _bottleneck(inputs: tf.Tensor, depth: int, stride: int, rate: int, normalizer: layers.Normalizer) -> tf.Tensor:
     """`[N, h, w, K]` -> `[N, h / stride, w / stride, 4 * depth]`: 1x1, 3x3, 1x1 and the shortcut."""
     if inputs.shape[-1] == 4 * depth:
         shortcut = inputs if stride == 1 else layers.max_pool2d(inputs, 1, stride, scope="shortcut")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slim_models.architectures import architecture, build
+from slim_models.architectures import architecture
+from slim_models.building import build
 from slim_models.network import Network
 
 _LOGITS = ("fc8/biases", "logits/biases", "Logits/Conv2d_1c_1x1/biases")

@@ -1,5 +1,6 @@
 """The benchmark: its arithmetic by hand, its tables on made-up seconds, its processes for real on a small network."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -271,6 +272,13 @@ def test_pictures_do_not_depend_on_their_number():
     assert images.dtype == np.float32
     assert images.std(axis=(1, 2, 3)).min() > 30
     assert not (images[0] == images[1]).all()
+
+
+def test_who_is_for_some_networks_alone():
+    peer = PeerInfo("one", (), ("float32",), networks=("resnet_v1_50",))
+    takes = [peer.takes(*asked) for asked in itertools.product(("resnet_v1_50", "vgg16"), ("float32", "bfloat16"))]
+    assert takes == [True, False, False, False]
+    assert PeerInfo("any", ()).takes("vgg16", "float32")
 
 
 class TestMain:

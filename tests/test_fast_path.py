@@ -209,9 +209,7 @@ class TestPrecision:
         half = thin.network.in_precision("bfloat16")
         assert half.precision == "bfloat16" and half.graph is not thin.network.graph
         assert half.images.dtype == half.logits.dtype == tf.float32
-        assert {n: v.shape for n, v in half.variables().items()} == {
-            n: v.shape for n, v in thin.network.variables().items()
-        }
+        assert half.weight_shapes() == thin.network.weight_shapes()
         assert {n: t.shape.as_list() for n, t in half.endpoints.items()} == {
             n: t.shape.as_list() for n, t in thin.network.endpoints.items()
         }

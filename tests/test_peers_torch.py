@@ -13,7 +13,7 @@ from benchmarking.processes import SCRIPTS, Task, Worker
 from peers import PEERS, pictures
 from peers.arrays import write_arrays
 
-NAMES = ["plain_torch", "captum", "pytorch_grad_cam", "torchcam"]
+NAMES = ["plain_torch", "plain_torch_unfolded", "captum", "pytorch_grad_cam", "torchcam"]
 
 
 def skip_without(name):

@@ -34,6 +34,7 @@ class PeerInfo:
         requires: the modules that must be importable.
         precisions: of `PRECISIONS`, those that it can work in.
         tasks: of `TASKS`, those that it can do.
+        networks: those that it is for; None is all.
         reads_files: whether `weights` is the name of one of our weight files, in place of its arrays.
     """
 
@@ -41,11 +42,16 @@ class PeerInfo:
     requires: tuple[str, ...]
     precisions: tuple[str, ...] = ("float32",)
     tasks: tuple[str, ...] = TASKS
+    networks: tuple[str, ...] | None = None
     reads_files: bool = False
 
     def missing(self) -> list[str]:
         """Those of `requires` that are not installed."""
         return [name for name in self.requires if importlib.util.find_spec(name) is None]
+
+    def takes(self, network: str, precision: str) -> bool:
+        """Whether it can be measured with the network in the precision."""
+        return precision in self.precisions and (self.networks is None or network in self.networks)
 
 
 _CAMS = ("cam", "classes")
@@ -53,6 +59,9 @@ _CAMS = ("cam", "classes")
 PEERS = {
     OURS: PeerInfo("gradcam (ours)", ("tensorflow", "tf_slim"), PRECISIONS, reads_files=True),
     "plain_torch": PeerInfo("plain PyTorch", ("torch",), PRECISIONS),
+    "plain_torch_unfolded": PeerInfo(
+        "plain PyTorch, batch norm left in", ("torch",), PRECISIONS, networks=("resnet_v1_50",)
+    ),
     "captum": PeerInfo("captum", ("torch", "captum"), PRECISIONS),
     "pytorch_grad_cam": PeerInfo("pytorch-grad-cam", ("torch", "pytorch_grad_cam")),
     "torchcam": PeerInfo("torch-cam", ("torch", "torchcam"), PRECISIONS, _CAMS),

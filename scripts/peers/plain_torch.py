@@ -43,8 +43,10 @@ class _Relu(nn.Module):
 class Peer:
     """See `peers`."""
 
+    fold = True
+
     def __init__(self, network: str, weights: Mapping[str, np.ndarray], precision: str):
-        self.network = torch_networks.build(network, weights, precision, _Relu, fold=True)
+        self.network = torch_networks.build(network, weights, precision, _Relu, self.fold)
         self.network.requires_grad_(False).to(memory_format=torch.channels_last)
 
     def run(self, task: str, images: np.ndarray, targets: np.ndarray | None) -> dict[str, np.ndarray]:
