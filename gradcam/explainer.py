@@ -11,10 +11,10 @@ import tensorflow.compat.v1 as tf
 
 import slim_models
 from gradcam.explanation import Explanation
-from gradcam.fetches import Fetches
+from gradcam.fetches import Fetches, in_batches
 from gradcam.images import checked_images
 from gradcam.labels import Labels, class_index, class_indices, labels_of
-from gradcam.sessions import open_session, warn_of_emulation
+from gradcam.sessions import filled_session
 
 Targets = int | str | Sequence[int | str] | np.ndarray
 
@@ -38,7 +38,7 @@ class Explainer:
         weights: str | os.PathLike | Mapping[str, np.ndarray] | None = None,
         *,
         layers: Sequence[str] | None = None,
-        rules: Sequence[str] = ("guided",),
+        rules: Sequence[str] | None = None,
         layer_rules: Sequence[str] = (),
         precision: str | None = None,
         device: str | None = None,
@@ -46,11 +46,12 @@ class Explainer:
         """Prepares the gradients and gives the network its weights.
 
         Args:
-            network: from `slim_models.build`.
+            network: from `slim_models.build` or `slim_models.load`.
             weights: a file that `slim_models.read_weights` reads, arrays by variable name, or None
-                for the file that belongs to the network.
+                for the file that belongs to the network, or the values that a loaded one has.
             layers: endpoints whose activations and gradients are wanted; None is the default layer.
-            rules: ReLU rules under which saliency is wanted, of `slim_models.RULES`; may be empty.
+            rules: ReLU rules under which saliency is wanted, of `slim_models.RULES`; may be empty. None is
+                `guided`, or nothing if that is not defined for the network's activations.
             layer_rules: ReLU rules under which the layers' `signals` are wanted, beside the true gradient.
             precision: `"float32"` or `"bfloat16"`, with a warning where that is slow; None is the network's own.
             device: `"cpu"`, `"gpu"` or `"gpu:1"`; None leaves it to TensorFlow.
@@ -58,12 +59,13 @@ class Explainer:
         Raises:
             KeyError: an unknown layer or rule.
             FileNotFoundError: there is no file of weights.
-            ValueError: the weights do not fit, or the device or the precision cannot be had.
+            ValueError: the weights do not fit, a rule is not defined for the network's activations, or the device
+                or the precision cannot be had.
         """
         if precision is not None:
             network = network.in_precision(precision)
         self.network = network
-        self.labels: Labels | None = labels_of(network.name, network.num_classes)
+        self.labels: Labels | None = labels_of(network)
         for name, value in (("layers", layers), ("rules", rules), ("layer_rules", layer_rules)):
             if isinstance(value, str):
                 raise ValueError(f"{name} must be a list of names, not {value!r}")
@@ -71,19 +73,11 @@ class Explainer:
         for layer in layers:
             if layer not in network.endpoints:
                 raise KeyError(f"{network.name} has no layer {layer!r}; its layers are {', '.join(network.endpoints)}")
-        if weights is None:
-            weights = slim_models.find_weights(network.name)
-        if not isinstance(weights, Mapping):
-            weights = slim_models.read_weights(weights)
+        if rules is None:
+            rules = [] if slim_models.refusal(network.logits, [network.images]) else ["guided"]
         self._fetches = Fetches(network, layers, rules, layer_rules)
         self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
-        warn_of_emulation(network.precision, device)
-        self._session = open_session(network.graph, device)
-        try:
-            slim_models.assign_weights(self._session, network, weights)
-        except BaseException:
-            self.close()
-            raise
+        self._session = filled_session(network, weights, device)
 
     def __enter__(self) -> Explainer:
         return self
@@ -92,8 +86,9 @@ class Explainer:
         self.close()
 
     def close(self) -> None:
-        """Ends the session and gives its memory back."""
-        self._session.close()
+        """Ends the session and gives its memory back; a session of the user's own stays open."""
+        if self._session is not self.network.session:
+            self._session.close()
 
     @property
     def session(self) -> tf.Session:
@@ -107,7 +102,7 @@ class Explainer:
         *,
         overrides: Mapping[tf.Tensor, np.ndarray] | None = None,
     ) -> Explanation:
-        """Explains every image for one class, in ONE session run.
+        """Explains every image for one class, in ONE session run (a network of a fixed batch size: as few as can be).
 
         Args:
             images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type.
@@ -132,7 +127,7 @@ class Explainer:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""
         feed = {self.network.images: checked_images(images, self.network.image_size)}
-        return self._session.run(self.network.logits, feed)
+        return in_batches(self._session, self.network.logits, feed, self.network.batch_size)
 
     def explain_classes(self, image: np.ndarray, targets: Sequence[int | str] | np.ndarray) -> Explanation:
         """Explains several classes of one picture; the forward pass, which they share, is run once.

@@ -67,8 +67,8 @@ class Fetches:
             return tf.cast(tensor, tf.float32)  # what is in float32 stays the same tensor
 
     def run(self, session: tf.Session, feed: Mapping[tf.Tensor, np.ndarray]) -> dict[str, Any]:
-        """All of it in ONE session run."""
-        return session.run(self.tensors, feed)
+        """All of it in ONE session run, or as few as a network of a fixed batch size takes."""
+        return in_batches(session, self.tensors, feed, self._network.batch_size)
 
     def run_classes(self, session: tf.Session, image: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
         """All of it for K classes of one picture, whose forward pass is run once where that can be.
@@ -81,6 +81,8 @@ class Fetches:
         Returns:
             Arrays `[K, ...]`.
         """
+        if self._network.batch_size is not None:
+            return self.run(session, {self._network.images: _repeated(image, len(targets)), self.targets: targets})
         once = {"logits": self._network.logits, "activations": self.tensors["activations"], "read": self._read}
         forward = session.run(once, {self._network.images: image})
         if any(len(array) != 1 for array in forward["read"]):
@@ -105,6 +107,28 @@ class Fetches:
     def _read(self) -> list[tf.Tensor]:
         """What the backward passes read of the forward pass."""
         return slim_models.read_by_backward(self._network, tf.nest.flatten(self._of_class))
+
+
+def in_batches(session: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray], size: int | None) -> Any:
+    """What a run fetches, where a network takes `size` images at a time; None is any number.
+
+    Args:
+        session: of the network's graph.
+        fetches: tensors `[N, ...]`, in any structure.
+        feed: arrays `[N, ...]`.
+        size: if not None, the images are run in portions, the last of which is filled up with its last image.
+
+    Returns:
+        Arrays `[N, ...]`, in the structure of `fetches`.
+    """
+    count = len(next(iter(feed.values())))
+    if size in (None, count):
+        return session.run(fetches, feed)
+    parts = []
+    for start in range(0, count, size):
+        rows = np.minimum(np.arange(start, start + size), count - 1)
+        parts.append(session.run(fetches, {tensor: np.asarray(array)[rows] for tensor, array in feed.items()}))
+    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays)[:count], *parts)
 
 
 def _repeated(array: np.ndarray, count: int) -> np.ndarray:

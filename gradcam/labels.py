@@ -7,14 +7,13 @@ import dataclasses
 import difflib
 import functools
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 import slim_models
-from slim_models import files
-
-BACKGROUND = "background"  # name of the class for none of the others, and in place of its WordNet id
+from slim_models.classes import class_rows, read_list
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Labels:
     """The classes of a data set, in the order of the logits.
 
     Attributes:
-        wnids: WordNet ids, `"n02123159"`; `"background"` for what has none.
+        wnids: WordNet ids, `"n02123159"`; empty where a class has none.
         names: all of a class's names, separated by commas, as WordNet has them.
     """
 
@@ -45,7 +44,7 @@ class Labels:
         word = " ".join(query.split()).lower()
         if word.isdecimal():
             return self._in_range(int(word), query)
-        if word in self.wnids:
+        if word and word in self.wnids:
             return self.wnids.index(word)
         found = [i for i, names in enumerate(self.names) if word in (names.lower(), *names.lower().split(", "))]
         if len(found) == 1:
@@ -55,10 +54,6 @@ class Labels:
         similar = self._similar(word)
         hint = f"; similar: {self._list(similar)}" if similar else ""
         raise KeyError(f"no class {query!r} among {len(self.names)}{hint}")
-
-    def with_background(self) -> Labels:
-        """The same classes behind a class 0 for none of them, as many of TF-Slim's networks have it."""
-        return Labels((BACKGROUND, *self.wnids), (BACKGROUND, *self.names))
 
     def name(self, index: int) -> str:
         """The first of a class's names."""
@@ -88,7 +83,7 @@ class Labels:
         return index
 
     def _list(self, indices: list[int], most: int = 10) -> str:
-        listed = ", ".join(f"{i} ({self.wnids[i]}: {self.names[i]})" for i in indices[:most])
+        listed = ", ".join(f"{i} ({f'{self.wnids[i]}: '.removeprefix(': ')}{self.names[i]})" for i in indices[:most])
         return listed + (f" and {len(indices) - most} more" if len(indices) > most else "")
 
 
@@ -104,11 +99,7 @@ def read_labels(name: str) -> Labels:
     Raises:
         KeyError: no such list.
     """
-    path = files.carried(f"{name}.tsv")
-    if path is None:
-        raise KeyError(f"no list of classes {name!r}")
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
-    return Labels(tuple(wnid for wnid, _ in rows), tuple(names for _, names in rows))
+    return _labels(read_list(name))
 
 
 def class_index(target: int | str, num_classes: int, labels: Labels | None = None) -> int:
@@ -151,10 +142,18 @@ def class_name(index: int, labels: Labels | None) -> str:
     return labels.name(index) if labels else f"class {index}"
 
 
-def labels_of(network_name: str, num_classes: int) -> Labels | None:
-    """The classes of a known network that has as many as its list, or one more, the background; None for others."""
-    entry = slim_models.NETWORKS.get(network_name)
-    labels = read_labels(entry.labels) if entry is not None else None
-    if labels is None or num_classes - len(labels.names) not in (0, 1):
-        return None
-    return labels.with_background() if num_classes > len(labels.names) else labels
+def labels_of(network: slim_models.Network) -> Labels | None:
+    """The classes of a network, if it knows them itself, or is one of ours with as many as its list has.
+
+    Returns:
+        The classes, the background before those of the list if there is one more; None if they are not known.
+    """
+    rows = network.labels
+    entry = slim_models.NETWORKS.get(network.name)
+    if rows is None and entry is not None and network.num_classes - len(read_list(entry.labels)) in (0, 1):
+        rows = class_rows(entry.labels, network.num_classes)
+    return None if rows is None else _labels(rows)
+
+
+def _labels(rows: Sequence[tuple[str, str]]) -> Labels:
+    return Labels(*map(tuple, zip(*rows)))

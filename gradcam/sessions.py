@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import warnings
+from collections.abc import Mapping
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
+import slim_models
+
 _CPUINFO = pathlib.Path("/proc/cpuinfo")
+
+
+def filled_session(
+    network: slim_models.Network, weights: str | os.PathLike | Mapping[str, np.ndarray] | None, device: str | None
+) -> tf.Session:
+    """A session in which a network's variables have their values; the user's own, if the network came with one.
+
+    Args:
+        network: whose graph it is.
+        weights: a file, arrays by variable name, or None for what belongs to the network.
+        device: as of `open_session`.
+
+    Raises:
+        FileNotFoundError: there is no file of weights.
+        ValueError: the weights do not fit, or the device cannot be had.
+    """
+    if network.session is not None and device is not None:
+        raise ValueError(f"the session of {network.name} is the user's own: its device cannot be chosen ({device!r})")
+    if weights is None and network.restore is None and network.session is None:
+        weights = slim_models.find_weights(network.name)
+    if weights is not None and not isinstance(weights, Mapping):
+        weights = slim_models.read_weights(weights)
+    warn_of_emulation(network.precision, device)
+    session = network.session or open_session(network.graph, device)
+    try:
+        if weights is not None:
+            slim_models.assign_weights(session, network, weights)
+        elif network.restore is not None:
+            network.restore(session)
+    except BaseException:
+        if session is not network.session:
+            session.close()
+        raise
+    return session
 
 
 def open_session(graph: tf.Graph, device: str | None = None) -> tf.Session:
@@ -47,7 +86,7 @@ def warn_of_emulation(precision: str, device: str | None = None) -> None:
     flags = _processor_flags()
     if precision == "bfloat16" and flags and not flags & units and not (device or "").startswith("gpu"):
         warnings.warn(
-            "this processor has no units for bfloat16: it will be slower than float32", RuntimeWarning, stacklevel=3
+            "this processor has no units for bfloat16: it will be slower than float32", RuntimeWarning, stacklevel=4
         )
 
 

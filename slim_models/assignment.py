@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -34,8 +34,17 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
             all, and no variable has been touched.
     """
     check_weights(network, weights)
-    variables = network.variables()
-    of = weights.__getitem__ if network.unfolded is None else functools.partial(folded, weights)
+    fill(session, network.variables(), weights.__getitem__ if network.unfolded is None else partial(folded, weights))
+
+
+def fill(session: tf.Session, variables: Mapping[str, tf.Variable], of: Callable[[str], np.ndarray]) -> None:
+    """Gives variables values, whatever they are of.
+
+    Args:
+        session: of the variables' graph.
+        variables: by names.
+        of: name -> value, in the variable's shape.
+    """
     for names in _portions({name: variable.shape.num_elements() for name, variable in variables.items()}):
         # An initializer assigns its second input; a value fed there never enters the graph.
         initial = {variables[name].initializer: variables[name].dtype.as_numpy_dtype for name in names}

@@ -1,5 +1,7 @@
 """Class names."""
 
+import types
+
 import pytest
 
 from gradcam.labels import labels_of, read_labels
@@ -67,17 +69,30 @@ def test_every_tiny_class_has_the_same_names_in_imagenet():
     assert all(tiny.names[i] == names[tiny.wnids[i]] for i in shared)
 
 
+def network(name, num_classes, labels=None):
+    return types.SimpleNamespace(name=name, num_classes=num_classes, labels=labels)
+
+
 def test_labels_belong_to_a_network_with_its_own_number_of_classes():
-    assert labels_of("vgg16", 1000).name(282) == "tiger cat"
-    assert labels_of("resnet_v1_50_tiny", 200).name(0) == "goldfish"
-    assert labels_of("vgg16", 20) is None
-    assert labels_of("my own", 1000) is None
+    assert labels_of(network("vgg16", 1000)).name(282) == "tiger cat"
+    assert labels_of(network("resnet_v1_50_tiny", 200)).name(0) == "goldfish"
+    assert labels_of(network("vgg16", 20)) is None
+    assert labels_of(network("my own", 1000)) is None
+
+
+def test_labels_that_a_network_knows_itself():
+    labels = labels_of(network("my own", 2, (("n02123045", "tabby, tabby cat"), ("", "espresso"))))
+    assert labels.index("tabby cat") == labels.index("n02123045") == 0
+    assert labels.index("Espresso") == 1
+    with pytest.raises(KeyError, match="no class ''"):
+        labels.index("")
 
 
 def test_a_network_with_one_class_more_has_the_background_first(imagenet):
-    labels = labels_of("mobilenet_v1", 1001)
-    assert labels == labels_of("vgg16", 1001) == imagenet.with_background()
-    assert len(labels.names) == len(set(labels.wnids)) == 1001
+    labels = labels_of(network("mobilenet_v1", 1001))
+    assert labels == labels_of(network("vgg16", 1001))
+    assert labels.names == ("background", *imagenet.names)
+    assert labels.wnids == ("", *imagenet.wnids)
     assert labels.name(0) == "background"
     assert labels.index("background") == 0
     assert labels.index("espresso") == 968
@@ -86,7 +101,7 @@ def test_a_network_with_one_class_more_has_the_background_first(imagenet):
     assert labels.name(1000) == "toilet tissue"
     assert labels.file_name(0) == "background"
     assert labels.file_name(135) == "crane_135"
-    assert labels_of("mobilenet_v1", 1000) == imagenet
+    assert labels_of(network("mobilenet_v1", 1000)) == imagenet
     with pytest.raises(KeyError, match="0 to 1000"):
         labels.index("1001")
     with pytest.raises(KeyError, match="'crane' names 2 classes.*135 .*518 "):
