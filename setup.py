@@ -20,7 +20,7 @@ setuptools.setup(
     # `slim_models.embedded` is the folder `weights`: the embedded networks and the lists of classes.
     packages=["slim_models", "slim_models.embedded", "gradcam"],
     package_dir={"slim_models": "slim_models", "slim_models.embedded": "weights", "gradcam": "gradcam"},
-    package_data={"slim_models.embedded": ["*.tsv", "*_tiny.*", "README.md"]},
+    package_data={"slim_models.embedded": ["*.tsv", "*_tiny.*", "photographs.npz", "README.md"]},
     install_requires=[
         "tensorflow>=2.12,<2.22",
         "tf-slim>=1.1,<1.2",

@@ -5,6 +5,8 @@ Because this is part of the graph, gradients with respect to `images` are RGB fo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow.compat.v1 as tf
 
 RGB_MEAN = (123.68, 116.779, 103.939)  # of ImageNet, as Caffe and slim use it
@@ -43,4 +45,41 @@ def minus_one_to_one(images: tf.Tensor) -> tf.Tensor:
     Returns:
         `[N, H, W, 3]`, RGB in [-1, 1].
     """
-    return images / 127.5 - 1
+    return images / 127.5 - 1.0
+
+
+def zero_to_one(images: tf.Tensor) -> tf.Tensor:
+    """RGB in [0, 1].
+
+    Args:
+        images: `[N, H, W, 3]`, RGB in [0, 255].
+
+    Returns:
+        `[N, H, W, 3]`, RGB in [0, 1].
+    """
+    return images / 255.0
+
+
+def standardized(images: tf.Tensor) -> tf.Tensor:
+    """RGB in [0, 1] minus ImageNet's mean, over its standard deviation, as torchvision's networks take it.
+
+    Args:
+        images: `[N, H, W, 3]`, RGB in [0, 255].
+
+    Returns:
+        `[N, H, W, 3]`, RGB, of about zero mean and unit variance.
+    """
+    return (zero_to_one(images) - tf.constant((0.485, 0.456, 0.406), images.dtype)) / tf.constant(
+        (0.229, 0.224, 0.225), images.dtype
+    )
+
+
+# What a graph of the user's may want, by name.
+PREPROCESSINGS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "none": tf.identity,  # the graph takes RGB in [0, 255], or does the rest itself
+    "minus_one_to_one": minus_one_to_one,
+    "zero_to_one": zero_to_one,
+    "subtract_mean": subtract_mean,
+    "caffe_bgr": caffe_bgr,
+    "standardized": standardized,
+}
