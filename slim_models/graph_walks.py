@@ -7,22 +7,24 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-
-def node_name(tensor: str) -> str:
-    """`a` of `a`, `a:1` and the control input `^a`."""
-    return tensor.removeprefix("^").partition(":")[0]
+from slim_models.graph_defs import node_name
 
 
 def upstream(
-    nodes: Mapping[str, tf.NodeDef], inputs: Iterable[str], outputs: Iterable[str], dead: Collection[str] = ()
+    nodes: Mapping[str, tf.NodeDef],
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+    dead: Collection[str] = (),
+    waits: bool = True,
 ) -> list[tf.NodeDef]:
-    """The nodes that `outputs` depend on, control inputs included, searched back as far as `inputs`.
+    """The nodes that `outputs` depend on, searched back as far as `inputs`.
 
     Args:
         nodes: all nodes of the graph by name.
         inputs: names of nodes or tensors that are fed; they are not in the result.
         outputs: names of nodes or tensors.
         dead: names of nodes that are not searched, as they do not run (`dead_nodes`).
+        waits: whether what a node only waits for, its control inputs, counts.
     """
     seen = {node_name(name) for name in inputs} | set(dead)
     waiting, found = [node_name(name) for name in outputs], []
@@ -31,7 +33,7 @@ def upstream(
         if name not in seen and name in nodes:
             seen.add(name)
             found.append(nodes[name])
-            waiting.extend(map(node_name, nodes[name].input))
+            waiting.extend(node_name(word) for word in nodes[name].input if waits or not word.startswith("^"))
     return found
 
 

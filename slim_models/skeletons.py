@@ -10,15 +10,16 @@ from slim_models.graph_defs import SMALL, Rewriting, size_of
 
 
 def skeleton(graph_def: tf.GraphDef) -> tf.GraphDef:
-    """The same graph with placeholders in place of the constants that are not small: same names, types, shapes."""
+    """The same graph, names, types and shapes, but constants that are not small have no values."""
     rewriting = Rewriting(graph_def)
     for node in graph_def.node:
         if node.op != "Const" or size_of(node) <= SMALL:
             rewriting.copy(node)
             continue
         shape = tf.AttrValue(shape=node.attr["value"].tensor.tensor_shape)
-        attributes = {"dtype": node.attr["dtype"], "shape": shape}
-        rewriting.result.node.add(name=node.name, op="Placeholder", input=node.input, attr=attributes)
+        # A type of constant that has its values elsewhere; as a placeholder it would look like an input.
+        attributes = {"dtype": node.attr["dtype"], "shape": shape, "memory_region_name": tf.AttrValue(s=b"")}
+        rewriting.result.node.add(name=node.name, op="ImmutableConst", input=node.input, attr=attributes)
     return rewriting.result
 
 

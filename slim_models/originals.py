@@ -1,0 +1,158 @@
+"""Somebody's network as it was found: a graph, and where its variables have their values."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import tensorflow.compat.v1 as tf
+from google.protobuf import message, text_format
+
+from slim_models import kinds
+
+
+@dataclasses.dataclass(frozen=True)
+class Original:
+    """A network that is not ours.
+
+    Attributes:
+        name: what to call it.
+        graph_def: its operations.
+        graph: has its variables, and is where the copy that explains goes; None if all values are constants.
+        restore: gives the variables their values in a new session; None if `session` has them.
+        session: the user's own, which stays open.
+        images: names that it gives its inputs itself, in a signature; may be empty.
+        logits: names that it gives its outputs itself.
+    """
+
+    name: str
+    graph_def: tf.GraphDef
+    graph: tf.Graph | None = None
+    restore: Callable[[tf.Session], None] | None = None
+    session: tf.Session | None = None
+    images: Sequence[str] = ()
+    logits: Sequence[str] = ()
+
+
+def read_frozen(path: pathlib.Path) -> Original:
+    """A frozen graph, `.pb`, binary or text.
+
+    Raises:
+        ValueError: it is no graph, or has variables and so is not frozen.
+    """
+    graph_def = read_message(path, tf.GraphDef(), "a frozen graph")
+    if not graph_def.node:
+        raise ValueError(f"{path} is not a frozen graph: it has no operations")
+    variables = [node.name for node in graph_def.node if node.op in VARIABLES]
+    if variables:
+        raise ValueError(
+            f"{path} is not frozen: {len(variables)} variables ({variables[0]}, ...) have no values in it; "
+            "give the checkpoint with its .meta, or a SavedModel, or freeze it"
+        )
+    return Original(path.stem, graph_def, restore=lambda session: None)
+
+
+VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable")
+
+
+def read_message(path: pathlib.Path, into: message.Message, name: str) -> message.Message:
+    """Parses a file, binary or text.
+
+    Raises:
+        ValueError: the file is none of the kind.
+    """
+    content = path.read_bytes()
+    reason = kinds.impostor(path)
+    if reason is None:
+        try:
+            into.ParseFromString(content)
+            return into
+        except message.DecodeError:
+            into.Clear()
+        try:
+            text_format.Parse(content.decode("utf-8"), into)
+            return into
+        except (UnicodeDecodeError, text_format.ParseError) as error:
+            reason = f"{kinds.kind(path)} ({str(error).splitlines()[0][:80]})"
+    raise ValueError(f"{path} is not {name}; it is {reason}")
+
+
+def of_graph(graph: tf.Graph, session: tf.Session | None) -> Original:
+    """A graph that the user has built, with the session that holds its values.
+
+    Raises:
+        ValueError: it has variables and no session, or nothing can be added to it.
+    """
+    if graph.finalized:
+        raise ValueError("the graph is finalized: operations that explain it cannot be added")
+    variables = [operation.name for operation in graph.get_operations() if operation.type in VARIABLES]
+    if session is None and variables:
+        raise ValueError(
+            f"the graph has {len(variables)} variables ({variables[0]}, ...): give the session with their values"
+        )
+    return Original("graph", graph.as_graph_def(), graph, session=session, restore=None if session else lambda _: None)
+
+
+def read_meta(path: pathlib.Path) -> Original:
+    """A checkpoint with its graph, `model.ckpt.meta` beside `model.ckpt.index` and so on.
+
+    Raises:
+        FileNotFoundError: the checkpoint or its `.meta` is missing.
+        ValueError: the `.meta` is not what its name says.
+    """
+    prefix = path.with_name(path.name.removesuffix(".meta"))
+    meta = path.with_name(f"{prefix.name}.meta")
+    if not meta.is_file():
+        raise FileNotFoundError(f"no graph at {meta}")
+    meta_graph = read_message(meta, tf.MetaGraphDef(), "a graph with its checkpoint (.meta)")
+    return of_meta_graph(prefix.name.removesuffix(".ckpt"), meta_graph, str(prefix))
+
+
+def of_meta_graph(
+    name: str, meta_graph: tf.MetaGraphDef, prefix: str, images: Sequence[str] = (), logits: Sequence[str] = ()
+) -> Original:
+    """A graph whose variables have their values in the checkpoint with that prefix."""
+    graph = tf.Graph()
+    try:
+        with graph.as_default():
+            saver = tf.train.import_meta_graph(meta_graph, clear_devices=True)
+    except (ValueError, KeyError, tf.errors.OpError) as error:
+        raise ValueError(f"TensorFlow cannot import the graph of {name}: {str(error).splitlines()[0]}") from error
+
+    def restore(session: tf.Session) -> None:
+        if saver is None:
+            return
+        try:
+            with graph.as_default():  # outside of a graph a saver would look for eager variables
+                saver.restore(session, prefix)
+        except (ValueError, tf.errors.OpError) as error:
+            raise ValueError(f"no values for the variables at {prefix}: {str(error).splitlines()[0]}") from error
+
+    return Original(name, meta_graph.graph_def, graph, restore, images=images, logits=logits)
+
+
+def read_saved_model(folder: pathlib.Path) -> Original:
+    """A SavedModel, of TensorFlow 1 or 2.
+
+    Raises:
+        ValueError: it is damaged, or holds no inference graph.
+    """
+    binary = folder / "saved_model.pb"
+    path = binary if binary.is_file() else folder / "saved_model.pbtxt"
+    model = read_message(path, _saved_model(), "a SavedModel")
+    graphs = [graph for graph in model.meta_graphs if "train" not in graph.meta_info_def.tags]
+    if not graphs:
+        raise ValueError(f"{path} holds no graph for inference, only {len(model.meta_graphs)} for training")
+    meta_graph = next((graph for graph in graphs if "serve" in graph.meta_info_def.tags), graphs[0])
+    signatures = {key: found for key, found in meta_graph.signature_def.items() if found.inputs and found.outputs}
+    chosen = [signatures["serving_default"]] if "serving_default" in signatures else signatures.values()
+    images = sorted({info.name for found in chosen for info in found.inputs.values()})
+    logits = sorted({info.name for found in chosen for info in found.outputs.values()})
+    return of_meta_graph(folder.resolve().name, meta_graph, str(folder / "variables" / "variables"), images, logits)
+
+
+def _saved_model() -> message.Message:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    return saved_model_pb2.SavedModel()
