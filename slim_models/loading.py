@@ -1,0 +1,151 @@
+"""`load`: anybody's network, from whatever TensorFlow wrote it as, as a `Network`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from slim_models.classes import Row, class_rows
+from slim_models.cutting import cut, settled
+from slim_models.decoding import after_decoding
+from slim_models.evidence import recognised
+from slim_models.finding_images import find_images
+from slim_models.finding_logits import find_logits
+from slim_models.graph_defs import node_name
+from slim_models.heavy import lightened
+from slim_models.inlining import inlined
+from slim_models.leftovers import batch_dependent
+from slim_models.network import Network
+from slim_models.opening import open_original
+from slim_models.originals import Original
+from slim_models.plans import Plan, Size, plan
+from slim_models.preprocessing import PREPROCESSINGS
+from slim_models.rebuilding import rebuilt
+from slim_models.skeletons import inferred
+from slim_models.tensors import tensor_named
+
+Say = Callable[[str], object]
+
+
+def load(
+    path: Any,
+    *,
+    images: str | None = None,
+    logits: str | None = None,
+    layer: str | Sequence[str] | None = None,
+    preprocessing: str | None = None,
+    labels: str | os.PathLike | Sequence[str] | None = None,
+    image_size: Size = None,
+    say: Say = print,
+) -> Network:
+    """Makes a `Network` of anybody's classifier.
+
+    Its ReLUs are marked before it is imported, so that it is differentiated under every rule, as the networks
+    of `build` are; its own graph and gradients, where it has some, stay what they are.
+
+    Args:
+        path: one of
+
+            - `.pb`, `.pbtxt`: a frozen graph, binary or text;
+            - a folder with a SavedModel, of TensorFlow 1 or 2;
+            - a checkpoint with its `.meta`;
+            - `.keras`, `.h5`: a Keras model; or such a model itself;
+            - a `tf.Session`, whose values are used where they are; or a `tf.Graph` without variables.
+        images: name of the tensor that takes the pictures; None finds it.
+        logits: name of the logits, or of the probabilities made of them; None finds them.
+        layer: name of the default layer, or of several, the first of them; any tensor `[N, h, w, K]` between
+            images and logits can be one. None is the last activation with a spatial extent that everything goes
+            through.
+        preprocessing: what is done with RGB in [0, 255] before `images`, of `PREPROCESSINGS`; None finds it
+            out, where it can: for integer images it is `"none"`, for known classes the one under which the
+            network recognises three photographs best.
+        labels: the classes: `"imagenet"`, `"tiny_imagenet"`, a text file with a name in every line, or names;
+            None is ImageNet's for 1000 or 1001 classes, and no names for others.
+        image_size: height and width in pixels (or both) where the graph takes any; None is then 224.
+        say: is told everything that was found or guessed, in lines.
+
+    Returns:
+        The network; its variables, if it has some, get their values in the session of an `Explainer`.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        KeyError: a tensor, layer or preprocessing that does not exist.
+        ValueError: the file is none of these, the graph no classifier, or something can be understood in
+            several ways; the message lists them.
+    """
+    if preprocessing is not None and preprocessing not in PREPROCESSINGS:
+        raise KeyError(f"no preprocessing {preprocessing!r}; there are {', '.join(PREPROCESSINGS)}")
+    original = open_original(path)
+    found, integers = _plan(original, images, logits, image_size, say)
+    rows = _labels(labels, found.num_classes, say)
+    if preprocessing is None:
+        preprocessing = _preprocessing(original, found, layer, rows, integers, say)
+    network = rebuilt(original, found, preprocessing, layer)
+    if layer is None:
+        say(f"layer: {network.default_layer} (found: the last activation with a spatial extent)")
+    return dataclasses.replace(network, labels=rows)
+
+
+def _plan(original: Original, images: str | None, logits: str | None, size: Size, say: Say) -> tuple[Plan, bool]:
+    """What to import, and whether the graph takes integers."""
+    wanted = [node_name(name) for name in original.logits] or _ends(original.graph_def)
+    graph_def, heavy = lightened(inlined(original.graph_def, wanted))
+    graph = inferred(graph_def)
+    pictures = find_images(graph, images, original.images, say)
+    if pictures.dtype.base_dtype == tf.string:
+        pictures = _decoded(graph_def, graph, pictures, say)
+    y = find_logits(graph, pictures, logits, original.logits, say)
+    part = settled(cut(graph_def, pictures, y.name), pictures.name, y.name, say)
+    for finding in batch_dependent(part, [pictures.name], [y.name]):
+        warnings.warn(finding, RuntimeWarning, stacklevel=4)
+    heavy = {node.name: heavy[node.name] for node in part.node if node.name in heavy}
+    return plan(part, pictures.name, y.name, size, say, heavy), pictures.dtype.base_dtype.is_integer
+
+
+def _ends(graph_def: tf.GraphDef) -> list[str]:
+    """The operations that no other reads."""
+    read = {node_name(word) for node in graph_def.node for word in node.input}
+    return [node.name for node in graph_def.node if node.name not in read]
+
+
+def _decoded(graph_def: tf.GraphDef, graph: tf.Graph, strings: tf.Tensor, say: Say) -> tf.Tensor:
+    """Where pixels can be fed in place of encoded pictures."""
+    name = after_decoding(graph_def, strings.name)
+    if name is None:
+        raise ValueError(f"{strings.name} takes encoded pictures, and nothing after it is [N, H, W, 3]; give images")
+    say(f"images: {name} (found: what is decoded from {strings.name})")
+    return tensor_named(graph, name)
+
+
+def _labels(labels: str | os.PathLike | Sequence[str] | None, num_classes: int, say: Say) -> tuple[Row, ...] | None:
+    if labels is None and num_classes in (1000, 1001):
+        background = ", the first being the background" if num_classes == 1001 else ""
+        say(f"labels: imagenet (guessed: {num_classes} classes{background})")
+        labels = "imagenet"
+    return None if labels is None else class_rows(labels, num_classes)
+
+
+def _preprocessing(
+    original: Original,
+    found: Plan,
+    layer: str | Sequence[str] | None,
+    rows: Sequence[Row] | None,
+    integers: bool,
+    say: Say,
+) -> str:
+    if integers:
+        say("preprocessing: none (found: the graph takes integers)")
+        return "none"
+    if original.session is not None:  # trying would leave its operations in the user's graph
+        raise ValueError(
+            "what is done with pixels before the graph cannot be told: give preprocessing, one of "
+            f"{', '.join(PREPROCESSINGS)}"
+        )
+    # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
+    bgr = any("block1_conv1/" in node.name or "conv1_conv/" in node.name for node in found.part.node)
+    return recognised(rebuilt(original, found, "none", layer), [wnid for wnid, _ in rows or ()], bgr, say)
