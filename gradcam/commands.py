@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import pathlib
 import sys
-import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import numpy as np
 
 import slim_models
 from gradcam import authors, comparison, figures, side_by_side
 from gradcam.cams import METHODS
+from gradcam.chosen import chosen_network, options_of, tell
 from gradcam.explainer import Explainer
-from gradcam.labels import BACKGROUND, class_name, labels_of
+from gradcam.labels import class_name
+from gradcam.listings import layers, networks
 from gradcam.maps import COLORMAPS
 from gradcam.outputs import OUTPUTS, Writer, rules_for
 from gradcam.photographs import expand, read_photograph
@@ -22,26 +23,7 @@ from gradcam.reports import Reports
 from gradcam.terminal import message
 from slim_models import downloads
 
-
-def networks(args: argparse.Namespace) -> int:
-    """Lists the networks: input, layers, classes, weights."""
-    for name, entry in slim_models.NETWORKS.items():
-        try:
-            weights = str(slim_models.find_weights(name))
-        except FileNotFoundError:
-            weights = f"not here; gradcam download {name}"
-        layers = slim_models.build(name).endpoints
-        # No line ends between a layer and its mark.
-        marked = [f"{layer}\N{NO-BREAK SPACE}(default)" if layer == entry.default_layer else layer for layer in layers]
-        print(f"{name}")
-        print(f"  input    {entry.image_size} x {entry.image_size} RGB")
-        labels = labels_of(name, entry.num_classes)
-        first = f", 0 being the {BACKGROUND}" if labels and labels.wnids[0] == BACKGROUND else ""
-        print(f"  classes  {entry.num_classes} ({entry.labels}{first})")
-        print(f"  weights  {weights}")
-        lines = textwrap.fill(", ".join(marked), 100, initial_indent="  layers   ", subsequent_indent=" " * 11)
-        print(lines.replace("\N{NO-BREAK SPACE}", " "))
-    return 0
+__all__ = ["compare", "convert", "download", "explain", "layers", "networks"]
 
 
 def explain(args: argparse.Namespace) -> int:
@@ -54,9 +36,13 @@ def explain(args: argparse.Namespace) -> int:
     if args.batch < 1:
         raise ValueError(f"--batch must be at least 1, not {args.batch}")
     sources = expand(args.images)
-    network, weights = _network(args)
+    network, weights = chosen_network(args)
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
-    options = {"rules": rules_for(written), "precision": args.precision, "device": args.device}
+    rules = rules_for(written)
+    if rules and (reason := slim_models.refusal(network.logits, [network.images])):
+        tell(f"no guided backprop: {reason}")
+        rules = []
+    options = {"rules": rules, "precision": args.precision, "device": args.device}
     with Explainer(network, weights, layers=layers, **options) as explainer:
         asked = list(dict.fromkeys(explainer.index(target) for target in args.target or []))
         out = pathlib.Path(args.out)
@@ -79,14 +65,6 @@ def _check(kind: str, words: Collection[str], known: Collection[str]) -> None:
             raise KeyError(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
 
 
-def _network(
-    args: argparse.Namespace, image_size: int | None = None
-) -> tuple[slim_models.Network, Mapping[str, np.ndarray]]:
-    """The network that `--network` and `--weights` mean, and the weights."""
-    weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
-    return slim_models.build_for(args.network, weights, image_size), weights
-
-
 def compare(args: argparse.Namespace) -> int:
     """Compares our numbers with a reference's; see `gradcam compare --help`."""
     if args.authors:
@@ -98,7 +76,8 @@ def compare(args: argparse.Namespace) -> int:
         layer=args.layer,
         layout=args.layout,
         tolerance=args.tolerance,
-        say=lambda line: print(line, file=sys.stderr),
+        say=tell,
+        **options_of(args),
     )
     print(result)
     print("pass" if result.passed else "FAIL")
@@ -112,7 +91,7 @@ def compare_authors(args: argparse.Namespace) -> int:
     """Compares our pictures with those of the paper's authors' code; see `gradcam compare --help`."""
     pictures = authors.read_authors(args.reference)
     image = read_photograph(args.authors).pixels
-    network, weights = _network(args, len(next(iter(pictures.values()))))
+    network, weights = chosen_network(args, len(next(iter(pictures.values()))))
     layers = [args.layer] if args.layer else None
     with Explainer(network, weights, layers=layers) as explainer:
         pairs = authors.compare_authors(pictures, image, explainer)

@@ -16,7 +16,6 @@ from gradcam.explanation import Explanation
 from gradcam.quantities import Quantity, quantities, scales_of_stats
 from gradcam.references import Reference, read_reference
 from gradcam.ties import Ties
-from slim_models.architectures import architecture
 from slim_models.decisions import Tie
 
 
@@ -29,6 +28,7 @@ def compare(
     layout: str = "tensorflow",
     tolerance: float = 1e-4,
     say: Callable[[str], Any] = lambda line: None,
+    **options: Any,
 ) -> Comparison:
     """Runs a network on a reference's pictures and compares every array of the reference.
 
@@ -36,13 +36,15 @@ def compare(
         reference: an npz file, or its arrays by name: `images`, `classes` and any of `input`, `logits`,
             `softmax`, `relu5_3` or another layer, `grad_` and a layer, `alpha`, `cam_raw`, `cam`,
             `grad_input`, `guided_input`, `deconv_input`; gradients in the network's own order of channels.
-        network: a key of `slim_models.NETWORKS`. Its size is the pictures', its classes and width the weights'.
+        network: a key of `slim_models.NETWORKS`, whose size is the pictures', its classes and width the weights'; or
+            the path of any other.
         weights: a file, arrays by variable name, or None for the network's own file.
         layer: which one `cam` is of, and an array that is named as no layer; None where that is clear.
         layout: `"tensorflow"` (channels last), or `"caffe"` for blobs as pycaffe gives them.
         tolerance: greatest relative L2 difference. Gradients above it pass only if turning decisions within
             rounding of a tie (see `gradcam.ties`) brings them below it.
-        say: called with a line before what takes long.
+        say: called with a line before what takes long, and with what was guessed of a network at a path.
+        options: of `slim_models.load`, for a network at a path.
 
     Returns:
         A row for each array, picture and class.
@@ -51,11 +53,11 @@ def compare(
         FileNotFoundError, KeyError, ValueError: a file that is missing or not what it should be, a name
             that means nothing, arrays of other shapes than the network's.
     """
-    read = read_reference(reference, layout, _input_order(network))
-    if not isinstance(weights, Mapping):
-        weights = slim_models.read_weights(weights or slim_models.find_weights(network))
-    built = slim_models.build_for(network, weights, read.images.shape[1])
-    slim_models.check_weights(built, weights)  # before anything that a wrong network would be blamed for
+    order = _input_order(network, options)
+    read = read_reference(reference, layout, order)
+    built, weights = slim_models.network_named(network, weights, read.images.shape[1], say=say, **options)
+    if weights is not None:
+        slim_models.check_weights(built, weights)  # before anything that a wrong network would be blamed for
     if layer is not None and layer not in built.endpoints:
         raise KeyError(f"{network} has no layer {layer!r}; its layers are {', '.join(built.endpoints)}")
     if not tolerance > 0:
@@ -84,14 +86,6 @@ def compare(
     return Comparison(rows, ties, _left_out(rows, parts, read.classes))
 
 
-def _input_order(network: str) -> str:
-    """The order of the channels that a network takes; a ValueError if what it takes is not what Caffe's do."""
-    entry = architecture(network)
-    if not entry.less_mean:
-        raise ValueError(f"{network} cannot be compared: its input is not pictures less ImageNet's mean, as Caffe's is")
-    return entry.input_order
-
-
 def _left_out(rows: Sequence[Row], parts: Sequence[Quantity], classes: np.ndarray) -> list[str]:
     """What the reference has not of every picture and class: 'block4: 1 of 2'."""
     result = []
@@ -103,6 +97,17 @@ def _left_out(rows: Sequence[Row], parts: Sequence[Quantity], classes: np.ndarra
     return result
 
 
+def _input_order(network: str, options: Mapping[str, Any]) -> str:
+    """The order of the channels that a network itself takes."""
+    entry = slim_models.NETWORKS.get(network)
+    if entry is not None and not entry.less_mean:
+        raise ValueError(f"{network} cannot be compared: its input is not pictures less ImageNet's mean, as Caffe's is")
+    if entry is not None:
+        return entry.input_order
+    loaded, _ = slim_models.network_named(network, say=lambda line: None, **options)
+    return loaded.input_order
+
+
 class _Comparer:
     """Compares the arrays of one picture, whose explanation it holds."""
 
@@ -111,7 +116,7 @@ class _Comparer:
     ):
         self._explainer, self._reference, self._picture, self._tolerance = explainer, reference, picture, tolerance
         self._parts = {part.name: part for part in parts}
-        self._order = _input_order(explainer.network.name)
+        self._order = explainer.network.input_order
         self._image, self._classes = reference.images[picture], [int(index) for index in reference.classes[picture]]
         images = np.repeat(self._image[None], max(1, len(self._classes)), axis=0)
         self._explanation = explainer.explain(images, self._classes or None)

@@ -16,7 +16,6 @@ import reproduction
 with reproduction.quiet_tensorflow():
     import tensorflow
 
-    import slim_models
     from gradcam import charts
     from gradcam.estimates import Table, as_rows, as_text
     from gradcam.evaluation import Measure, evaluate, fingerprint
@@ -109,9 +108,8 @@ def run(
     """
     if args.limit is not None and args.limit < 1:
         raise ValueError(f"--limit must be at least 1, not {args.limit}")
-    weights = reproduction.read_weights(args.network, args.weights)
-    network = slim_models.build_for(args.network, weights)
-    behind = weights if args.layer in (None, network.default_layer) else {}  # what CAM looks for a linear head in
+    network, weights = reproduction.open_network(args.network, args.weights)
+    behind = weights or {} if args.layer in (None, network.default_layer) else {}  # what CAM looks for a linear head in
     names = args.methods or [name for name in args.default_methods if name != "cam" or linear_head(behind) is not None]
     methods = map_methods(names, behind, args.smooth)
     measure = measure_for(methods)
@@ -121,7 +119,7 @@ def run(
     layers = [args.layer] if args.layer else None
     protocol = {
         "network": args.network,
-        "weights": fingerprint(weights),
+        "weights": _digest(_stamps(args.network)) if weights is None else fingerprint(weights),
         "tensorflow": tensorflow.__version__,
         "data": pathlib.Path(args.data).name,
         "pictures": _digest([(example.name, str(example.target), example.boxes) for example in examples]),
@@ -138,6 +136,13 @@ def run(
             print(f"{len(journal.rows)} of {len(examples)} pictures are in {journal.path}; --fresh measures them again")
         rows = evaluate(explainer, examples, measure, journal, batch=args.batch, fit=args.fit)
     return Run(args.network, rows, methods, protocol)
+
+
+def _stamps(path: str) -> list[tuple[str, int, int]]:
+    """Size and time of every file of a network of the user's: what tells it from another."""
+    place = pathlib.Path(path)
+    files = sorted(place.rglob("*")) if place.is_dir() else sorted(place.parent.glob(f"{place.name}*"))
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
 def write(

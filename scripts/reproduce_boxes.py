@@ -18,11 +18,12 @@ import cv2
 import numpy as np
 import reproduction
 from reproduce_table1 import add_protocol
-from reproduction import open_explainer, overlay, row_title
+from reproduction import overlay, row_title
 
 from gradcam import figures
 from gradcam.boxes import Box, best_iou, scaled
 from gradcam.examples import read_examples
+from gradcam.explainer import Explainer
 from gradcam.localization import BoxProtocol
 from gradcam.methods import map_methods, needs
 from gradcam.photographs import Photograph
@@ -45,8 +46,8 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
 
     protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    weights = reproduction.read_weights(args.network, args.weights)
-    methods = map_methods(args.methods, weights)
+    network, weights = reproduction.open_network(args.network, args.weights)
+    methods = map_methods(args.methods, weights or {})
     examples = [example for example in read_examples(args.data) if example.boxes]
     if args.count < 1 or not examples:
         raise ValueError(
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
         )
     chosen = np.random.default_rng(args.seed).permutation(len(examples))[: args.count]
     rows, titles, numbers = [], [], []
-    with open_explainer(args.network, weights, **needs(methods)) as explainer:
+    with Explainer(network, weights, **needs(methods)) as explainer:
         size = explainer.network.image_size
         for example in (examples[i] for i in sorted(chosen)):
             photograph = Photograph(example.name, example.read())

@@ -26,6 +26,7 @@ import numpy as np
 import reproduction
 
 from gradcam import curves, figures, maps, sanity
+from gradcam.explainer import Explainer
 from gradcam.labels import class_name
 from gradcam.methods import MAP_METHODS, map_methods, needs
 from gradcam.photographs import Photograph, read_photograph
@@ -49,8 +50,10 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = _parser().parse_args(argv)
     methods = map_methods(args.methods)
     photographs = [read_photograph(source) for source in args.images]
-    weights = reproduction.read_weights(args.network, args.weights)
-    with reproduction.open_explainer(args.network, weights, **needs(methods)) as explainer:
+    network, weights = reproduction.open_network(args.network, args.weights)
+    if weights is None:
+        raise ValueError(f"{args.network} has no weights by name, which are what is randomized: give a network of ours")
+    with Explainer(network, weights, **needs(methods)) as explainer:
         images = np.stack([photograph.fitted(explainer.network.image_size) for photograph in photographs])
         trained = explainer.explain(images, _one_or_all(args.classes))
         shown = {"trained": sanity.heatmaps(trained, methods)}

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,9 @@ def arguments(documentation: str | None, network: str, out: str) -> argparse.Arg
         out: the figure's default name, `out/NAME.png`.
     """
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", default=network, metavar="NAME", help="default: %(default)s")
+    parser.add_argument(
+        "--network", default=network, metavar="NAME|PATH", help="ours, or your own (default: %(default)s)"
+    )
     parser.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/")
     parser.add_argument(
         "--out", type=figure_path, default=pathlib.Path(out), metavar="FILE", help="default: %(default)s"
@@ -55,7 +58,9 @@ def figure_path(text: str) -> pathlib.Path:
 
 def add_resnet(parser: argparse.ArgumentParser) -> None:
     """The flags of the second network, for figures that show a VGG16 and a ResNet."""
-    parser.add_argument("--resnet", default=RESNET, metavar="NAME", help="the second network (default: %(default)s)")
+    parser.add_argument(
+        "--resnet", default=RESNET, metavar="NAME|PATH", help="the second network (default: %(default)s)"
+    )
     parser.add_argument("--resnet-weights", metavar="PATH", help="default: that network's file in weights/")
 
 
@@ -73,21 +78,21 @@ def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: 
     parser.add_argument("--classes", nargs="+", default=classes and list(classes), metavar="CLASS", help=text)
 
 
-def read_weights(name: str, weights: str | None) -> dict[str, np.ndarray]:
-    """The arrays of a file; None is the network's own."""
-    return slim_models.read_weights(weights or slim_models.find_weights(name))
+def open_network(
+    name: str, weights: str | Mapping[str, np.ndarray] | None
+) -> tuple[slim_models.Network, Mapping[str, np.ndarray] | None]:
+    """A network that fits its weights, and the weights; None for those that a network of the user's has itself.
+
+    Args:
+        name: of a network of ours, or the path of the user's own; what was guessed of that is printed.
+        weights: a file or its arrays; None is the network's own file.
+    """
+    return slim_models.network_named(name, weights, say=lambda line: print(line, file=sys.stderr))
 
 
 def open_explainer(name: str, weights: str | Mapping[str, np.ndarray] | None, **options: Any) -> Explainer:
-    """The explainer of a network that fits its weights.
-
-    Args:
-        name: of the network.
-        weights: a file or its arrays; None is the network's own file.
-        options: of `Explainer`.
-    """
-    arrays = weights if isinstance(weights, Mapping) else read_weights(name, weights)
-    return Explainer(slim_models.build_for(name, arrays), arrays, **options)
+    """The explainer of a network as `open_network` opens it, with options of `Explainer`."""
+    return Explainer(*open_network(name, weights), **options)
 
 
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:
