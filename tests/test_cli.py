@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
+from foreign import classifier, frozen, unmarked, write_pb
 from PIL import Image
 from random_weights import random_weights
 
@@ -332,3 +334,74 @@ def test_the_readmes_classes_are_classes_of_the_default_network():
     targets = re.findall(r'--target ("[^"]+"|\S+)', command)
     assert "--network" not in command
     assert [read_labels("tiny_imagenet").index(target.strip('"')) for target in targets] == [30, 193]
+
+
+@pytest.fixture(scope="module")
+def frozen_tiny(tmp_path_factory):
+    """The embedded ResNet as somebody else's frozen graph."""
+    network = slim_models.build("resnet_v1_50_tiny")
+    with Explainer(network, rules=[]) as explainer:
+        graph_def = frozen(network, explainer.session, network.logits)
+    return write_pb(tmp_path_factory.mktemp("own") / "mine.pb", graph_def)
+
+
+class TestOwnNetwork:
+    """`--network` takes a path: what is found goes to stderr, mistakes are one line and exit code 2."""
+
+    def test_explain(self, frozen_tiny, tmp_path, capsys):
+        out, ours = tmp_path / "out", tmp_path / "ours"
+        flags = ["--network", frozen_tiny, "--labels", "tiny_imagenet", "--target", "espresso"]
+        assert run("explain", "sample:coffee", *flags, "--out", out) == 0
+        captured = capsys.readouterr()
+        assert [line.split(":")[0] for line in captured.err.splitlines()] == [
+            "images",
+            "logits",
+            "preprocessing",
+            "layer",
+        ]
+        run("explain", "sample:coffee", *TINY, "--target", "espresso", "--out", ours)
+        assert captured.out.splitlines()[1] == capsys.readouterr().out.splitlines()[1]
+        with np.load(out / "coffee.espresso.npz") as found, np.load(ours / "coffee.espresso.npz") as expected:
+            for name in ("cam", "guided", "guided_grad_cam", "logits"):
+                scale = np.abs(expected[name]).max()
+                np.testing.assert_allclose(found[name], expected[name], atol=1e-4 * scale, err_msg=name)
+
+    def test_layers(self, frozen_tiny, capsys):
+        assert run("layers", frozen_tiny) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 1 + 3 * 16  # the ReLUs of the first convolution and of sixteen units
+        assert lines[-1].split()[1:] == ["7", "x", "7", "x", "512", "(default)"]
+        assert run("layers", "vgg16") == 0
+        assert "conv5_3  14 x 14 x 512  (default)" in capsys.readouterr().out
+
+    def test_without_guided_backprop(self, tmp_path, capsys):
+        path = tmp_path / "swish.pb"
+        graph = unmarked(lambda images: classifier(images / 255 - 0.5, tf.nn.swish))
+        write_pb(path, graph.as_graph_def())
+        flags = ["--network", path, "--preprocessing", "none", "--image-size", 64, "--layer", "Conv2D"]
+        assert run("explain", "sample:coffee", *flags, "--out", tmp_path) == 0
+        assert "no guided backprop: the rule 'guided' is not defined" in capsys.readouterr().err
+        assert len(list(tmp_path.glob("coffee.class_*.overlay.png"))) == 1
+        assert len(list(tmp_path.glob("coffee.class_*.figure.png"))) == 1
+        with np.load(next(tmp_path.glob("coffee.class_*.npz"))) as arrays:
+            assert "guided" not in arrays
+            assert arrays["activations"].shape == (32, 32, 8)
+
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--network", "nothing.pb"], "no network 'nothing.pb'; the networks are vgg16, vgg19, "),
+            (["--network", "MINE", "--images-tensor", "input"], "the graph has no tensor 'input'"),
+            (["--network", "MINE", "--preprocessing", "vgg"], "no preprocessing 'vgg'; there are none, minus_one"),
+            (["--network", "MINE", "--layer", "conv9"], "there is no layer 'conv9'; the layers are "),
+            (["--network", "MINE", "--labels", "cifar"], "no list of classes 'cifar': the lists are imagenet, tiny_"),
+            (["--network", "MINE", "--image-size", "64"], "the graph takes pictures of 112 x 112, not 64 x 64"),
+            ([*TINY, "--logits-tensor", "x"], "resnet_v1_50_tiny is a network of ours, whose tensors are known"),
+        ],
+    )
+    def test_mistakes(self, flags, message, frozen_tiny, tmp_path, capsys):
+        flags = [frozen_tiny if flag == "MINE" else flag for flag in flags]
+        assert run("explain", "sample:coffee", *flags, "--out", tmp_path / "out") == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith(f"gradcam: {message}")
+        assert not (tmp_path / "out").exists()

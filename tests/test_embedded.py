@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
+from foreign import keras_model, write_pb, write_saved_model
 
 import slim_models
 from gradcam import samples
 from gradcam.explainer import Explainer
 from gradcam.fitting import FITS, fit_image
+from gradcam.labels import read_labels
 
 ROOT = Path(__file__).parent.parent
 CATS = ["tabby", "Persian cat", "Egyptian cat"]
@@ -62,10 +65,44 @@ def test_the_weights_are_finite_and_kernels_in_half_precision(name):
     assert {array.dtype for name, array in weights.items() if name.endswith("/weights")} == {np.dtype(np.float16)}
 
 
+def readme_code():
+    """README's Python: pictures, and networks of the user's own."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras' own, of NumPy
+def test_the_readmes_own_networks_load(tmp_path, monkeypatch, capsys):
+    """The embedded ResNet as somebody else's, under the names that the README gives its files."""
+    monkeypatch.chdir(tmp_path)
+    keras_model().save("model.keras")
+    graph = tf.Graph()
+    with graph.as_default(), tf.Session() as session:
+        pictures = tf.placeholder(tf.float32, [None, 112, 112, 3], name="input")
+        entry = slim_models.NETWORKS["resnet_v1_50_tiny"]
+        probabilities = tf.nn.softmax(
+            entry.builder(pictures, num_classes=200, width_divisor=4)[0], name="probabilities"
+        )
+        weights = slim_models.read_weights(slim_models.find_weights("resnet_v1_50_tiny"))
+        initial = {variable.initializer: weights[variable.op.name] for variable in tf.global_variables()}
+        session.run(list(initial), {op.inputs[1]: value for op, value in initial.items()})
+        tf.train.Saver().save(session, "model.ckpt")
+        write_saved_model(tmp_path / "exported", session, pictures, {"probabilities": probabilities})
+        graph_def = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["probabilities"])
+        write_pb(tmp_path / "frozen.pb", graph_def)
+        names = read_labels("tiny_imagenet").names
+        (tmp_path / "names.txt").write_text("\n".join(name.split(",")[0] for name in names))
+        images = fit_image(samples.coffee(), (112, 112), "crop")[None]
+        names = {"session": session, "images": images}
+        exec(readme_code()[1], names)
+    assert names["explanation"].probabilities[0, 193] > 0.5  # espresso
+    found = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert found.count("layer") == 5  # of six networks, one of which is told
+    assert found.count("preprocessing") == 2 + 1  # of the frozen graph, twice, and of the checkpoint
+
+
 def test_the_readmes_python_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     names = {}
-    exec(code, names)
+    exec(readme_code()[0], names)
     assert names["picture"].shape == (400, 600, 3)
     assert names["explanation"].probabilities[0, 193] > 0.5  # espresso

@@ -63,7 +63,10 @@ ORDER = [
     "side_by_side",
     "outputs",
     "reports",
+    "chosen",
+    "listings",
     "commands",
+    "flags",
     "cli",
 ]
 
