@@ -50,6 +50,8 @@ def network_named(
         arrays = weights if isinstance(weights, Mapping) else read_weights(weights or find_weights(word))
         return build_for(word, arrays, image_size), arrays
     if not exists(word):
-        raise KeyError(f"no network {word!r}; the networks are {', '.join(NETWORKS)}, and there is no file of that name")
+        raise KeyError(
+            f"no network {word!r}; the networks are {', '.join(NETWORKS)}, and there is no file of that name"
+        )
     network = load(word, image_size=image_size, say=say, **given)
     return network, weights if weights is None or isinstance(weights, Mapping) else read_weights(weights)
