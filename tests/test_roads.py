@@ -191,6 +191,7 @@ def test_keras_on_every_road_against_a_gradient_tape(road, activation, tmp_path)
     close(explanation.saliency["backprop"] * 255, at_images)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras' own, of Python's random
 def test_guided_backprop_where_it_is_not_defined(tmp_path):
     network = load(keras_model("swish"))
     with Explainer(network) as explainer:
