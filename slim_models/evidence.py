@@ -87,14 +87,21 @@ def ranked(trials: Mapping[str, Trial], bgr: bool) -> list[str]:
         custom.insert(0, custom.pop(custom.index("caffe_bgr")))
     probabilities = {name: 1.0 if trial.probability is None else trial.probability for name, trial in trials.items()}
     least = max(probabilities.values()) / _NEAR
+    orders = {
+        name: probabilities[name] for name in ("subtract_mean", "caffe_bgr")
+    }  # alike but for the order of channels
 
-    def order(name: str) -> tuple[float, float, int]:
-        # Hundredths of a nat are the photographs', not the preprocessing's.
-        surprise = round(trials[name].divergence or 0.0, 2)
-        return (0.0 if probabilities[name] > least else -probabilities[name]), surprise, custom.index(name)
+    def surprise(name: str) -> float:
+        divergence = trials[name].divergence
+        if divergence is not None:
+            return round(divergence, 2)  # hundredths of a nat are the photographs', not the preprocessing's
+        alike = name in orders and max(orders.values()) < _NEAR * min(orders.values())
+        return -max(orders.values()) if alike else -probabilities[name]
 
-    return sorted((name for name in trials if probabilities[name] > least), key=order) + sorted(
-        (name for name in trials if probabilities[name] <= least), key=order
+    near = [name for name in trials if probabilities[name] > least]
+    others = [name for name in trials if probabilities[name] <= least]
+    return sorted(near, key=lambda name: (surprise(name), custom.index(name))) + sorted(
+        others, key=lambda name: -probabilities[name]
     )
 
 

@@ -8,7 +8,7 @@ from foreign import frozen, load, write_pb
 import slim_models
 from gradcam.explainer import Explainer
 from gradcam.samples import SAMPLES
-from slim_models.evidence import photographs
+from slim_models.evidence import Trial, photographs, ranked
 from slim_models.preprocessing import PREPROCESSINGS
 
 
@@ -59,6 +59,30 @@ def test_networks_of_other_ranges(scale, tmp_path):
     lines = []
     load(path, images="inputs", labels="tiny_imagenet", preprocessing=None, say=lines.append)
     assert [line for line in lines if line.startswith(f"preprocessing: {scale} (guessed")], lines[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "bgr", "first"),
+    [
+        # Without batch norm: the best, but for the order of channels, in which custom decides what is close.
+        ({"zero_to_one": 0.95, "minus_one_to_one": 0.7}, False, "zero_to_one"),
+        ({"subtract_mean": 0.5, "caffe_bgr": 0.6}, False, "subtract_mean"),
+        ({"subtract_mean": 0.6, "caffe_bgr": 0.5}, True, "caffe_bgr"),
+        ({"subtract_mean": 0.3, "caffe_bgr": 0.6}, False, "caffe_bgr"),
+        ({"subtract_mean": 0.5, "caffe_bgr": 0.6, "none": 0.55}, False, "subtract_mean"),
+        # With one: of what is close, that which it is used to; of what is not, the best.
+        ({"standardized": (0.6, 0.03), "minus_one_to_one": (0.7, 0.35)}, False, "standardized"),
+        ({"standardized": (0.3, 0.03), "minus_one_to_one": (0.7, 0.35)}, False, "minus_one_to_one"),
+        ({"subtract_mean": (0.5, 0.031), "caffe_bgr": (0.6, 0.029)}, False, "subtract_mean"),
+        # With nothing but one.
+        ({"none": (None, 2.0), "zero_to_one": (None, 0.1), "caffe_bgr": (None, 3.0)}, False, "zero_to_one"),
+    ],
+)
+def test_which_evidence_counts(given, bgr, first):
+    trials = {name: Trial(*(found if isinstance(found, tuple) else (found, None))) for name, found in given.items()}
+    known = next(iter(trials.values()))  # of the others, as much is known, and it speaks against them
+    bad = Trial(known.probability and 0.01, None if known.divergence is None else 9.0)
+    assert ranked({name: trials.get(name, bad) for name in PREPROCESSINGS}, bgr)[0] == first
 
 
 @pytest.mark.parametrize("wanted", ["subtract_mean", "none"])
