@@ -11,6 +11,8 @@ import tensorflow.compat.v1 as tf
 from slim_models.keras_models import is_keras_model, of_keras_model, read_keras_model
 from slim_models.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 
+_WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
+
 
 def open_original(given: Any) -> Original:
     """Opens a path, a session, a graph or a Keras model.
@@ -37,6 +39,10 @@ def _at_path(path: pathlib.Path) -> Original:
         return read_meta(path)
     if path.name.endswith(".index") or ".data-" in path.name:
         return read_meta(path.with_suffix(""))
+    if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
+        raise ValueError(
+            f"{path} holds weights without their graph: they are for a network of ours, which takes them as its weights"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"no network at {path}")
     if path.name in ("saved_model.pb", "saved_model.pbtxt"):
@@ -62,4 +68,4 @@ def _in_folder(folder: pathlib.Path) -> Original:
 def exists(path: str | os.PathLike) -> bool:
     """Whether there is a file or folder of that name, or a checkpoint with that prefix."""
     path = pathlib.Path(path)
-    return path.exists() or path.with_name(f"{path.name}.meta").is_file()
+    return path.exists() or any(path.with_name(f"{path.name}{part}").is_file() for part in (".meta", ".index"))

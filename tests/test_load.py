@@ -304,6 +304,12 @@ class TestRefusals:
             load(tmp_path / "net.pb")
         assert "\n" not in str(error.value)
 
+    @pytest.mark.parametrize("name", ["vgg16.npy", "weights.npz", "resnet_v1_50.ckpt", "model.index"])
+    def test_weights_without_a_graph(self, name, tmp_path):
+        (tmp_path / name).write_bytes(b"weights")
+        with pytest.raises(ValueError, match="holds weights without their graph: they are for a network of ours"):
+            load(tmp_path / name.removesuffix(".index"))
+
     def test_half_a_file(self, tmp_path):
         path = file_of(tmp_path, classifier)
         path.write_bytes(path.read_bytes()[:-100])
