@@ -35,7 +35,7 @@ setuptools.setup(
     extras_require={
         "demo": [*SCIENCE, "notebook>=7.3"],  # also JupyterLab
         # The notebook is run without Jupyter's pages, which are twice as large as what is listed here.
-        "test": [*SCIENCE, "pytest>=7.4", "nbclient>=0.8", "nbformat>=5.10", "ipykernel>=6.23"],
+        "test": [*SCIENCE, "pytest>=7.4", "pytest-xdist>=3.3", "nbclient>=0.8", "nbformat>=5.10", "ipykernel>=6.23"],
         # Of one minor version: the next may want other formatting.
         "lint": ["ruff>=0.17,<0.18", "mypy>=2.4,<2.5"],
     },
