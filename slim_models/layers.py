@@ -7,8 +7,8 @@ from collections.abc import Callable
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from slim_models.batch_norm_gradient import stored_batch_norm
-from slim_models.products import is_quicker, product
+from slim_models import layer_gradients
+from slim_models.products import are_few, product
 
 EPSILON = 1.001e-5  # added to the variances of batch norm, but for MobileNet's; the fused operation takes no less
 
@@ -48,25 +48,26 @@ def conv2d(
     Returns:
         `[N, ceil(h / stride), ceil(w / stride), depth]`.
     """
-    if kernel_size == stride == 1 and is_quicker(inputs):
+    if kernel_size == stride == 1 and inputs.dtype == tf.bfloat16 and are_few(inputs):
         return product(inputs, depth, scope, activation, normalizer)
     padding = "SAME"
     if symmetric and stride > 1 and kernel_size > 1:
         before = (kernel_size + (kernel_size - 1) * (rate - 1) - 1) // 2
         inputs = tf.pad(inputs, [[0, 0], [before, before], [before, before], [0, 0]])
         padding = "VALID"
-    return slim.conv2d(
-        inputs,
-        depth,
-        kernel_size,
-        stride=stride,
-        rate=rate,
-        padding=padding,
-        activation_fn=activation,
-        normalizer_fn=normalizer,
-        weights_initializer=slim.variance_scaling_initializer(),
-        scope=scope,
-    )
+    with layer_gradients.convolution(inputs, kernel_size, stride, padding):
+        return slim.conv2d(
+            inputs,
+            depth,
+            kernel_size,
+            stride=stride,
+            rate=rate,
+            padding=padding,
+            activation_fn=activation,
+            normalizer_fn=normalizer,
+            weights_initializer=slim.variance_scaling_initializer(),
+            scope=scope,
+        )
 
 
 def depthwise_conv2d(
@@ -109,14 +110,15 @@ def fully_connected(
     normalizer: Normalizer = None,
 ) -> tf.Tensor:
     """`[N, K]` -> `[N, depth]`; variables `scope/weights` `[K, depth]` and `scope/biases` (or the normalizer's)."""
-    return slim.fully_connected(
-        inputs,
-        depth,
-        activation_fn=activation,
-        normalizer_fn=normalizer,
-        weights_initializer=slim.variance_scaling_initializer(),
-        scope=scope,
-    )
+    with layer_gradients.fully_connected(inputs.graph):
+        return slim.fully_connected(
+            inputs,
+            depth,
+            activation_fn=activation,
+            normalizer_fn=normalizer,
+            weights_initializer=slim.variance_scaling_initializer(),
+            scope=scope,
+        )
 
 
 def flatten(inputs: tf.Tensor) -> tf.Tensor:
@@ -152,7 +154,7 @@ def batch_norm(
         mean = tf.get_variable("moving_mean", shape, initializer=tf.zeros_initializer(), trainable=False)
         variance = tf.get_variable("moving_variance", shape, initializer=tf.ones_initializer(), trainable=False)
         if not training:
-            with stored_batch_norm(inputs.graph):
+            with layer_gradients.stored_batch_norm(inputs.graph):
                 statistics = {"mean": mean, "variance": variance, "is_training": False}
                 return tf.nn.fused_batch_norm(inputs, gamma, beta, **statistics, epsilon=epsilon)[0]
         outputs, batch_mean, batch_variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)

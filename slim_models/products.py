@@ -12,9 +12,9 @@ _FEW_PLACES = 7 * 7  # of 14 x 14, convolutions of batches are quicker than prod
 Map = Callable[[tf.Tensor], tf.Tensor] | None
 
 
-def is_quicker(inputs: tf.Tensor) -> bool:
-    """Whether a product is: in bfloat16, for few places."""
-    return inputs.dtype == tf.bfloat16 and (inputs.shape[1:3].num_elements() or math.inf) <= _FEW_PLACES
+def are_few(inputs: tf.Tensor) -> bool:
+    """Whether inputs have so few places that a product is quicker: in bfloat16, and backward in float32."""
+    return (inputs.shape[1:3].num_elements() or math.inf) <= _FEW_PLACES
 
 
 def product(inputs: tf.Tensor, depth: int, scope: str, activation: Map, normalizer: Map) -> tf.Tensor:
