@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import os
+
 import numpy as np
 
 _ALIGNMENT = 64  # bytes; TensorFlow asks for this with AVX-512, and for a divisor of it without
+_PAGE, _PORTION = 2**12, 2**24  # bytes: of memory, no more than systems hand out at a time; of one thread's turn
 
 
 def aligned_bytes(size: int) -> np.ndarray:
-    """Uninitialised memory: uint8 `[size]`."""
+    """Memory of any content: uint8 `[size]`.
+
+    Much memory is asked for by several threads at once: a virtual machine can take longer to hand it out, page by
+    page as it is first written to, than to fill it from a file.
+    """
     memory = np.empty(size + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + size]
+    memory = memory[start : start + size]
+    if size > _PORTION:
+        portions = [memory[first : first + _PORTION] for first in range(0, size, _PORTION)]
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(_touch, portions))
+    return memory
+
+
+def _touch(memory: np.ndarray) -> None:
+    memory[::_PAGE] = 0
 
 
 def freeze(array: np.ndarray) -> np.ndarray:

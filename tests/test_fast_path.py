@@ -245,9 +245,10 @@ class TestPrecision:
 
 class TestMemoryOfWeights:
     def test_aligned(self):
-        for size in (1, 63, 64, 1000):
+        for size in (1, 63, 64, 1000, 2**24 + 5):  # the last is handed out to several threads
             memory = aligned_bytes(size)
             assert memory.ctypes.data % 64 == 0 and memory.size == size
+            memory[:] = 7
 
     def test_what_nobody_can_write_is_not_copied(self):
         frozen = freeze(aligned_bytes(400).view(np.float32))
