@@ -14,7 +14,7 @@ from gradcam.differences import Comparison, Row
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
 from gradcam.quantities import Quantity, quantities, scales_of_stats
-from gradcam.references import Reference, read_reference
+from gradcam.references import Reference, pictures_of, read_reference, reference_arrays
 from gradcam.ties import Ties
 from slim_models.decisions import Tie
 
@@ -53,9 +53,11 @@ def compare(
         FileNotFoundError, KeyError, ValueError: a file that is missing or not what it should be, a name
             that means nothing, arrays of other shapes than the network's.
     """
-    order = _input_order(network, options)
-    read = read_reference(reference, layout, order)
-    built, weights = slim_models.network_named(network, weights, read.images.shape[1], say=say, **options)
+    _check_less_mean(network)
+    arrays = reference_arrays(reference)
+    image_size = pictures_of(arrays, "RGB").shape[1]
+    built, weights = slim_models.network_named(network, weights, image_size, say=say, **options)
+    read = read_reference(arrays, layout, built.input_order)
     if weights is not None:
         slim_models.check_weights(built, weights)  # before anything that a wrong network would be blamed for
     if layer is not None and layer not in built.endpoints:
@@ -81,8 +83,7 @@ def compare(
             rows += found
     if not rows:
         raise ValueError(f"the reference has nothing to compare, but {', '.join(read.arrays)} alone")
-    names = list(read.arrays)
-    rows.sort(key=lambda row: names.index(row.array))
+    rows.sort(key=lambda row: list(read.arrays).index(row.array))
     return Comparison(rows, ties, _left_out(rows, parts, read.classes))
 
 
@@ -97,15 +98,10 @@ def _left_out(rows: Sequence[Row], parts: Sequence[Quantity], classes: np.ndarra
     return result
 
 
-def _input_order(network: str, options: Mapping[str, Any]) -> str:
-    """The order of the channels that a network itself takes."""
+def _check_less_mean(network: str) -> None:
     entry = slim_models.NETWORKS.get(network)
     if entry is not None and not entry.less_mean:
         raise ValueError(f"{network} cannot be compared: its input is not pictures less ImageNet's mean, as Caffe's is")
-    if entry is not None:
-        return entry.input_order
-    loaded, _ = slim_models.network_named(network, say=lambda line: None, **options)
-    return loaded.input_order
 
 
 class _Comparer:

@@ -71,10 +71,25 @@ def read_reference(source: str | os.PathLike | Mapping[str, np.ndarray], layout:
     """
     if layout not in LAYOUTS:
         raise ValueError(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}")
+    arrays = reference_arrays(source)
+    images = pictures_of(arrays, input_order)
+    classes = np.asarray(arrays.get("classes", np.zeros((len(images), 0), np.int64)))
+    if classes.dtype.kind not in "iu" or classes.ndim not in (1, 2) or len(classes) != len(images):
+        raise ValueError(f"'classes' should be whole numbers [{len(images)}, K], not {classes.dtype} {classes.shape}")
+    return Reference(images, classes.reshape(len(images), -1), arrays, layout)
+
+
+def reference_arrays(source: str | os.PathLike | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A reference's arrays by name, all of finite numbers; errors as of `read_reference`."""
     arrays = dict(source) if isinstance(source, Mapping) else _read(pathlib.Path(source))
     for name, array in arrays.items():
         if np.asarray(array).dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise ValueError(f"the reference's {name!r} should be finite numbers; it is {array.dtype} {array.shape}")
+    return arrays
+
+
+def pictures_of(arrays: Mapping[str, np.ndarray], input_order: str) -> np.ndarray:
+    """The pictures of a reference, `[N, H, H, 3]`, RGB in [0, 255]; arguments and errors as of `read_reference`."""
     if "images" in arrays:
         images = _channels_last(np.asarray(arrays["images"]))
     elif given := {"input", "data"} & arrays.keys():
@@ -84,10 +99,7 @@ def read_reference(source: str | os.PathLike | Mapping[str, np.ndarray], layout:
         raise ValueError(f"the reference has neither 'images' nor 'input', but {', '.join(arrays) or 'nothing'}")
     if not len(images):
         raise ValueError("the reference has no pictures: N is 0")
-    classes = np.asarray(arrays.get("classes", np.zeros((len(images), 0), np.int64)))
-    if classes.dtype.kind not in "iu" or classes.ndim not in (1, 2) or len(classes) != len(images):
-        raise ValueError(f"'classes' should be whole numbers [{len(images)}, K], not {classes.dtype} {classes.shape}")
-    return Reference(images, classes.reshape(len(images), -1), arrays, layout)
+    return images
 
 
 def _channels_last(images: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ def _is_first_part(prefix: pathlib.Path, reason: str) -> bool:
 def _checkpoint_prefix(path: pathlib.Path) -> pathlib.Path:
     """What TensorFlow's reader wants: a V1 file or the prefix of a V2 checkpoint."""
     if path.is_dir():
-        return _checkpoint_in(path)
+        return checkpoint_in(path)
     for part in (".index", ".meta", ".data-00000-of-00001"):  # named by one of a V2 checkpoint's files
         if path.name.endswith(part):
             path = path.with_name(path.name.removesuffix(part))
@@ -70,13 +70,21 @@ def _checkpoint_prefix(path: pathlib.Path) -> pathlib.Path:
     raise FileNotFoundError(f"no weights at {path}")
 
 
-def _checkpoint_in(folder: pathlib.Path) -> pathlib.Path:
-    """The newest checkpoint of a training's folder, or the only one of a folder without a record."""
+def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathlib.Path:
+    """The newest checkpoint of a training's folder, or the only one of a folder without a record.
+
+    Args:
+        folder: where they are.
+        wanted: what the error says that there should be.
+
+    Raises:
+        FileNotFoundError: there is none, or there are several and no record.
+    """
     latest = tf.train.latest_checkpoint(str(folder))
     if latest:
         return pathlib.Path(latest)
     found = {path.with_suffix("") for path in folder.glob("*.index")} | set(folder.glob("*.ckpt"))
     if len(found) != 1:
         names = ", ".join(sorted(path.name for path in found)) or "none"
-        raise FileNotFoundError(f"{folder} should hold one checkpoint; found: {names}")
+        raise FileNotFoundError(f"{folder} should hold {wanted}; found: {names}")
     return found.pop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import tensorflow.compat.v1 as tf
 
@@ -10,8 +10,7 @@ from slim_models.graph_defs import SMALL, size_of
 from slim_models.graph_walks import upstream
 from slim_models.leftovers import unfed
 from slim_models.originals import VARIABLES
-
-Say = Callable[[str], object]
+from slim_models.tensors import Say
 
 _CONTROL_FLOW = ("Switch", "Merge", "RefSwitch", "RefMerge", "Enter", "RefEnter")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from slim_models import files
 from slim_models.network import Network
 from slim_models.preprocessing import PREPROCESSINGS
 from slim_models.stored_statistics import divergence, first_statistics
+from slim_models.tensors import Say
 
 _PHOTOGRAPHS = "photographs.npz"
 _LEAST = 0.05  # the probability below which nothing was recognised
@@ -31,7 +32,7 @@ class Trial(NamedTuple):
     divergence: float | None
 
 
-def recognised(network: Network, wnids: Sequence[str], bgr: bool, say: Callable[[str], object]) -> str:
+def recognised(network: Network, wnids: Sequence[str], bgr: bool, say: Say) -> str:
     """The preprocessing under which a network recognises three photographs best.
 
     Of several under which it does so nearly as well, it is the one that its first batch norm is used to, or where

@@ -1,20 +1,16 @@
-"""Which tensor of somebody's graph takes the pictures, and what else must be fed."""
+"""Which tensor of somebody's graph takes the pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
 from slim_models.signal_path import depending
-from slim_models.tensors import shape_of, tensor_named, text_of
+from slim_models.tensors import CONVOLUTIONS, PLACEHOLDERS, Say, shape_of, tensor_named, text_of
 
-PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 # Where a graph that was never frozen has its pictures from.
 _PIPELINES = ("IteratorGetNext", "OneShotIterator", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2")
-_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "_FusedConv2D", "_FusedDepthwiseConv2dNative")
-
-Say = Callable[[str], object]
 
 
 def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say) -> tf.Tensor:
@@ -34,7 +30,7 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
         return tensor_named(graph, name)
     tensors = [tensor_named(graph, word) for word in said] or _outputs(graph, PLACEHOLDERS)
     choices = _of_pictures(tensors) or _of_pictures(_outputs(graph, _PIPELINES))
-    reaching = [tensor for tensor in choices if reaches(tensor, _CONVOLUTIONS)]
+    reaching = [tensor for tensor in choices if any(op.type in CONVOLUTIONS for op in depending([tensor]))]
     choices = reaching or choices
     if not choices:
         listed = f"its inputs are {_listed(tensors)}" if tensors else "it has no placeholder"
@@ -65,8 +61,3 @@ def _outputs(graph: tf.Graph, types: Sequence[str]) -> list[tf.Tensor]:
 
 def _listed(tensors: Sequence[tf.Tensor]) -> str:
     return ", ".join(map(text_of, tensors))
-
-
-def reaches(tensor: tf.Tensor, types: Sequence[str]) -> bool:
-    """Whether the tensor has an operation of one of the types after it."""
-    return any(op.type in types for op in depending([tensor]))

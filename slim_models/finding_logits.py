@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import tensorflow.compat.v1 as tf
 
 from slim_models.relu_gradients import operations_between
 from slim_models.signal_path import depending
-from slim_models.tensors import shape_of, tensor_named, text_of
-
-Say = Callable[[str], object]
+from slim_models.tensors import CONVOLUTIONS, Say, shape_of, tensor_named, text_of
 
 # What reads logits, or what was made of them; its first input is a step back.
 _PROBABILITIES = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "TopK", "TopKV2", "InTopK", "InTopKV2")
 _LOSSES = ("SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits")
 _PLUMBING = ("Identity", "Reshape", "Squeeze", "StopGradient", "PreventGradient", "Cast", "CheckNumerics")
-_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "_FusedConv2D", "_FusedDepthwiseConv2dNative")
 
 
 def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequence[str], say: Say) -> tf.Tensor:
@@ -120,7 +117,7 @@ def _last(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 
 def _main(images: tf.Tensor, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """The one of several heads behind the whole network; the auxiliary ones branch off before."""
-    trunks = {t.name: {op for op in operations_between(images, t) if op.type in _CONVOLUTIONS} for t in tensors}
+    trunks = {t.name: {op for op in operations_between(images, t) if op.type in CONVOLUTIONS} for t in tensors}
     for tensor in tensors:
         others = [trunks[other.name] for other in tensors if other is not tensor]
         # An auxiliary head has at most two convolutions of its own, and the trunk behind it has more.

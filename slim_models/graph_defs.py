@@ -7,7 +7,7 @@ half a gigabyte of constants, so a pass copies every node once.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -77,6 +77,38 @@ def constants(graph_def: tf.GraphDef) -> dict[str, np.ndarray]:
 def size_of(constant: tf.NodeDef) -> int:
     """Number of elements of a Const."""
     return int(np.prod([dim.size for dim in constant.attr["value"].tensor.tensor_shape.dim], dtype=np.int64))
+
+
+def without_value(constant: tf.NodeDef) -> tf.NodeDef:
+    """An operation of the same name, type and shape as a Const, which has no value and is never run.
+
+    As a placeholder it would look like an input.
+    """
+    result = tf.NodeDef(name=constant.name, op="ImmutableConst", input=constant.input)
+    result.attr["dtype"].CopyFrom(constant.attr["dtype"])
+    result.attr["shape"].shape.CopyFrom(constant.attr["value"].tensor.tensor_shape)
+    result.attr["memory_region_name"].s = b""
+    return result
+
+
+def imported(
+    graph_def: tf.GraphDef, inputs: Mapping[str, tf.Tensor] | None = None, wanted: Sequence[str] = (), name: str = ""
+) -> list[tf.Tensor]:
+    """Imports a graph into the current one.
+
+    Args:
+        graph_def: the graph.
+        inputs: tensor name -> what takes its place.
+        wanted: names of the tensors to return.
+        name: of the scope that the operations get.
+
+    Raises:
+        ValueError: TensorFlow has no such operation, or the graph does not fit together; its reason, in one line.
+    """
+    try:
+        return tf.import_graph_def(graph_def, input_map=inputs, return_elements=list(wanted), name=name)
+    except (ValueError, KeyError, tf.errors.OpError) as error:
+        raise ValueError(f"TensorFlow cannot import the graph: {str(error).splitlines()[0]}") from error
 
 
 class Rewriting:

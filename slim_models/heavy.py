@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import tensorflow.compat.v1 as tf
 
 from slim_models.assignment import fill
-from slim_models.graph_defs import size_of
+from slim_models.graph_defs import size_of, without_value
 
 _HEAVY = 2**22  # numbers; lighter constants stay what they are
 
@@ -31,16 +31,8 @@ def lightened(graph_def: tf.GraphDef) -> tuple[tf.GraphDef, dict[str, tf.NodeDef
     if not heavy:
         return graph_def, {}
     light = tf.GraphDef(versions=graph_def.versions, library=graph_def.library)
-    light.node.extend(_empty(node) if node.name in heavy else node for node in graph_def.node)
+    light.node.extend(without_value(node) if node.name in heavy else node for node in graph_def.node)
     return light, heavy
-
-
-def _empty(node: tf.NodeDef) -> tf.NodeDef:
-    result = tf.NodeDef(name=node.name, op="ImmutableConst")
-    result.attr["dtype"].CopyFrom(node.attr["dtype"])
-    result.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
-    result.attr["memory_region_name"].s = b""
-    return result
 
 
 def variables_of(heavy: Mapping[str, tf.NodeDef]) -> dict[str, tf.Variable]:

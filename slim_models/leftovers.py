@@ -9,8 +9,8 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from slim_models.graph_walks import constant_of, dead_nodes, node_name, upstream
+from slim_models.tensors import PLACEHOLDERS
 
-_PLACEHOLDERS = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"}
 _RANDOM = re.compile(
     r"(Stateless|Stateful|Parameterized)*"
     r"(Random(?!Dataset|Get).*|TruncatedNormal(V2)?|StandardNormal(V2)?|Uniform(Int|FullInt)?|Multinomial)"
@@ -29,7 +29,7 @@ def unfed(graph_def: tf.GraphDef, inputs: Iterable[str], outputs: Iterable[str])
         outputs: names of nodes or tensors that are fetched.
     """
     nodes = {node.name: node for node in graph_def.node}
-    return [node for node in upstream(nodes, inputs, outputs) if node.op in _PLACEHOLDERS]
+    return [node for node in upstream(nodes, inputs, outputs) if node.op in PLACEHOLDERS]
 
 
 def batch_dependent(graph_def: tf.GraphDef, inputs: Iterable[str], outputs: Iterable[str]) -> list[str]:

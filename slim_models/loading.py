@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -27,9 +27,7 @@ from slim_models.plans import Plan, Size, plan
 from slim_models.preprocessing import PREPROCESSINGS
 from slim_models.rebuilding import rebuilt
 from slim_models.skeletons import inferred
-from slim_models.tensors import tensor_named
-
-Say = Callable[[str], object]
+from slim_models.tensors import Say, tensor_named
 
 
 def load(
@@ -84,8 +82,13 @@ def load(
     found, integers = _plan(original, images, logits, image_size, say)
     rows = _labels(labels, found.num_classes, say)
     if preprocessing is None:
-        preprocessing = _preprocessing(original, found, layer, rows, integers, say)
-    network = rebuilt(original, found, preprocessing, layer)
+        preprocessing = _preprocessing_of(original, integers, say)
+    network = rebuilt(original, found, preprocessing or "none", layer)
+    if preprocessing is None:
+        # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
+        bgr = any("block1_conv1/" in node.name or "conv1_conv/" in node.name for node in found.part.node)
+        preprocessing = recognised(network, [wnid for wnid, _ in rows or ()], bgr, say)
+        network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
         say(f"layer: {network.default_layer} (found: the last activation with a spatial extent)")
     return dataclasses.replace(network, labels=rows)
@@ -130,22 +133,14 @@ def _labels(labels: str | os.PathLike | Sequence[str] | None, num_classes: int, 
     return None if labels is None else class_rows(labels, num_classes)
 
 
-def _preprocessing(
-    original: Original,
-    found: Plan,
-    layer: str | Sequence[str] | None,
-    rows: Sequence[Row] | None,
-    integers: bool,
-    say: Say,
-) -> str:
+def _preprocessing_of(original: Original, integers: bool, say: Say) -> str | None:
+    """The preprocessing, if it need not be tried; None if it has to be."""
     if integers:
         say("preprocessing: none (found: the graph takes integers)")
         return "none"
-    if original.session is not None:  # trying would leave its operations in the user's graph
+    if original.session is not None:  # trying would leave its operations in the graph
         raise ValueError(
             "what is done with pixels before the graph cannot be told: give preprocessing, one of "
             f"{', '.join(PREPROCESSINGS)}"
         )
-    # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
-    bgr = any("block1_conv1/" in node.name or "conv1_conv/" in node.name for node in found.part.node)
-    return recognised(rebuilt(original, found, "none", layer), [wnid for wnid, _ in rows or ()], bgr, say)
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from slim_models.architectures import NETWORKS, find_weights
 from slim_models.loading import load
 from slim_models.network import Network
 from slim_models.opening import exists
+from slim_models.tensors import Say
 from slim_models.variants import build_for
 from slim_models.weights import read_weights
 
@@ -23,7 +24,7 @@ def network_named(
     weights: str | os.PathLike | Weights | None = None,
     image_size: int | None = None,
     *,
-    say: Callable[[str], object] = print,
+    say: Say = print,
     **options: Any,
 ) -> tuple[Network, Weights | None]:
     """The network that a word means, and the weights for it.

@@ -8,6 +8,8 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from slim_models.checkpoints import checkpoint_in
+from slim_models.files import is_there
 from slim_models.keras_models import is_keras_model, of_keras_model, read_keras_model
 from slim_models.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 
@@ -55,17 +57,10 @@ def _at_path(path: pathlib.Path) -> Original:
 def _in_folder(folder: pathlib.Path) -> Original:
     if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
         return read_saved_model(folder)
-    latest = tf.train.latest_checkpoint(str(folder))
-    found = [pathlib.Path(f"{latest}.meta")] if latest else sorted(folder.glob("*.meta"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise FileNotFoundError(
-            f"{folder} holds no SavedModel, and should hold one checkpoint with its .meta; found: {names}"
-        )
-    return read_meta(found[0])
+    return read_meta(checkpoint_in(folder, "a SavedModel, or one checkpoint with its .meta"))
 
 
 def exists(path: str | os.PathLike) -> bool:
     """Whether there is a file or folder of that name, or a checkpoint with that prefix."""
     path = pathlib.Path(path)
-    return path.exists() or any(path.with_name(f"{path.name}{part}").is_file() for part in (".meta", ".index"))
+    return path.exists() or is_there(path) or path.with_name(f"{path.name}.meta").is_file()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -13,9 +13,8 @@ from slim_models.inputs import float_input
 from slim_models.layouts import channels_last
 from slim_models.marking import marked
 from slim_models.skeletons import inferred
-from slim_models.tensors import text_of
+from slim_models.tensors import Say, text_of
 
-Say = Callable[[str], object]
 Size = int | tuple[int, int] | None
 
 # Heights and widths to try where a graph says none: those of the well-known networks.
@@ -105,7 +104,7 @@ def _shape(part: tf.GraphDef, images: str, logits: str, size: Size, say: Say) ->
             if graph.get_tensor_by_name(logits).shape.as_list()[0] not in (None, shape[0] or 2):
                 raise ValueError(f"pictures of {choice[0]} x {choice[1]} would be taken apart")
         except ValueError as error:
-            reason = reason or str(error).splitlines()[0]
+            reason = reason or str(error)
             continue
         if asked is None:
             say(f"image size: {choice[0]} x {choice[1]} (guessed: the graph says none, and takes this)")

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.cutting import shared
 from slim_models.finding_layers import default_layer, find_layers
+from slim_models.graph_defs import imported
 from slim_models.heavy import restore, variables_of
 from slim_models.network import Network
 from slim_models.originals import Original
@@ -64,10 +65,7 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
 
 def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str) -> tf.Tensor:
     """Imports into the current graph and scope: the logits, `[N, C]` float32."""
-    try:
-        (tensor,) = tf.import_graph_def(part, input_map=inputs, return_elements=[logits], name="network")
-    except (ValueError, tf.errors.OpError) as error:
-        raise ValueError(f"TensorFlow cannot import the graph: {str(error).splitlines()[0]}") from error
+    (tensor,) = imported(part, inputs, [logits], "network")
     return tf.cast(tf.squeeze(tensor, [1, 2]) if tensor.shape.ndims == 4 else tensor, tf.float32)
 
 

@@ -6,20 +6,15 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.graph_defs import SMALL, Rewriting, size_of
+from slim_models.graph_defs import SMALL, Rewriting, imported, size_of, without_value
 
 
 def skeleton(graph_def: tf.GraphDef) -> tf.GraphDef:
     """The same graph, names, types and shapes, but constants that are not small have no values."""
     rewriting = Rewriting(graph_def)
     for node in graph_def.node:
-        if node.op != "Const" or size_of(node) <= SMALL:
-            rewriting.copy(node)
-            continue
-        shape = tf.AttrValue(shape=node.attr["value"].tensor.tensor_shape)
-        # A type of constant that has its values elsewhere; as a placeholder it would look like an input.
-        attributes = {"dtype": node.attr["dtype"], "shape": shape, "memory_region_name": tf.AttrValue(s=b"")}
-        rewriting.result.node.add(name=node.name, op="ImmutableConst", input=node.input, attr=attributes)
+        heavy = node.op == "Const" and size_of(node) > SMALL
+        rewriting.copy(without_value(node) if heavy else node)
     return rewriting.result
 
 
@@ -32,11 +27,11 @@ def inferred(graph_def: tf.GraphDef, images: str | None = None, shape: Sequence[
         shape: that shape; None is unknown.
 
     Raises:
-        ValueError: the graph does not fit together, with such images or at all; in TensorFlow's words.
+        ValueError: the graph cannot be imported, with such images or at all.
     """
     small = skeleton(graph_def)
     with tf.Graph().as_default() as graph:
         fed = Rewriting(small).free_name("fed")
         replaced = {images: tf.placeholder(tf.float32, shape, name=fed)} if images else {}
-        tf.import_graph_def(small, input_map=replaced, name="")
+        imported(small, replaced)
     return graph

@@ -472,6 +472,33 @@ class TestRefusals:
             load(tmp_path / "net.weights.h5")
 
 
+class TestGraphsThatTensorFlowRefuses:
+    """One line, whatever TensorFlow raises: nothing but a ValueError is a user's mistake to the command line."""
+
+    def refused(self, tmp_path, graph_def):
+        with pytest.raises(ValueError) as caught:
+            load(write_pb(tmp_path / "net.pb", graph_def))
+        assert len(str(caught.value).splitlines()) == 1
+        assert str(caught.value).startswith("TensorFlow cannot import the graph: ")
+        return str(caught.value)
+
+    def test_an_operation_that_is_registered_nowhere(self, tmp_path):
+        graph_def = graph_of(classifier)
+        next(node for node in graph_def.node if node.op == "Relu").op = "MyOwnRelu"
+        assert "MyOwnRelu" in self.refused(tmp_path, graph_def)
+
+    def test_a_missing_operation(self, tmp_path):
+        graph_def = graph_of(classifier)
+        next(node for node in graph_def.node if node.op == "Relu").input[0] = "nowhere"
+        assert "nowhere" in self.refused(tmp_path, graph_def)
+
+    def test_shapes_that_do_not_fit(self, tmp_path):
+        graph_def = graph_of(classifier)
+        convolution = next(node for node in graph_def.node if node.op == "Conv2D")
+        convolution.attr["strides"].list.i[:] = [1, 2]
+        assert convolution.name in self.refused(tmp_path, graph_def)
+
+
 class TestTrainingLeftIn:
     """What makes a picture's explanation depend on the others of its batch, or on chance, is reported."""
 
