@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
+import warnings
 from collections.abc import Mapping
 
 import tensorflow.compat.v1 as tf
@@ -66,7 +67,9 @@ def _build(
     entry = architecture(name)
     form = {} if unfolded is None else {"batch_norm": False}
     graph = tf.Graph()
-    with graph.as_default(), marked_relus(graph):
+    with graph.as_default(), marked_relus(graph), warnings.catch_warnings():
+        # tf_slim calls what TensorFlow says it will not keep, which is no matter to whoever builds.
+        warnings.filterwarnings("ignore", module="tensorflow|tf_slim")
         images = tf.placeholder(tf.float32, [None, image_size, image_size, 3], name="images")
         logits, endpoints = entry.builder(images, precision=precision, **options, **form)
     network = Network(

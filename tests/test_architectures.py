@@ -1,5 +1,7 @@
 """The builders: exact names, shapes, order, and the two ways to compute the same network."""
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -105,6 +107,14 @@ def test_any_image_size_works(name, size):
     slim_models.gradients(network.logits, [network.images], "backprop")
     assert network.logits.shape.as_list() == [None, 3]
     assert network.endpoints["pool1"].shape.as_list()[1] == -(-size // (2 if name == "vgg16" else 4))  # rounded up
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet_v1_50", "mobilenet_v1"])
+def test_tf_slim_s_warnings_are_kept_from_whoever_builds(name):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        slim_models.build(name, width_divisor=8)
+    assert not found
 
 
 def test_every_relu_of_a_built_graph_is_marked(thin):
