@@ -13,6 +13,7 @@ import slim_models
 from slim_models.aligned import aligned_bytes
 
 _MOST_BYTES = 2**28  # of the forward pass, repeated for as many classes as one run takes
+_MOST_PICTURES = 16  # the same picture, where its classes share no forward pass; more at once are no quicker
 
 
 class Fetches:
@@ -39,6 +40,7 @@ class Fetches:
             KeyError: an unknown rule.
         """
         self._network = network
+        self._shares = True  # whether classes of one picture can share its forward pass, until the first try tells
         with network.graph.as_default():
             # The default is the prediction, so that explaining it needs no second run.
             self.targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
@@ -81,23 +83,30 @@ class Fetches:
         Returns:
             Arrays `[K, ...]`.
         """
-        if self._network.batch_size is not None:
-            return self.run(session, {self._network.images: _repeated(image, len(targets)), self.targets: targets})
+        if len(targets) == 1 or self._network.batch_size is not None or not self._shares:
+            return self._run_repeated(session, image, targets)
         once = {"logits": self._network.logits, "activations": self.tensors["activations"], "read": self._read}
         forward = session.run(once, {self._network.images: image})
         if any(len(array) != 1 for array in forward["read"]):
             # An axis that is N times something, as inside dilated convolutions: how to repeat it is unknown.
-            return self.run(session, {self._network.images: _repeated(image, len(targets)), self.targets: targets})
+            self._shares = False
+            return self._run_repeated(session, image, targets)
         size = sum(array.nbytes for array in forward["read"]) or 1
         step = max(1, _MOST_BYTES // size)
-        chunks = [targets[start : start + step] for start in range(0, len(targets), step)]
-        parts = [self._run_backward(session, forward["read"], chunk) for chunk in chunks]
+        parts = [self._run_backward(session, forward["read"], chunk) for chunk in _portions(targets, step)]
         repeated = {key: forward[key] for key in ("logits", "activations")}
         return {
             "targets": targets,
             **tf.nest.map_structure(lambda array: np.repeat(array, len(targets), axis=0), repeated),
-            **tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts),
+            **_joined(parts),
         }
+
+    def _run_repeated(self, session: tf.Session, image: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+        feeds = [
+            {self._network.images: _repeated(image, len(chunk)), self.targets: chunk}
+            for chunk in _portions(targets, self._network.batch_size or _MOST_PICTURES)
+        ]
+        return _joined([self.run(session, feed) for feed in feeds])
 
     def _run_backward(self, session: tf.Session, read: Sequence[np.ndarray], targets: np.ndarray) -> dict[str, Any]:
         feed = {tensor: _repeated(array, len(targets)) for tensor, array in zip(self._read, read)}
@@ -128,7 +137,17 @@ def in_batches(session: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.nd
     for start in range(0, count, size):
         rows = np.minimum(np.arange(start, start + size), count - 1)
         parts.append(session.run(fetches, {tensor: np.asarray(array)[rows] for tensor, array in feed.items()}))
-    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays)[:count], *parts)
+    return tf.nest.map_structure(lambda array: array[:count], _joined(parts))
+
+
+def _portions(targets: np.ndarray, most: int) -> list[np.ndarray]:
+    """As few as can be, of nearly the same size."""
+    return np.array_split(targets, -(-len(targets) // most))
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Arrays `[n, ...]` of several runs, in any structure, as `[N, ...]`."""
+    return parts[0] if len(parts) == 1 else tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def _repeated(array: np.ndarray, count: int) -> np.ndarray:

@@ -119,12 +119,30 @@ class TestClassesOfOnePicture:
             assert got.dtype == expected.dtype and got.shape == expected.shape
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * abs(expected).max(), err_msg=name)
 
-    def test_dilated_convolutions_which_share_no_forward_pass(self):
+    def test_one_class_is_one_run(self, thin, runs):
+        shared = thin.explainer.explain_classes(thin.images[0], [3])
+        assert len(runs) == 1
+        np.testing.assert_array_equal(shared.logits, thin.explainer.explain(thin.images[:1], 3).logits)
+
+    def test_dilated_convolutions_which_share_no_forward_pass(self, monkeypatch):
         network = slim_models.build("resnet_v1_50_tiny", image_size=64, width_divisor=16, num_classes=10)
         image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3))
         with Explainer(network, random_weights(network)) as explainer:
             shared = explainer.explain_classes(image[0], [3, 4])
             repeated = explainer.explain(np.repeat(image, 2, axis=0), [3, 4])
+            runs, run = [], explainer.session.run
+            monkeypatch.setattr(explainer.session, "run", lambda *args: runs.append(args) or run(*args))
+            explainer.explain_classes(image[0], [3, 4])
+            assert len(runs) == 1  # after the first time it is known
+            classes = list(range(10)) * 4
+            many = explainer.explain_classes(image[0], classes)
+            assert [len(feed[network.images]) for _, feed in runs[1:]] == [14, 13, 13]
+            np.testing.assert_array_equal(many.targets, classes)
+            np.testing.assert_allclose(
+                many.saliency["guided"][33],
+                repeated.saliency["guided"][0],
+                atol=1e-4 * abs(repeated.saliency["guided"]).max(),
+            )
         for name, expected in repeated.arrays().items():
             np.testing.assert_allclose(shared.arrays()[name], expected, atol=1e-4 * abs(expected).max(), err_msg=name)
 
