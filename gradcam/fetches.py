@@ -13,7 +13,7 @@ import slim_models
 from slim_models.aligned import aligned_bytes
 
 _MOST_BYTES = 2**28  # of the forward pass, repeated for as many classes as one run takes
-_MOST_PICTURES = 16  # the same picture, where its classes share no forward pass; more at once are no quicker
+_MOST_PICTURES = 16  # the same picture, where its classes share no forward pass: memory again, for little more speed
 
 
 class Fetches:
