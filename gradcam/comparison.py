@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from gradcam.differences import Comparison, Row
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
 from gradcam.quantities import Quantity, quantities, scales_of_stats
-from gradcam.references import Reference, pictures_of, read_reference, reference_arrays
+from gradcam.references import Reference, pictures_of, read_reference
 from gradcam.ties import Ties
 from slim_models.decisions import Tie
 
@@ -54,10 +55,9 @@ def compare(
             that means nothing, arrays of other shapes than the network's.
     """
     _check_less_mean(network)
-    arrays = reference_arrays(reference)
-    image_size = pictures_of(arrays, "RGB").shape[1]
-    built, weights = slim_models.network_named(network, weights, image_size, say=say, **options)
-    read = read_reference(arrays, layout, built.input_order)
+    read = read_reference(reference, layout, "RGB")
+    built, weights = slim_models.network_named(network, weights, read.images.shape[1], say=say, **options)
+    read = dataclasses.replace(read, images=pictures_of(read.arrays, built.input_order))
     if weights is not None:
         slim_models.check_weights(built, weights)  # before anything that a wrong network would be blamed for
     if layer is not None and layer not in built.endpoints:

@@ -71,21 +71,15 @@ def read_reference(source: str | os.PathLike | Mapping[str, np.ndarray], layout:
     """
     if layout not in LAYOUTS:
         raise ValueError(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}")
-    arrays = reference_arrays(source)
+    arrays = dict(source) if isinstance(source, Mapping) else _read(pathlib.Path(source))
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise ValueError(f"the reference's {name!r} should be finite numbers; it is {array.dtype} {array.shape}")
     images = pictures_of(arrays, input_order)
     classes = np.asarray(arrays.get("classes", np.zeros((len(images), 0), np.int64)))
     if classes.dtype.kind not in "iu" or classes.ndim not in (1, 2) or len(classes) != len(images):
         raise ValueError(f"'classes' should be whole numbers [{len(images)}, K], not {classes.dtype} {classes.shape}")
     return Reference(images, classes.reshape(len(images), -1), arrays, layout)
-
-
-def reference_arrays(source: str | os.PathLike | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A reference's arrays by name, all of finite numbers; errors as of `read_reference`."""
-    arrays = dict(source) if isinstance(source, Mapping) else _read(pathlib.Path(source))
-    for name, array in arrays.items():
-        if np.asarray(array).dtype.kind not in "fiu" or not np.isfinite(array).all():
-            raise ValueError(f"the reference's {name!r} should be finite numbers; it is {array.dtype} {array.shape}")
-    return arrays
 
 
 def pictures_of(arrays: Mapping[str, np.ndarray], input_order: str) -> np.ndarray:

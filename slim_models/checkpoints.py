@@ -83,7 +83,9 @@ def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathl
     latest = tf.train.latest_checkpoint(str(folder))
     if latest:
         return pathlib.Path(latest)
-    found = {path.with_suffix("") for path in folder.glob("*.index")} | set(folder.glob("*.ckpt"))
+    # A V1 checkpoint, `model.ckpt-1000`, is known by the graph beside it where its name does not end in .ckpt.
+    beside = [*folder.glob("*.index"), *folder.glob("*.meta")]
+    found = {path.with_suffix("") for path in beside} | set(folder.glob("*.ckpt"))
     if len(found) != 1:
         names = ", ".join(sorted(path.name for path in found)) or "none"
         raise FileNotFoundError(f"{folder} should hold {wanted}; found: {names}")

@@ -11,6 +11,7 @@ from google.protobuf import text_format
 
 import slim_models
 from gradcam.explainer import Explainer
+from slim_models.checkpoints import checkpoint_in
 
 RULES = tuple(slim_models.RULES)
 
@@ -210,3 +211,13 @@ def test_our_marks_survive_freezing(thin, tmp_path):
         found, expected = explainer.explain(thin.images, 5), thin.explainer.explain(thin.images, 5)
     for rule in RULES:
         close(found.saliency[rule], expected.saliency[rule])
+
+
+def test_a_folder_with_a_v1_checkpoint_of_a_step(tmp_path):
+    """`model.ckpt-7` has no ending to be known by, and no index: the graph beside it tells."""
+    for name in ("model.ckpt-7", "model.ckpt-7.meta"):
+        (tmp_path / name).write_bytes(b"")
+    assert checkpoint_in(tmp_path) == tmp_path / "model.ckpt-7"
+    (tmp_path / "model.ckpt-8.meta").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="should hold one checkpoint; found: model.ckpt-7, model.ckpt-8"):
+        checkpoint_in(tmp_path)
