@@ -1,66 +1,58 @@
-"""What a user calls a network -> the `Original` that it is."""
+"""What a user calls a network -> the network: a name of ours, or the path of their own."""
 
 from __future__ import annotations
 
 import os
-import pathlib
+from collections.abc import Mapping
 from typing import Any
 
-import tensorflow.compat.v1 as tf
+import numpy as np
 
-from slim_models.checkpoints import checkpoint_in
-from slim_models.files import is_there
-from slim_models.keras_models import is_keras_model, of_keras_model, read_keras_model
-from slim_models.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
+from slim_models.architectures import NETWORKS, find_weights
+from slim_models.loading import load
+from slim_models.network import Network
+from slim_models.opening import exists
+from slim_models.tensors import Say
+from slim_models.variants import build_for
+from slim_models.weights import read_weights
 
-_WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
+Weights = Mapping[str, np.ndarray]
 
 
-def open_original(given: Any) -> Original:
-    """Opens a path, a session, a graph or a Keras model.
+def network_named(
+    word: str,
+    weights: str | os.PathLike | Weights | None = None,
+    image_size: int | None = None,
+    *,
+    say: Say = print,
+    **options: Any,
+) -> tuple[Network, Weights | None]:
+    """The network that a word means, and the weights for it.
+
+    Args:
+        word: a key of `NETWORKS`, or a path that `load` takes.
+        weights: a file or its arrays; None is the network's own.
+        image_size: height and width of the images in pixels; None is the network's own.
+        say: is told what `load` found or guessed.
+        options: of `load`; those that are None are not given.
+
+    Returns:
+        The network, and the arrays for its variables, None where the network has its own, as `Explainer` takes them.
 
     Raises:
-        FileNotFoundError: there is nothing at the path.
-        ValueError: it is nothing that can be opened.
+        FileNotFoundError: there is no file of weights.
+        KeyError: the word is neither a name nor a path.
+        ValueError: a file is not what it should be, or an option has no meaning for a network of ours.
     """
-    if isinstance(given, tf.Session):
-        return of_graph(given.graph, given)
-    if isinstance(given, tf.Graph):
-        return of_graph(given, None)
-    if isinstance(given, (str, os.PathLike)):
-        return _at_path(pathlib.Path(given))
-    if is_keras_model(given):
-        return of_keras_model(given)
-    raise ValueError(f"a network is a path, a tf.Session, a tf.Graph or a Keras model, not {given!r}")
-
-
-def _at_path(path: pathlib.Path) -> Original:
-    if path.is_dir():
-        return _in_folder(path)
-    if path.suffix == ".meta" or path.with_name(f"{path.name}.meta").is_file():
-        return read_meta(path)
-    if path.name.endswith(".index") or ".data-" in path.name:
-        return read_meta(path.with_suffix(""))
-    if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
-        raise ValueError(
-            f"{path} holds weights without their graph: they are for a network of ours, which takes them as its weights"
+    given = {name: value for name, value in options.items() if value is not None}
+    if word in NETWORKS:
+        if given:
+            raise ValueError(f"{word} is a network of ours, whose tensors are known: it takes no {', '.join(given)}")
+        arrays = weights if isinstance(weights, Mapping) else read_weights(weights or find_weights(word))
+        return build_for(word, arrays, image_size), arrays
+    if not exists(word):
+        raise KeyError(
+            f"no network {word!r}; the networks are {', '.join(NETWORKS)}, and there is no file of that name"
         )
-    if not path.is_file():
-        raise FileNotFoundError(f"no network at {path}")
-    if path.name in ("saved_model.pb", "saved_model.pbtxt"):
-        return read_saved_model(path.parent)
-    if path.suffix.lower() in (".keras", ".h5", ".hdf5"):
-        return read_keras_model(path)
-    return read_frozen(path)
-
-
-def _in_folder(folder: pathlib.Path) -> Original:
-    if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
-        return read_saved_model(folder)
-    return read_meta(checkpoint_in(folder, "a SavedModel, or one checkpoint with its .meta"))
-
-
-def exists(path: str | os.PathLike) -> bool:
-    """Whether there is a file or folder of that name, or a checkpoint with that prefix."""
-    path = pathlib.Path(path)
-    return path.exists() or is_there(path) or path.with_name(f"{path.name}.meta").is_file()
+    network = load(word, image_size=image_size, say=say, **given)
+    return network, weights if weights is None or isinstance(weights, Mapping) else read_weights(weights)
