@@ -18,9 +18,13 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     # `slim_models.embedded` is the folder `weights`: the embedded networks and the lists of classes.
-    packages=["slim_models", "slim_models.embedded", "gradcam"],
-    package_dir={"slim_models": "slim_models", "slim_models.embedded": "weights", "gradcam": "gradcam"},
-    package_data={"slim_models.embedded": ["*.tsv", "*_tiny.*", "photographs.npz", "README.md"]},
+    packages=[*setuptools.find_packages(include=["slim_models*", "gradcam*"]), "slim_models.embedded"],
+    package_dir={"slim_models.embedded": "weights"},
+    package_data={
+        "slim_models": ["py.typed"],
+        "gradcam": ["py.typed"],
+        "slim_models.embedded": ["*.tsv", "*_tiny.*", "photographs.npz", "README.md"],
+    },
     install_requires=[
         "tensorflow>=2.12,<2.22",
         "tf-slim>=1.1,<1.2",

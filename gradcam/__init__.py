@@ -6,41 +6,49 @@ asked for help, without waiting for TensorFlow.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOME = {
-    "Explainer": "explainer",
-    "Explanation": "explanation",
-    "Labels": "labels",
-    "METHODS": "cams",
-    "SAMPLES": "samples",
-    "box_of": "boxes",
-    "compare": "comparison",
-    "counterfactual": "cams",
-    "fit_image": "fitting",
-    "grad_cam": "cams",
-    "grad_cam_plus_plus": "cams",
-    "guided_grad_cam": "maps",
-    "heatmap": "maps",
-    "hires_cam": "cams",
-    "layer_cam": "cams",
-    "occlusion_map": "occlusion",
-    "overlay": "maps",
-    "read_examples": "examples",
-    "read_image": "images",
-    "read_labels": "labels",
-    "xgrad_cam": "cams",
-}
+from slim_models.lazy import lazy
 
-__all__ = list(_HOME)
+if TYPE_CHECKING:
+    from gradcam.boxes import box_of as box_of
+    from gradcam.cams import (
+        METHODS as METHODS,
+        counterfactual as counterfactual,
+        grad_cam as grad_cam,
+        grad_cam_plus_plus as grad_cam_plus_plus,
+        hires_cam as hires_cam,
+        layer_cam as layer_cam,
+        xgrad_cam as xgrad_cam,
+    )
+    from gradcam.comparison import compare as compare
+    from gradcam.evaluation.datasets import read_examples as read_examples
+    from gradcam.explainer import Explainer as Explainer
+    from gradcam.explanation import Explanation as Explanation
+    from gradcam.maps import guided_grad_cam as guided_grad_cam, heatmap as heatmap, overlay as overlay
+    from gradcam.perturbation import occlusion_map as occlusion_map
+    from gradcam.pictures import (
+        SAMPLES as SAMPLES,
+        Photograph as Photograph,
+        fit_image as fit_image,
+        read_image as read_image,
+        read_photograph as read_photograph,
+        write_png as write_png,
+    )
+    from slim_models.labels import Labels as Labels, read_labels as read_labels
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'gradcam' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"gradcam.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "boxes": "box_of",
+        "cams": "METHODS counterfactual grad_cam grad_cam_plus_plus hires_cam layer_cam xgrad_cam",
+        "comparison": "compare",
+        "evaluation.datasets": "read_examples",
+        "explainer": "Explainer",
+        "explanation": "Explanation",
+        "maps": "guided_grad_cam heatmap overlay",
+        "perturbation": "occlusion_map",
+        "pictures": "SAMPLES Photograph fit_image read_image read_photograph write_png",
+        "slim_models.labels": "Labels read_labels",
+    },
+)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcam.images import checked_images
+from gradcam.pictures import checked_images
 
 if TYPE_CHECKING:  # for the types alone: nothing here needs TensorFlow
     from gradcam.explainer import Explainer

@@ -11,10 +11,10 @@ import tensorflow.compat.v1 as tf
 
 import slim_models
 from gradcam.explanation import Explanation
-from gradcam.fetches import Fetches, in_batches
-from gradcam.images import checked_images
-from gradcam.labels import Labels, class_index, class_indices, labels_of
+from gradcam.pictures import checked_images
+from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import filled_session
+from slim_models.labels import Labels, class_index, class_indices, labels_of
 
 Targets = int | str | Sequence[int | str] | np.ndarray
 

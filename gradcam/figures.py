@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from gradcam import maps
 from gradcam.cams import CamMethod, grad_cam
 from gradcam.explanation import Explanation
-from gradcam.photographs import Photograph
-from slim_models.writing import whole_file
+from gradcam.pictures import Photograph
+from slim_models.files import whole_file
 
 # A row of panels: a title for each, and uint8 [H, W, 3] RGB pictures.
 Panels = Sequence[tuple[str, np.ndarray]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcam import ablations, cams, maps
+from gradcam import cams, maps
 from gradcam.explanation import Explanation
 
 
@@ -60,9 +60,9 @@ def _methods(smooth: float) -> dict[str, MapMethod]:
         "guided_grad_cam": _product("guided Grad-CAM", "guided", smooth),
         "deconvnet_grad_cam": _product("deconvnet Grad-CAM", "deconvnet", smooth),
         # The appendix's ablations.
-        "without_relu": _cam("without ReLU", ablations.without_relu),
-        "max_pooled": _cam("max instead of mean", ablations.max_pooled),
-        "absolute_gradients": _cam("absolute gradients", ablations.absolute_gradients),
+        "without_relu": _cam("without ReLU", cams.without_relu),
+        "max_pooled": _cam("max instead of mean", cams.max_pooled),
+        "absolute_gradients": _cam("absolute gradients", cams.absolute_gradients),
         "guided_gradient": _cam("guided gradient", cams.grad_cam, "guided"),
         "deconvnet_gradient": _cam("deconvnet gradient", cams.grad_cam, "deconvnet"),
     }
@@ -90,9 +90,7 @@ def map_methods(
     known = _methods(smooth)
     class_weights = linear_head(weights or {})
     if class_weights is not None:
-        known["cam"] = MapMethod(
-            "CAM", lambda e: ablations.class_activation_map(_last(e), class_weights[:, e.targets].T)
-        )
+        known["cam"] = MapMethod("CAM", lambda e: cams.class_activation_map(_last(e), class_weights[:, e.targets].T))
     elif "cam" in (names := list(names)):
         raise ValueError(
             "CAM needs the last layer of a network whose logits are linear in the mean of it, as a ResNet's are"

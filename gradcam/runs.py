@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import slim_models
-from slim_models.aligned import aligned_bytes
+from slim_models.memory import aligned_bytes
 
 _MOST_BYTES = 2**28  # of the forward pass, repeated for as many classes as one run takes
 _MOST_PICTURES = 16  # the same picture, where its classes share no forward pass: memory again, for little more speed
@@ -115,7 +115,7 @@ class Fetches:
     @functools.cached_property
     def _read(self) -> list[tf.Tensor]:
         """What the backward passes read of the forward pass."""
-        return slim_models.read_by_backward(self._network, tf.nest.flatten(self._of_class))
+        return slim_models.read_by_backward(self._network.images, self._network.logits, tf.nest.flatten(self._of_class))
 
 
 def in_batches(session: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray], size: int | None) -> Any:

@@ -24,14 +24,12 @@ from gradcam.terminal import quiet_tensorflow, run_script
 
 with quiet_tensorflow():
     import tensorflow.compat.v1 as tf
-    from random_weights import random_weights
 
     import slim_models
-    from gradcam.comparison import compare
-    from gradcam.differences import Comparison, Row
+    from gradcam.comparison import Agreement, Comparison, compare
     from gradcam.explainer import Explainer
-    from gradcam.samples import cat_and_coffee
-    from slim_models.weights import read_npz
+    from gradcam.pictures import cat_and_coffee
+    from slim_models.weights import random_weights, read_npz
 
 # What the rows of the table are called -> whether an array belongs there.
 PARTS = {
@@ -122,7 +120,7 @@ def table(comparisons: dict[str, Comparison]) -> str:
     return "\n".join([*lines, "| ties that fall the other way, picture by picture | " + " | ".join(turned) + " |"])
 
 
-def left(row: Row) -> float:
+def left(row: Agreement) -> float:
     return row.relative_l2 if row.turned is None else row.left
 
 

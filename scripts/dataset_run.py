@@ -16,15 +16,22 @@ import reproduction
 with reproduction.quiet_tensorflow():
     import tensorflow
 
-    from gradcam import charts
-    from gradcam.estimates import Table, as_rows, as_text
-    from gradcam.evaluation import Measure, evaluate, fingerprint
-    from gradcam.examples import read_examples
+    from gradcam.evaluation import (
+        Journal,
+        Measure,
+        Row,
+        Table,
+        as_rows,
+        as_text,
+        charts,
+        evaluate,
+        fingerprint,
+        require_boxes,
+    )
+    from gradcam.evaluation.datasets import read_examples
     from gradcam.explainer import Explainer
-    from gradcam.journal import Journal, Row
-    from gradcam.localization import require_boxes
     from gradcam.methods import SMOOTH, MapMethod, linear_head, map_methods, needs
-    from slim_models.writing import whole_file
+    from slim_models.files import whole_file
 
 
 def arguments(documentation: str | None, out: str, methods: Sequence[str]) -> argparse.ArgumentParser:

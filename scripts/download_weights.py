@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from gradcam import cli
+from gradcam.cli import main
 
 if __name__ == "__main__":
-    sys.exit(cli.main(["download", *sys.argv[1:]]))
+    sys.exit(main(["download", *sys.argv[1:]]))

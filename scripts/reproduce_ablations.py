@@ -20,7 +20,7 @@ from reproduction import open_explainer, overlay, row_title, signed
 
 from gradcam import figures, maps
 from gradcam.methods import map_methods, needs
-from gradcam.photographs import read_photograph
+from gradcam.pictures import read_photograph
 from gradcam.terminal import run_script
 
 ABOVE = ["grad_cam", "without_relu", "max_pooled", "absolute_gradients"]

@@ -22,11 +22,11 @@ from reproduction import overlay, row_title
 
 from gradcam import figures
 from gradcam.boxes import Box, best_iou, scaled
-from gradcam.examples import read_examples
+from gradcam.evaluation import BoxProtocol
+from gradcam.evaluation.datasets import read_examples
 from gradcam.explainer import Explainer
-from gradcam.localization import BoxProtocol
 from gradcam.methods import map_methods, needs
-from gradcam.photographs import Photograph
+from gradcam.pictures import Photograph
 from gradcam.terminal import run_script
 
 METHODS = ["grad_cam", "guided_grad_cam", "guided_backprop"]

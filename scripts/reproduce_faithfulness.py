@@ -15,7 +15,7 @@ import pathlib
 
 import dataset_run
 
-from gradcam.faithfulness import Faithfulness, correlations
+from gradcam.evaluation import Faithfulness, correlations
 from gradcam.terminal import run_script
 
 METHODS = [

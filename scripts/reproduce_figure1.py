@@ -21,10 +21,10 @@ import reproduction
 from reproduction import open_explainer, overlay, percent
 
 from gradcam import figures
-from gradcam.labels import class_name
-from gradcam.occlusion import occlusion_map
-from gradcam.photographs import read_photograph
+from gradcam.perturbation import occlusion_map
+from gradcam.pictures import read_photograph
 from gradcam.terminal import run_script
+from slim_models.labels import class_name
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:

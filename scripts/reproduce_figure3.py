@@ -18,7 +18,7 @@ from reproduction import open_explainer, overlay, row_title
 
 from gradcam import figures
 from gradcam.cams import counterfactual, grad_cam
-from gradcam.photographs import read_photograph
+from gradcam.pictures import read_photograph
 from gradcam.terminal import run_script
 
 

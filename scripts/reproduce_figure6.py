@@ -24,15 +24,14 @@ import numpy as np
 import reproduction
 from reproduction import open_explainer, overlay, percent, signed
 
-from gradcam import figures, fitting
+from gradcam import figures
 from gradcam.adversarial import strongest_other
-from gradcam.examples import read_examples
+from gradcam.evaluation.datasets import Example, read_examples
 from gradcam.explainer import Explainer
 from gradcam.explanation import softmax
-from gradcam.labelled import Example
-from gradcam.labels import class_name
-from gradcam.photographs import Photograph, read_photograph
+from gradcam.pictures import Photograph, read_photograph, resize
 from gradcam.terminal import run_script
+from slim_models.labels import class_name
 
 IMAGES = ("sample:chelsea", "sample:grace_hopper", "sample:coffee", "sample:rocket")
 CLASSES = ("tabby", "military uniform", "espresso", "projectile")  # 'missile' names two of ImageNet's classes
@@ -155,7 +154,7 @@ def _enlarged(photograph: Photograph, least: int) -> Photograph:
     shrunk = photograph.shrunk(reproduction.PIXELS)
     scale = max(1, least / min(shrunk.pixels.shape[:2]))
     height, width = (round(scale * side) for side in shrunk.pixels.shape[:2])
-    return Photograph(photograph.name, fitting.resize(shrunk.pixels, (height, width)), photograph.fit)
+    return Photograph(photograph.name, resize(shrunk.pixels, (height, width)), photograph.fit)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,9 @@ from gradcam import figures
 from gradcam.adversarial import Perturbed, perturb
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
-from gradcam.labels import class_name
-from gradcam.photographs import Photograph, read_photograph
+from gradcam.pictures import Photograph, read_photograph, write_png
 from gradcam.terminal import run_script
-from gradcam.writing import write_png
+from slim_models.labels import class_name
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:

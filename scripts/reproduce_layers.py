@@ -21,7 +21,7 @@ from reproduction import open_explainer, overlay, row_title
 
 from gradcam import figures
 from gradcam.explainer import Explainer
-from gradcam.photographs import Photograph, read_photograph
+from gradcam.pictures import Photograph, read_photograph
 from gradcam.terminal import run_script
 
 LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")

@@ -15,7 +15,7 @@ import pathlib
 
 import dataset_run
 
-from gradcam.pointing import Pointing, accuracies, recalls
+from gradcam.evaluation import Pointing, accuracies, recalls
 from gradcam.terminal import run_script
 
 METHODS = ["grad_cam", "cam", "grad_cam_plus_plus", "layer_cam", "guided_grad_cam", "guided_backprop", "backprop"]

@@ -25,13 +25,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import reproduction
 
-from gradcam import curves, figures, maps, sanity
+from gradcam import figures, maps
+from gradcam.evaluation import KINDS, charts, parameter_layers, sanity
 from gradcam.explainer import Explainer
-from gradcam.labels import class_name
 from gradcam.methods import MAP_METHODS, map_methods, needs
-from gradcam.photographs import Photograph, read_photograph
-from gradcam.randomization import KINDS, parameter_layers
+from gradcam.pictures import Photograph, read_photograph
 from gradcam.terminal import run_script
+from slim_models.labels import class_name
 
 IMAGES = ("sample:chelsea", "sample:coffee", "sample:grace_hopper", "sample:rocket")
 METHODS = (
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     }
     titles = {name: method.title for name, method in methods.items()}
     pictures = "1 picture" if len(images) == 1 else f"mean of {len(images)} pictures"
-    figure = curves.similarity_curves(rows, titles, f"Sanity checks of {args.network}, {pictures} (less blank maps)")
+    figure = charts.similarity_curves(rows, titles, f"Sanity checks of {args.network}, {pictures} (less blank maps)")
     reproduction.write(figure, numbers, args.out)
     path = args.out.with_name(f"{args.out.stem}_maps{args.out.suffix}")
     title = f"{classes[0]}, {args.network}: trained, and random from the logits down to a layer"

@@ -18,13 +18,7 @@ import pathlib
 import dataset_run
 
 from gradcam.boxes import SEGMENTS
-from gradcam.localization import (
-    RESIZINGS,
-    BoxProtocol,
-    Localization,
-    classification_errors,
-    localization_errors,
-)
+from gradcam.evaluation import RESIZINGS, BoxProtocol, Localization, classification_errors, localization_errors
 from gradcam.terminal import run_script
 
 METHODS = [

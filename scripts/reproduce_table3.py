@@ -19,7 +19,7 @@ import dataset_run
 import reproduction
 from reproduce_table1 import add_protocol
 
-from gradcam.localization import BoxProtocol, Localization, localization_errors
+from gradcam.evaluation import BoxProtocol, Localization, localization_errors
 from gradcam.terminal import run_script
 
 METHODS = ["grad_cam", "without_relu", "max_pooled", "absolute_gradients", "guided_gradient", "deconvnet_gradient"]

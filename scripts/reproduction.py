@@ -19,9 +19,9 @@ with quiet_tensorflow():
     from gradcam import figures, maps
     from gradcam.explainer import Explainer
     from gradcam.explanation import softmax
-    from gradcam.labels import class_name
-    from gradcam.photographs import Photograph
-    from slim_models.writing import whole_file
+    from gradcam.pictures import Photograph
+    from slim_models.files import whole_file
+    from slim_models.labels import class_name
 
 VGG, RESNET = "vgg16_tiny", "resnet_v1_50_tiny"
 FIGURES = (".png", ".pdf", ".svg")

@@ -15,11 +15,14 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import csv
+import dataclasses
 import functools
 import math
+import os
 import pathlib
 import re
 import time
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -32,11 +35,11 @@ with quiet_tensorflow():
     from tensorflow.core.protobuf import rewriter_config_pb2
 
     import slim_models
-    from gradcam import datasets
+    from gradcam.evaluation.datasets import tiny_imagenet
     from gradcam.explainer import Explainer
     from gradcam.figures import save_figure
-    from gradcam.fitting import fit_image
-    from slim_models.folding import fold_batch_norm
+    from gradcam.pictures import fit_image
+    from slim_models.builders import folded
 
 BATCH = 100
 # What a network has only while it is trained. VGG16 is trained with batch norm, also on fc6 and fc7, and written
@@ -67,7 +70,7 @@ def main() -> None:
         raise ValueError(f"--sizes is PIXELSxEPOCHS,PIXELSxEPOCHS,..., not {args.sizes!r}")
     sizes = [int(size) for size, epochs in stages for _ in range(int(epochs))]
     args.out.mkdir(parents=True, exist_ok=True)
-    train, validation = (datasets.tiny_imagenet(args.data, split) for split in ("train", "val"))
+    train, validation = (read_split(args.data, split) for split in ("train", "val"))
     trainer = Trainer(args.network, args.weight_decay)
     first = trainer.restore(args.out)
     for epoch in range(first, len(sizes)):
@@ -87,6 +90,51 @@ def main() -> None:
     with Explainer(slim_models.build(args.network), weights, layers=(), rules=()) as explainer:
         top1, top5 = accuracy(lambda images: explainer.explain(images).logits, validation, trainer.image_size)
     print(f"{weights}: top-1 {top1:.4f}, top-5 {top5:.4f} on {len(validation.labels)} validation pictures")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """A split of a data set in memory.
+
+    Attributes:
+        images: uint8 `[M, H, W, 3]`, RGB.
+        labels: int64 `[M]`, indices into `wnids`.
+        wnids: WordNet id of every class, in the order of the labels.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    wnids: tuple[str, ...]
+
+
+def read_split(path: str | os.PathLike, split: str) -> LabelledImages:
+    """Reads Tiny ImageNet (200 classes, 64 x 64 pixels) into memory.
+
+    Args:
+        path: the unpacked folder `tiny-imagenet-200` or the official zip.
+        split: `"train"` (100,000 pictures, 1.2 GB) or `"val"` (10,000).
+
+    Returns:
+        The pictures of the split, labels in the order of the sorted WordNet ids.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`, or it does not hold Tiny ImageNet.
+        ValueError: the split is unknown.
+    """
+    if split not in ("train", "val"):
+        raise ValueError(f"no split {split!r}; the splits are train, val")
+    read = tiny_imagenet.reader(path)
+    wnids = tuple(sorted(read("wnids.txt").decode().split()))
+    if split == "train":
+        names = [f"train/{wnid}/images/{wnid}_{i}.JPEG" for wnid in wnids for i in range(500)]
+        labels = np.repeat(np.arange(len(wnids)), 500)
+    else:
+        rows = tiny_imagenet.validation_rows(read)
+        names = [f"val/images/{row[0]}" for row in rows]
+        labels = np.array([wnids.index(row[1]) for row in rows])
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        images = np.stack(list(pool.map(lambda name: tiny_imagenet.decode(read(name)), names)))
+    return LabelledImages(images, labels.astype(np.int64), wnids)
 
 
 def learning_rate(epoch: float, *, peak: float, total: int) -> float:
@@ -151,7 +199,7 @@ class Trainer:
             last = [v for v in self.variables if v.op.name.endswith("bottleneck_v1/conv3/BatchNorm/gamma")]
             self.session.run([v.assign(tf.zeros_like(v)) for v in last])
 
-    def epoch(self, data: datasets.LabelledImages, prepare, epoch: int, rate) -> float:
+    def epoch(self, data: LabelledImages, prepare, epoch: int, rate) -> float:
         """One pass over the data in an order that depends on the epoch alone; returns the mean loss."""
         rng = np.random.default_rng(epoch)
         batches = rng.permutation(len(data.labels)).reshape(-1, BATCH)
@@ -197,12 +245,28 @@ def export(weights: dict[str, np.ndarray], path: pathlib.Path) -> None:
         weights: variable name -> array, of a network with batch norm.
         path: an npy file, into whose weights and biases batch norm is folded, or a checkpoint.
     """
-    folded = fold_batch_norm(weights) if path.suffix == ".npy" else weights
-    stored = {name: x.astype(np.float16) if name.endswith("/weights") else x for name, x in folded.items()}
+    plain = fold_batch_norm(weights) if path.suffix == ".npy" else weights
+    stored = {name: x.astype(np.float16) if name.endswith("/weights") else x for name, x in plain.items()}
     slim_models.write_weights(path, stored)
 
 
-def accuracy(predict, data: datasets.LabelledImages, size: int, every: int = 1) -> tuple[float, float]:
+def fold_batch_norm(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Turns the weights of a network with batch norm into those of its plain form.
+
+    Args:
+        weights: variable name -> array; a layer's weights are `[..., K]`, its statistics `[K]`.
+
+    Returns:
+        `layer/weights` and `layer/biases` of every layer, in float32. Layers without batch norm keep
+        their values.
+    """
+    gammas = "/BatchNorm/gamma"
+    names = [name for name in weights if "/BatchNorm/" not in name]
+    names += [name.replace(gammas, "/biases") for name in weights if name.endswith(gammas)]
+    return {name: np.asarray(folded(weights, name), np.float32) for name in names}
+
+
+def accuracy(predict, data: LabelledImages, size: int, every: int = 1) -> tuple[float, float]:
     """Share of pictures (every `every`-th) whose class is the most probable, among the five most probable."""
     images, labels = data.images[::every], data.labels[::every]
     ranks = []

@@ -2,40 +2,55 @@
 
 build(name) makes the `Network` of a name in `NETWORKS`; read_weights(path) and assign_weights(...)
 give it its values; load(path) makes one of anybody's graph. gradients(ys, xs, rule) differentiates
-either. `slim_models.downloads` fetches published weights; convert(source, destination) writes them in
-another format.
+either. download(name) fetches published weights; convert(source, destination) writes them in another
+format.
 """
 
-from slim_models.architectures import NETWORKS, Architecture, find_weights
-from slim_models.assignment import assign_weights, check_weights
-from slim_models.building import build
-from slim_models.conversion import convert, write_weights
-from slim_models.loading import load
-from slim_models.named import network_named
-from slim_models.network import PRECISIONS, Network
-from slim_models.relu_gradients import RULES, gradients, marked_relus, refusal
-from slim_models.shared_forward import read_by_backward
-from slim_models.variants import build_for
-from slim_models.weights import read_weights
+from __future__ import annotations
 
-__all__ = [
-    "NETWORKS",
-    "PRECISIONS",
-    "RULES",
-    "Architecture",
-    "Network",
-    "assign_weights",
-    "build",
-    "build_for",
-    "check_weights",
-    "convert",
-    "find_weights",
-    "gradients",
-    "load",
-    "marked_relus",
-    "network_named",
-    "read_by_backward",
-    "read_weights",
-    "refusal",
-    "write_weights",
-]
+from typing import TYPE_CHECKING
+
+from slim_models.lazy import lazy
+
+if TYPE_CHECKING:
+    from slim_models.backward import (
+        RULES as RULES,
+        gradients as gradients,
+        marked_relus as marked_relus,
+        read_by_backward as read_by_backward,
+        refusal as refusal,
+    )
+    from slim_models.builders import (
+        NETWORKS as NETWORKS,
+        PREPROCESSINGS as PREPROCESSINGS,
+        Architecture as Architecture,
+        build as build,
+        build_for as build_for,
+        find_weights as find_weights,
+    )
+    from slim_models.labels import Labels as Labels, read_labels as read_labels
+    from slim_models.loading import load as load
+    from slim_models.network import PRECISIONS as PRECISIONS, Network as Network
+    from slim_models.opening import network_named as network_named
+    from slim_models.weights import (
+        assign_weights as assign_weights,
+        check_weights as check_weights,
+        convert as convert,
+        download as download,
+        random_weights as random_weights,
+        read_weights as read_weights,
+        write_weights as write_weights,
+    )
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "backward": "RULES gradients marked_relus read_by_backward refusal",
+        "builders": "NETWORKS PREPROCESSINGS Architecture build build_for find_weights",
+        "labels": "Labels read_labels",
+        "loading": "load",
+        "network": "PRECISIONS Network",
+        "opening": "network_named",
+        "weights": "assign_weights check_weights convert download random_weights read_weights write_weights",
+    },
+)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.relu_gradients import operations_between
+from slim_models.backward import operations_between
 
 PRECISIONS = ("float32", "bfloat16")
 

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from slim_models.architectures import NETWORKS, find_weights
-from slim_models.loading import load
+from slim_models.builders import NETWORKS, build_for, find_weights
+from slim_models.loading import exists, load
+from slim_models.loading.passes import Say
 from slim_models.network import Network
-from slim_models.opening import exists
-from slim_models.tensors import Say
-from slim_models.variants import build_for
 from slim_models.weights import read_weights
 
 Weights = Mapping[str, np.ndarray]

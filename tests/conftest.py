@@ -4,14 +4,12 @@ import types
 
 import numpy as np
 import pytest
-from random_weights import random_weights
 from scripted import as_script
+from thin import SIZES, THIN
 
 import slim_models
 from gradcam.explainer import Explainer
-
-THIN = {"width_divisor": 8, "num_classes": 10}
-SIZES = {"vgg16": 48, "resnet_v1_50": 64}
+from slim_models.weights import random_weights
 
 
 @pytest.fixture(scope="session", params=SIZES)

@@ -15,7 +15,7 @@ import pytest
 from ipykernel.kernelspec import write_kernel_spec
 from PIL import Image
 
-from gradcam import samples
+from gradcam.pictures import samples
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOK = FOLDER / "demo.ipynb"

@@ -7,14 +7,14 @@ test_architectures; zero maps, non-square sizes and untouched inputs in test_map
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from conftest import SIZES, THIN
-from random_weights import random_weights
+from thin import SIZES, THIN
 
 import slim_models
 from gradcam import maps
 from gradcam.cams import grad_cam
 from gradcam.explainer import Explainer
-from slim_models import preprocessing
+from slim_models.builders import preprocessing
+from slim_models.weights import random_weights
 
 
 def unmarked(thin, target):

@@ -1,4 +1,4 @@
-"""What the design promises of the code itself."""
+"""What the design promises of the code itself: who imports whom, where libraries have their rooms, how small all is."""
 
 import ast
 import subprocess
@@ -8,120 +8,214 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = {
-    f"{package}.{path.stem}": path for package in ("slim_models", "gradcam") for path in (ROOT / package).glob("*.py")
+# Deprecated names of modules, which import what they were moved to and are imported by nobody.
+MOVED = {"gradcam.labels", "gradcam.photographs", "gradcam.writing", "slim_models.downloads"}
+
+
+def name_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for package in ("slim_models", "gradcam") for path in (ROOT / package).rglob("*.py")}
+MODULES = {name: path for name, path in MODULES.items() if name not in MOVED}
+SCRIPTS = [*(ROOT / "scripts").rglob("*.py")]
+
+# A room is a folder, or a module that lies in none. Room -> the rooms that it may import; what is not here imports
+# none. Every room may import slim_models.lazy, and its own modules, as long as they go round in no circle.
+BACKWARD, NETWORK, BUILDERS, WEIGHTS = (
+    f"slim_models.{room}" for room in ("backward", "network", "builders", "weights")
+)
+FILES, LABELS, MEMORY = (f"slim_models.{room}" for room in ("files", "labels", "memory"))
+PASSES, LOADING, OPENING = "slim_models.loading.passes", "slim_models.loading", "slim_models.opening"
+NUMBERS = {"gradcam.cams", "gradcam.maps", "gradcam.boxes"}
+CORE = {*NUMBERS, "gradcam.explanation", "gradcam.explainer", "gradcam.methods", "gradcam.pictures", "slim_models"}
+ARROWS = {
+    LABELS: {FILES},
+    NETWORK: {BACKWARD, LABELS},
+    BUILDERS: {FILES, LABELS, BACKWARD, NETWORK},
+    WEIGHTS: {FILES, MEMORY, NETWORK, BUILDERS},
+    PASSES: {BACKWARD, WEIGHTS},
+    LOADING: {FILES, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, PASSES},
+    OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, LOADING},
+    "gradcam.pictures": {"gradcam.maps", FILES},
+    "gradcam.explanation": {"gradcam.cams", "gradcam.maps"},
+    "gradcam.sessions": {"slim_models"},
+    "gradcam.runs": {"slim_models", MEMORY},
+    "gradcam.methods": {"gradcam.cams", "gradcam.maps", "gradcam.explanation"},
+    "gradcam.figures": {*NUMBERS, "gradcam.explanation", "gradcam.methods", "gradcam.pictures", FILES},
+    "gradcam.explainer": {
+        "gradcam.explanation",
+        "gradcam.pictures",
+        "gradcam.runs",
+        "gradcam.sessions",
+        "slim_models",
+        LABELS,
+    },
+    "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures"},
+    "gradcam.comparison": {*CORE, "gradcam.figures", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
+    "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", LABELS},
+    "gradcam.evaluation": {
+        *CORE,
+        "gradcam.evaluation.datasets",
+        "gradcam.figures",
+        "gradcam.perturbation",
+        "gradcam.pipeline",
+    },
+    "gradcam.cli": {
+        *CORE,
+        "gradcam.comparison",
+        "gradcam.evaluation",
+        "gradcam.figures",
+        "gradcam.pipeline",
+        "gradcam.terminal",
+        FILES,
+        LABELS,
+        WEIGHTS,
+    },
+}
+# The public faces of the packages import whatever they show; python -m gradcam is the command line.
+FACES = {"slim_models", "gradcam", "gradcam.__main__"}
+
+# Modules of gradcam that call TensorFlow; what they give is NumPy.
+WITH_TENSORFLOW = {"gradcam.explainer", "gradcam.runs", "gradcam.sessions"}
+# Modules that bring TensorFlow when they are imported, beside those of slim_models that are about graphs.
+BRING_TENSORFLOW = WITH_TENSORFLOW | {
+    "gradcam.comparison.authors",
+    "gradcam.comparison.comparing",
+    "gradcam.comparison.side_by_side",
+    "gradcam.comparison.ties",
+    "gradcam.cli.commands",
+    "gradcam.cli.explain",
+}
+WITHOUT_TENSORFLOW = {
+    *(module for module in MODULES if module.startswith("gradcam") and module not in BRING_TENSORFLOW | FACES),
+    "slim_models",
+    "slim_models.files",
+    "slim_models.labels",
+    "slim_models.lazy",
+    "slim_models.memory",
+    "slim_models.backward",
+    "slim_models.builders",
+    "slim_models.loading",
+    "slim_models.weights",
+    *(f"slim_models.weights.{name}" for name in ("caffemodel", "drawn", "npy", "protobuf", "verify", "vgg_names")),
 }
 
-# Every arrow between rooms of gradcam, and from them to slim_models; all point down this list.
-ORDER = [
-    "slim_models",
-    "labels",
-    "cams",
-    "ablations",
-    "boxes",
-    "metrics",
-    "estimates",
-    "randomization",
-    "occlusion",
-    "journal",
-    "terminal",
-    "pipeline",
-    "writing",
-    "images",
-    "fitting",
-    "maps",
-    "similarity",
-    "samples",
-    "datasets",
-    "labelled",
-    "picture_lists",
-    "ilsvrc_lists",
-    "ilsvrc_xml",
-    "ilsvrc",
-    "examples",
-    "explanation",
-    "quantities",
-    "references",
-    "differences",
-    "photographs",
-    "sessions",
-    "fetches",
-    "methods",
-    "explainer",
-    "adversarial",
-    "sanity",
-    "evaluation",
-    "localization",
-    "pointing",
-    "faithfulness",
-    "ties",
-    "comparison",
-    "authors",
-    "figures",
-    "charts",
-    "curves",
-    "side_by_side",
-    "outputs",
-    "reports",
-    "chosen",
-    "listings",
-    "commands",
-    "flags",
-    "cli",
-]
+
+def room_of(module):
+    """The folder of a module, or the module itself where it lies in none."""
+    folder = module if MODULES[module].stem == "__init__" else module.rpartition(".")[0]
+    return module if folder in FACES else folder
 
 
-def imported(path):
-    """Names of all modules that a file imports, at its top or inside functions."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+def import_statements(path, types=True):
+    """All import statements of a file, at its top or inside functions; `types`: also those for type checkers."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not types:
+        tree.body = [n for n in tree.body if not (isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test))]
+    return [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
+def imported(path, types=True):
+    """Names of all modules that a file imports, and of what it imports from them."""
+    for node in import_statements(path, types):
+        if isinstance(node, ast.ImportFrom):
             yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from (
+            (f"{node.module}." if isinstance(node, ast.ImportFrom) else "") + alias.name for alias in node.names
+        )
 
 
-def imports_of(module):
-    return set(imported(MODULES[module]))
+def modules_imported_by(path, types=True):
+    """The modules of both packages that a file imports; a package itself where it is asked for a name."""
+    for node in import_statements(path, types):
+        for alias in node.names:
+            name = alias.name if isinstance(node, ast.Import) else f"{node.module}.{alias.name}"
+            if name in MODULES:
+                yield name
+            elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
+                yield node.module
 
 
 def users_of(library):
-    return {module for module in MODULES if any(name.split(".")[0] == library for name in imports_of(module))}
+    return {module for module in MODULES if any(name.split(".")[0] == library for name in imported(MODULES[module]))}
 
 
-def test_slim_models_never_imports_gradcam():
-    assert not {module for module in users_of("gradcam") if module.startswith("slim_models")}
+@pytest.mark.parametrize("module", sorted(set(MODULES) - FACES))
+def test_arrows_between_rooms(module):
+    room = room_of(module)
+    found = {room_of(name) for name in modules_imported_by(MODULES[module])} - {room, "slim_models.lazy"}
+    assert found <= ARROWS.get(room, set()), f"{module} imports {sorted(found - ARROWS.get(room, set()))}"
 
 
-def test_arrows_in_gradcam_point_down():
-    rooms = [module for module in MODULES if module.startswith("gradcam.") and "__" not in module]
-    assert {room.split(".")[1] for room in rooms} <= set(ORDER)
-    for room in rooms:
-        name = room.split(".")[1]
-        below = {n.split(".")[1] for n in imports_of(room) if n.startswith("gradcam.")} & set(ORDER)
-        assert all(ORDER.index(other) < ORDER.index(name) for other in below), f"{name} imports {below}"
+def test_the_arrows_go_round_in_no_circle():
+    below = {room: set(others) for room, others in ARROWS.items()}
+    below["slim_models"] = {room for room in below if room.startswith("slim_models.")}
+    while below:
+        lowest = [room for room, others in below.items() if not others & below.keys()]
+        assert lowest, f"a circle among {sorted(below)}"
+        for room in lowest:
+            del below[room]
+
+
+def test_modules_of_a_room_import_each_other_in_no_circle():
+    modules = [module for module, path in MODULES.items() if path.stem != "__init__"]
+    below = {module: set(modules_imported_by(MODULES[module], types=False)) & set(modules) for module in modules}
+    while below:
+        lowest = [module for module, others in below.items() if not others & below.keys()]
+        assert lowest, f"a circle among {sorted(below)}"
+        for module in lowest:
+            del below[module]
+
+
+@pytest.mark.parametrize("path", [*MODULES.values(), *SCRIPTS], ids=str)
+def test_nobody_reaches_past_a_folders_face(path):
+    """Outside a folder its names come from its face, `from slim_models.backward import gradients`, or in a module."""
+    own = room_of(name_of(path)) if path in MODULES.values() else None
+    for node in import_statements(path):
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES and MODULES[node.module].stem != "__init__":
+            folder = room_of(node.module)
+            assert folder in (node.module, own) or path.parent == MODULES[node.module].parent, (
+                f"from {node.module} import ...: what others need of it is in {folder}"
+            )
+
+
+@pytest.mark.parametrize("path", [*MODULES.values(), *SCRIPTS], ids=str)
+def test_private_names_stay_where_they_are(path):
+    for node in import_statements(path):
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            assert not [alias.name for alias in node.names if alias.name.startswith("_")], node.module
+
+
+def test_no_script_imports_another():
+    """What scripts share is in the library, or in a package beside the benchmarks."""
+    names = {path.stem for path in SCRIPTS if path.parent.name in ("scripts", "benchmarks")}
+    for path in SCRIPTS:
+        others = {name.split(".")[0] for name in imported(path)} & names
+        assert not others, f"{path.name} imports {others}"
 
 
 def test_libraries_have_their_rooms():
-    assert users_of("tf_slim") == {"slim_models.layers"}
-    assert users_of("h5py") == {"slim_models.keras_hdf5"}
-    assert users_of("pooch") == {"slim_models.downloads", "slim_models.hashes"}
-    assert {module for module in users_of("matplotlib") if module != "gradcam.samples"} == {"gradcam.figures"}
-    assert not [module for module in MODULES if "matplotlib.pyplot" in imports_of(module)]  # it has global state
-    assert {module for module in users_of("tensorflow") if module.startswith("gradcam")} == {
-        "gradcam.explainer",
-        "gradcam.fetches",
-        "gradcam.sessions",
+    assert users_of("tf_slim") == {"slim_models.builders.layers"}
+    assert users_of("h5py") == {"slim_models.weights.vgg_names"}
+    assert users_of("pooch") == {"slim_models.weights.downloading", "slim_models.weights.verify"}
+    drawing = {"gradcam.figures", "gradcam.evaluation.charts", "gradcam.comparison.side_by_side"}
+    assert users_of("matplotlib") - {"gradcam.pictures.samples"} <= drawing
+    assert not [module for module in MODULES if "matplotlib.pyplot" in imported(MODULES[module])]  # it has global state
+    calling = {
+        m for m in MODULES if m.startswith("gradcam") and "tensorflow" in "".join(imported(MODULES[m], types=False))
     }
-    registering = {"slim_models.relu_gradients", "slim_models.layer_gradients"}
+    assert calling == WITH_TENSORFLOW
+    registering = {"slim_models.backward.rules", "slim_models.builders.fast_layers"}
     assert {m for m, path in MODULES.items() if "RegisterGradient(" in path.read_text()} == registering
-    assert [m for m, path in MODULES.items() if "tf.gradients(" in path.read_text()] == ["slim_models.relu_gradients"]
+    assert [m for m, path in MODULES.items() if "tf.gradients(" in path.read_text()] == ["slim_models.backward.rules"]
 
 
 def test_modules_and_functions_are_small():
     for module, path in MODULES.items():
         text = path.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 170, module
+        assert len(text.splitlines()) <= 350, module
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 start = node.body[1].lineno if ast.get_docstring(node) and len(node.body) > 1 else node.body[0].lineno
@@ -141,8 +235,11 @@ sys.stdout.write("imported")
 sys.stdout.flush()
 sys.stderr.write("imported")
 sys.stderr.flush()
-import slim_models, gradcam
-from gradcam import Explainer, figures, samples, datasets
+import importlib
+for name in sys.argv[1:]:
+    module = importlib.import_module(name)
+    for public in getattr(module, "__all__", ()):
+        getattr(module, public)
 assert tf.executing_eagerly() and tf.compat.v1.resource_variables_enabled()
 assert dict(os.environ) == environment and set(warnings.filters) == set(filters)
 assert logging.root.handlers == handlers and logging.getLogger("tensorflow").level == level
@@ -150,22 +247,31 @@ assert logging.root.handlers == handlers and logging.getLogger("tensorflow").lev
 
 
 def test_importing_sets_nothing_and_prints_nothing():
-    result = subprocess.run([sys.executable, "-c", IMPORT_SAFE], capture_output=True, text=True, timeout=120)
+    modules = sorted(module for module in MODULES if "__main__" not in module)
+    command = [sys.executable, "-c", IMPORT_SAFE, *modules]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "imported"
     assert result.stderr.endswith("imported")
 
 
-@pytest.mark.parametrize("library", ["gradcam.cams", "gradcam.maps", "gradcam.images", "gradcam.explanation"])
-def test_what_needs_no_tensorflow_does_not_import_it(library):
-    code = f"import sys, {library}; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+LOADED = "import sys, importlib; importlib.import_module(sys.argv[1]); sys.exit('tensorflow' in sys.modules)"
 
 
-def test_the_contents_of_gradcam_are_all_there():
-    import gradcam
+@pytest.mark.parametrize("module", sorted(WITHOUT_TENSORFLOW))
+def test_what_needs_no_tensorflow_does_not_import_it(module):
+    assert subprocess.run([sys.executable, "-c", LOADED, module], timeout=60).returncode == 0
 
-    for name in gradcam.__all__:
-        assert getattr(gradcam, name) is not None
+
+@pytest.mark.parametrize("module", sorted(name for name, path in MODULES.items() if path.stem == "__init__"))
+def test_a_face_shows_the_same_names_to_python_and_to_type_checkers(module):
+    """The names that are imported when they are first used, and those under `if TYPE_CHECKING`."""
+    found = __import__(module, fromlist=["__all__"])
+    for name in found.__all__:
+        assert getattr(found, name) is not None
+    for node in ast.parse(MODULES[module].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.If):
+            shown = {alias.asname for part in node.body for alias in part.names}
+            assert shown == set(found.__all__)
     with pytest.raises(AttributeError, match="grad_cam_3d"):
-        _ = gradcam.grad_cam_3d
+        _ = found.grad_cam_3d

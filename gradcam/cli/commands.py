@@ -5,23 +5,23 @@ from __future__ import annotations
 import argparse
 import pathlib
 import sys
+import textwrap
 from collections.abc import Collection
 
 import numpy as np
 
 import slim_models
-from gradcam import authors, comparison, figures, side_by_side
+from gradcam import figures
 from gradcam.cams import METHODS
-from gradcam.chosen import chosen_network, options_of, tell
+from gradcam.cli.explain import OUTPUTS, Reports, Writer, rules_for
+from gradcam.cli.flags import chosen_network, options_of, tell
+from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
-from gradcam.labels import class_name
-from gradcam.listings import layers, networks
 from gradcam.maps import COLORMAPS
-from gradcam.outputs import OUTPUTS, Writer, rules_for
-from gradcam.photographs import expand, read_photograph
-from gradcam.reports import Reports
+from gradcam.pictures import expand, read_photograph
 from gradcam.terminal import message
-from slim_models import downloads
+from slim_models.labels import class_name, read_labels
+from slim_models.weights import downloading
 
 __all__ = ["compare", "convert", "download", "explain", "layers", "networks"]
 
@@ -69,7 +69,7 @@ def compare(args: argparse.Namespace) -> int:
     """Compares our numbers with a reference's; see `gradcam compare --help`."""
     if args.authors:
         return compare_authors(args)
-    result = comparison.compare(
+    result = comparing.compare(
         args.reference,
         args.network,
         args.weights,
@@ -111,8 +111,8 @@ def download(args: argparse.Namespace) -> int:
     if args.source and len(args.networks) > 1:
         raise ValueError("--from gives the file of one network, not of several")
     for name in dict.fromkeys(args.networks):
-        sources = [downloads.mirrored(name, args.source)] if args.source else None
-        downloads.download(name, args.dir, sources=sources, force=args.force, say=print)
+        sources = [downloading.mirrored(name, args.source)] if args.source else None
+        downloading.download(name, args.dir, sources=sources, force=args.force, say=print)
     return 0
 
 
@@ -121,4 +121,39 @@ def convert(args: argparse.Namespace) -> int:
     weights = slim_models.convert(args.source, args.destination)
     numbers = sum(array.size for array in weights.values())
     print(f"{args.destination}: {len(weights)} arrays, {numbers:,} numbers")
+    return 0
+
+
+def networks(args: argparse.Namespace) -> int:
+    """Lists the networks: input, layers, classes, weights."""
+    for name, entry in slim_models.NETWORKS.items():
+        try:
+            weights = str(slim_models.find_weights(name))
+        except FileNotFoundError:
+            weights = f"not here; gradcam download {name}"
+        layers = slim_models.build(name).endpoints
+        # No line ends between a layer and its mark.
+        marked = [f"{layer}\N{NO-BREAK SPACE}(default)" if layer == entry.default_layer else layer for layer in layers]
+        print(f"{name}")
+        print(f"  input    {entry.image_size} x {entry.image_size} RGB")
+        first = ", 0 being the background" if entry.num_classes > len(read_labels(entry.labels).names) else ""
+        print(f"  classes  {entry.num_classes} ({entry.labels}{first})")
+        print(f"  weights  {weights}")
+        lines = textwrap.fill(", ".join(marked), 100, initial_indent="  layers   ", subsequent_indent=" " * 11)
+        print(lines.replace("\N{NO-BREAK SPACE}", " "))
+    return 0
+
+
+def layers(args: argparse.Namespace) -> int:
+    """Lists the layers of a network, ours or the user's own; see `gradcam layers --help`."""
+    if args.network in slim_models.NETWORKS:
+        network = slim_models.build(args.network)
+    else:
+        options = {**options_of(args), "preprocessing": args.preprocessing or "none"}  # the layers are the same
+        network, _ = slim_models.network_named(args.network, None, args.image_size, say=tell, **options)
+    width = max(map(len, network.endpoints))
+    for name, activations in network.endpoints.items():
+        _, height, width_, channels = (size or "?" for size in activations.shape.as_list())
+        default = "  (default)" if name == network.default_layer else ""
+        print(f"{name:{width}s}  {height} x {width_} x {channels}{default}")
     return 0

@@ -7,7 +7,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from gradcam import flags, terminal
+from gradcam import terminal
+from gradcam.cli import flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         with terminal.quiet_tensorflow(not args.verbose):
-            from gradcam import commands
+            from gradcam.cli import commands
         return getattr(commands, args.command)(args)
     except terminal.MISTAKES as error:
         if args.verbose:

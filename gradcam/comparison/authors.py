@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcam.differences import correlation
+from gradcam.comparison.comparing import correlation
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
-from gradcam.images import read_image
+from gradcam.pictures import read_image
 
 _NAME = re.compile(r"classify_(gb_gcam|gcam_hm|gcam|gb)_(.+)\.png")
 

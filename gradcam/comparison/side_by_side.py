@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradcam import figures, maps
-from gradcam.authors import Pair
-from gradcam.differences import Comparison, Row
+from gradcam.comparison.authors import Pair
+from gradcam.comparison.comparing import Agreement, Comparison
 from gradcam.figures import Figure
 
 
@@ -26,7 +26,7 @@ def of_comparison(comparison: Comparison) -> Figure:
     return figures.grid([_panels(row) for row in rows], titles)
 
 
-def _panels(row: Row) -> list[tuple[str, np.ndarray]]:
+def _panels(row: Agreement) -> list[tuple[str, np.ndarray]]:
     difference = row.ours.astype(np.float64) - row.theirs
     title = f"difference, {row.relative_l2:.0e}{' by ties' * row.by_ties}"
     return [("reference", _picture(row.theirs)), ("ours", _picture(row.ours)), (title, _picture(difference))]

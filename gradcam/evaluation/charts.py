@@ -1,19 +1,22 @@
-"""Charts of numbers with their uncertainty."""
+"""Charts of numbers: tables with their uncertainty, and the curves of a sanity check."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradcam.estimates import Table, columns_of
+from gradcam.evaluation.estimates import Table, columns_of
+from gradcam.evaluation.metrics import MEASURES
 from gradcam.figures import Figure
 
 # Okabe & Ito's colours, which the colour-blind tell apart, and a marker each for print without colour.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SERIES = [(COLOURS[2], "o"), (COLOURS[1], "s"), (COLOURS[3], "^"), (COLOURS[4], "D")]
+# Markers and dashes tell methods apart without colours.
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_DASHES = ("-", "--", "-.", ":")
 
 
 def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
@@ -52,66 +55,49 @@ def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
     return figure
 
 
-@dataclasses.dataclass(frozen=True)
-class Growth:
-    """A panel of `growths`.
-
-    Attributes:
-        title: of the panel.
-        xlabel: what grows, with its unit.
-        ylabel: what it costs, with its unit.
-        curves: by name, points `(x, middle, low, high)`; x is a number or, in all points, a word.
-        doubling: whether the axis of x is logarithmic, with a mark at every x.
-    """
-
-    title: str
-    xlabel: str
-    ylabel: str
-    curves: Mapping[str, Sequence[tuple[float | str, float, float, float]]]
-    doubling: bool = False
-
-
-def growths(panels: Sequence[Growth], title: str) -> Figure:
-    """Curves with bands, two panels a row, of a page's width.
+def similarity_curves(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], title: str) -> Figure:
+    """A row of panels for each kind of randomisation, a panel for each measure, a curve for each method.
 
     Args:
-        panels: in the order of reading.
-        title: of the whole figure.
+        rows: of `sanity.randomization_test`, and of `sanity.unrelated` for the marks at the right.
+        titles: method -> its name in the legend; the methods are drawn in this order.
+        title: of the figure.
 
     Returns:
-        A figure that belongs to no window.
+        A figure of the width of a page that belongs to no window.
     """
-    rows = -(-len(panels) // 2)
-    figure = Figure(figsize=(7.0, 2.7 * rows + 0.3), layout="constrained")
-    axes = list(figure.subplots(rows, 2, squeeze=False).flat)
-    for panel, axis in zip(panels, axes):
-        for (name, points), (colour, marker) in zip(panel.curves.items(), SERIES):
-            xs = [point[0] for point in points]
-            middle, low, high = np.array([point[1:] for point in points]).T
-            axis.plot(xs, middle, color=colour, marker=marker, ms=4, lw=1, label=name)
-            axis.fill_between(xs, low, high, color=colour, alpha=0.25, lw=0)
-        _finish(axis, panel)
-    for axis in axes[len(panels) :]:
-        axis.set_axis_off()
+    kinds = list(dict.fromkeys(row["kind"] for row in rows if row["kind"] != "unrelated"))
+    figure = Figure(figsize=(7.5, 0.9 + 2.75 * len(kinds)), layout="constrained")
+    axes = figure.subplots(len(kinds), len(MEASURES), sharey=True, squeeze=False)
+    for kind, row_axes in zip(kinds, axes):
+        for measure, axis in zip(MEASURES, row_axes):
+            _panel(axis, rows, kind, measure, titles)
+        row_axes[0].set_ylabel(f"{kind}\nlikeness to the trained network's maps", fontsize=8)
+    for measure, axis in zip(MEASURES.values(), axes[0]):
+        axis.set_title(measure, fontsize=9)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False, handlelength=3.5)
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _finish(axis: Any, panel: Growth) -> None:
-    xs = [point[0] for points in panel.curves.values() for point in points]
-    if panel.doubling:
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(xs, [str(x) for x in xs], minor=False)
-    axis.tick_params(labelsize=8)
-    if any(isinstance(x, str) for x in xs):
-        axis.tick_params(axis="x", labelsize=7, rotation=25)
-    count = len(panel.curves)
-    top = max(max(point[1:]) for points in panel.curves.values() for point in points)
-    # From 0, so that twice as high is twice the cost; and with room for the names at the top.
-    axis.set_ylim(0, top * (1.1 if count == 1 else 1.1 + 0.1 * count))
-    axis.set_title(panel.title, fontsize=9, loc="left")
-    axis.set_xlabel(panel.xlabel, fontsize=8)
-    axis.set_ylabel(panel.ylabel, fontsize=8)
-    axis.grid(lw=0.4, alpha=0.6)
-    if count > 1:
-        axis.legend(fontsize=7, frameon=False, loc="upper left")
+def _panel(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, measure: str, titles: Mapping[str, str]) -> None:
+    layers = list(dict.fromkeys(row["layer"] for row in rows if row["kind"] == kind))
+    for number, (method, name) in enumerate(titles.items()):
+        of_method = [row for row in rows if row["method"] == method]
+        look = {
+            "color": COLOURS[number % len(COLOURS)],
+            "marker": _MARKERS[number % len(_MARKERS)],
+            "linewidth": 1.0,
+            "markersize": 3.5,
+        }
+        curve = [1.0, *(row[measure] for row in of_method if row["kind"] == kind)]
+        axis.plot(range(len(curve)), curve, linestyle=_DASHES[number % len(_DASHES)], label=name, **look)
+        alike = [row[measure] for row in of_method if row["kind"] == "unrelated"]
+        axis.plot([len(layers) + 2] * len(alike), alike, linestyle="none", **look)
+    axis.axvline(len(layers) + 1, color="0.6", linewidth=0.6)
+    axis.axhline(0, color="0.6", linewidth=0.6)
+    ticks = ["trained", *layers, "", "other pictures"]
+    axis.set_xticks([x for x, tick in enumerate(ticks) if tick], [tick for tick in ticks if tick], rotation=90)
+    axis.tick_params(labelsize=6.5)
+    axis.grid(axis="y", linewidth=0.3)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradcam.metrics import bootstrap_interval
+from gradcam.evaluation.metrics import bootstrap_interval
 
 
 @dataclasses.dataclass(frozen=True)

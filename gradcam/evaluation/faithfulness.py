@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 
 from gradcam import maps
-from gradcam.estimates import Estimate, estimate
-from gradcam.evaluation import Batch
+from gradcam.evaluation.estimates import Estimate, estimate
+from gradcam.evaluation.localization import rank
+from gradcam.evaluation.metrics import rank_correlation
+from gradcam.evaluation.run import Batch, Row
 from gradcam.explainer import Explainer
-from gradcam.journal import Row
-from gradcam.localization import rank
 from gradcam.methods import MapMethod
-from gradcam.metrics import rank_correlation
-from gradcam.occlusion import occlusion_map
+from gradcam.perturbation import occlusion_map
 
 CENTRE = "nearness to the centre"
 

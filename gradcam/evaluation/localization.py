@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradcam import boxes, fitting, maps
+from gradcam import boxes, maps
 from gradcam.boxes import Box
-from gradcam.estimates import Estimate, estimate
-from gradcam.evaluation import Batch
-from gradcam.examples import Example
+from gradcam.evaluation.datasets import Example
+from gradcam.evaluation.estimates import Estimate, estimate
+from gradcam.evaluation.run import Batch, Row
 from gradcam.explainer import Explainer
-from gradcam.journal import Row
 from gradcam.methods import MapMethod
-from gradcam.photographs import Photograph
+from gradcam.pictures import Photograph, region
 
 RESIZINGS = ("picture", "network")
 WHOLE, CENTRE = "whole picture", "centred box, half the area"
@@ -57,7 +56,7 @@ class BoxProtocol:
         if self.resize == "picture":
             return boxes.box_of(photograph.heatmap(cam), self.threshold, self.segment)
         found = boxes.box_of(maps.heatmap(cam[None], network_size)[0], self.threshold, self.segment)
-        rows, columns = fitting.region(photograph.pixels.shape[:2], photograph.fit)
+        rows, columns = region(photograph.pixels.shape[:2], photograph.fit)
         x0, y0, x1, y1 = boxes.scaled(found, network_size, (rows.stop - rows.start, columns.stop - columns.start))
         return (x0 + columns.start, y0 + rows.start, x1 + columns.start, y1 + rows.start)
 

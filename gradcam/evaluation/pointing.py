@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradcam.estimates import Estimate, estimate
-from gradcam.evaluation import Batch
+from gradcam.evaluation.estimates import Estimate, estimate
+from gradcam.evaluation.localization import rank, require_boxes
+from gradcam.evaluation.metrics import points_at
+from gradcam.evaluation.run import Batch, Row
 from gradcam.explainer import Explainer
-from gradcam.journal import Row
-from gradcam.localization import rank, require_boxes
 from gradcam.methods import MapMethod
-from gradcam.metrics import points_at
-from gradcam.photographs import Photograph
+from gradcam.pictures import Photograph
 
 CENTRE = "centre"
 SIDE = 224  # the tolerance is in pixels of a picture whose shorter side has that many

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,17 @@ from tqdm import tqdm
 
 import slim_models
 from gradcam import maps
+from gradcam.evaluation.metrics import MEASURES, similarities
 from gradcam.explainer import Explainer, Targets
 from gradcam.explanation import Explanation
 from gradcam.methods import MapMethod
-from gradcam.randomization import KINDS, Layers, parameter_layers
-from gradcam.similarity import MEASURES, similarities
 
 Maps = Mapping[str, np.ndarray]  # method -> [N, H, W] in [0, 1]
 Row = dict[str, Any]
+Weights = Mapping[str, np.ndarray]
+Layers = Mapping[str, "list[str]"]  # layer -> names of its variables, from the logits down to the input
+Steps = Iterator["tuple[str, dict[str, np.ndarray]]"]
+_SCALES = ("gamma", "moving_variance")  # of batch norm; every other vector is an offset
 
 
 def randomization_test(
@@ -117,3 +121,111 @@ def compared(pairs: Iterable[Sequence[np.ndarray]]) -> Row:
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")
+
+
+def parameter_layers(names: Iterable[str]) -> dict[str, list[str]]:
+    """The variables of a network layer by layer, from the logits down to the input.
+
+    A layer is the scope that holds a convolution or matrix and what belongs to it, batch norm too; all of a
+    ResNet's unit (`block4/unit_3`) is one layer. A scope around the whole network is left out of the names.
+
+    Args:
+        names: of the variables in forward order, such as `network.weight_shapes()`; a file's order may be another.
+
+    Returns:
+        Layer -> names: VGG16 has `fc8`, `fc7`, `fc6`, `conv5_3`, ..., `conv1_1`; a ResNet `logits`,
+        `block4/unit_3`, ..., `block1/unit_1`, `conv1`.
+    """
+    scopes = {name: _scope(name) for name in names}
+    roots = {scope[0] for scope in scopes.values()}
+    outside = 1 if len(roots) == 1 and all(len(scope) > 1 for scope in scopes.values()) else 0
+    layers: dict[str, list[str]] = {}
+    for name, scope in scopes.items():
+        layers.setdefault("/".join(scope[outside:]), []).append(name)
+    return dict(reversed(layers.items()))
+
+
+def _scope(name: str) -> list[str]:
+    """The parts of the name of a variable's layer, from the outermost."""
+    parts = [part for part in name.split("/")[:-1] if part != "BatchNorm"] or [name]
+    units = [number for number, part in enumerate(parts, start=1) if re.fullmatch(r"unit_\d+", part)]
+    return parts[: units[0]] if units else parts
+
+
+def randomized(weights: Weights, names: Iterable[str], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Weights in which some arrays are drawn anew: what was learnt goes, the scale stays.
+
+    Kernels and matrices are drawn from a normal distribution of mean 0 and the array's own standard deviation.
+    A channel's gamma and moving variance, which only together are a scale, go to a random channel together.
+    Biases, beta and moving means become 0, as they are before training: offsets fit the kernels they were learnt
+    with; behind random ones they drown the picture, and maps would show a network that hardly looks at it
+    (kept or permuted in a VGG16 of this project's, they left the pictures' `conv5_3` equal to 1 %).
+
+    Adebayo et al. draw from the network's own initialiser instead, and leave both moving statistics as they were
+    learnt. Their scale does not fit new kernels: a ResNet-50 of this project's overflowed.
+
+    Args:
+        weights: variable name -> array.
+        names: of the arrays to draw.
+        rng: the draws are made in the order of the names.
+
+    Returns:
+        New weights, of the same types and shapes; the arrays that are not named are those given, not copies.
+
+    Raises:
+        KeyError: a name without an array.
+    """
+    result = dict(weights)
+    orders: dict[str, np.ndarray] = {}
+    for name in names:
+        array = np.asarray(weights[name])
+        scope, _, leaf = name.rpartition("/")
+        if array.ndim > 1:
+            drawn = rng.standard_normal(array.shape, np.float32)
+            drawn *= array.std(dtype=np.float64)
+            result[name] = drawn.astype(array.dtype, copy=False)
+        elif leaf in _SCALES:
+            if scope not in orders:
+                orders[scope] = rng.permutation(array.size)
+            result[name] = array[orders[scope]]
+        else:
+            result[name] = np.zeros_like(array)
+    return result
+
+
+def cascading(weights: Weights, layers: Layers, rng: np.random.Generator) -> Steps:
+    """Randomises the logits' layer, then also the one below, and so on (Adebayo et al. 2018, sec. 3.1).
+
+    Args:
+        weights: variable name -> array, trained.
+        layers: from `parameter_layers`, or some of them.
+        rng: a layer's values are drawn once and stay in the later steps.
+
+    Yields:
+        The lowest layer that is random, and all weights.
+    """
+    current = dict(weights)
+    for layer, names in layers.items():
+        current = randomized(current, names, rng)
+        yield layer, current
+
+
+def independent(weights: Weights, layers: Layers, rng: np.random.Generator) -> Steps:
+    """Randomises one layer at a time, all others being trained (Adebayo et al. 2018, sec. 3.2).
+
+    Args:
+        weights: variable name -> array, trained.
+        layers: from `parameter_layers`, or some of them.
+        rng: in the state that `cascading` was given, it draws the same values for each layer.
+
+    Yields:
+        The layer that is random, and all weights.
+    """
+    for layer, names in layers.items():
+        yield layer, randomized(weights, names, rng)
+
+
+KINDS: dict[str, Callable[[Weights, Layers, np.random.Generator], Steps]] = {
+    "cascading": cascading,
+    "independent": independent,
+}

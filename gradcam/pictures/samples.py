@@ -8,7 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from gradcam.images import read_image
+from gradcam.pictures.images import read_image
 
 
 def _of_skimage(name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from slim_models.writing import whole_file
+from slim_models.files import whole_file
 
 # Pillow, and OpenCV by default, search for repetitions, which photographs do not have; that takes up to 30 times as
 # long and makes a file a twentieth smaller. Here only the frequencies of the values are made use of.

@@ -17,8 +17,14 @@ from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.rectifiers import undefined
-from slim_models.signal_path import signal_path
+from slim_models.backward.rectifiers import undefined
+from slim_models.backward.walks import signal_path
+
+# Operation type -> the name under which its gradient is registered here. Relu6 closes its gate above 6
+# too, so it cannot share the gradient of Relu.
+MARKS = {"Relu": "GuidedRelu", "Relu6": "GuidedRelu6"}
+_rule = contextvars.ContextVar("relu_rule", default="guided")
+_MARK = "_gradient_op_type"  # the attribute under which TensorFlow looks for a gradient's name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +45,6 @@ RULES = {
     "deconvnet": ReluRule(by_activation=False, by_signal=True),  # Zeiler & Fergus 2014
     "guided": ReluRule(by_activation=True, by_signal=True),  # Springenberg et al. 2015
 }
-
-# Operation type -> the name under which its gradient is registered here. Relu6 closes its gate above 6
-# too, so it cannot share the gradient of Relu.
-MARKS = {"Relu": "GuidedRelu", "Relu6": "GuidedRelu6"}
-
-_rule = contextvars.ContextVar("relu_rule", default="guided")
 
 
 def _passed_back(signal: tf.Tensor, gate: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
@@ -135,19 +135,34 @@ def _check_marked(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> None:
         )
 
 
-def operations_between(x: tf.Tensor, y: tf.Tensor) -> set[tf.Operation]:
-    """The operations that `y` depends on, searched backwards as far as `x`."""
-    waiting, seen = [y], set()
-    while waiting:
-        tensor = waiting.pop()
-        if tensor is not x and tensor.op not in seen:
-            seen.add(tensor.op)
-            waiting.extend(tensor.op.inputs)
-    return seen
-
-
 def _mark(op: tf.Operation) -> str | None:
     try:
         return op.get_attr("_gradient_op_type").decode()
     except ValueError:  # TensorFlow's way to say that the attribute is absent
         return None
+
+
+def marked(graph_def: tf.GraphDef) -> tf.GraphDef:
+    """A copy that can be imported and differentiated under any rule of `RULES`.
+
+    Every Relu and Relu6 gets the mark `marked_relus` gives. Every other mark goes, whatever is registered
+    under its name here: `CustomGradient-17`, as `tf.custom_gradient` and `tf.nn.silu` leave it in a file, is
+    the seventeenth gradient of the process that wrote the file, and of this one another's or nobody's. What
+    is left is the gradient of the operations themselves, which is the true one.
+
+    Args:
+        graph_def: the graph; the functions of its library lose their marks but get none.
+
+    Returns:
+        The copy, with the library and the versions.
+    """
+    result = tf.GraphDef()
+    result.CopyFrom(graph_def)
+    for node in result.node:
+        node.attr.pop(_MARK, None)
+        if node.op in MARKS:
+            node.attr[_MARK].s = MARKS[node.op].encode()
+    for function in result.library.function:
+        for node in function.node_def:
+            node.attr.pop(_MARK, None)
+    return result

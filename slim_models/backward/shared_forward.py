@@ -6,19 +6,19 @@ fed at any tensor, so one forward pass serves all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.network import Network
-from slim_models.relu_gradients import operations_between
+from slim_models.backward.walks import depending, operations_between, reached
 
 
-def read_by_backward(network: Network, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+def read_by_backward(images: tf.Tensor, logits: tf.Tensor, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """The images, and tensors between them and the logits, that others are computed from.
 
     Args:
-        network: whose images and logits they are.
+        images: of a network, `[N, H, W, 3]`.
+        logits: of that network, `[N, C]`.
         tensors: what is computed from them: gradients, say.
 
     Returns:
@@ -28,26 +28,18 @@ def read_by_backward(network: Network, tensors: Sequence[tf.Tensor]) -> list[tf.
         tensors of which nothing else is read would save memory, but TensorFlow 2.12's optimiser makes
         constants of shapes that wait for the forward pass.)
     """
-    forward = operations_between(network.images, network.logits) & _operations_after(network.images)
-    waiting, seen, found = list(tensors), set(), {}
-    while waiting:
-        tensor = waiting.pop()
-        if tensor is network.images or (tensor.op in forward and _is_batch(tensor)):
-            found[tensor.name] = tensor
-        elif tensor.op not in seen:
-            seen.add(tensor.op)
-            waiting.extend(tensor.op.inputs)
+    forward = operations_between(images, logits) & depending([images], but=())
+    found: dict[str, tf.Tensor] = {}
+
+    def before(of: Sequence[tf.Tensor]) -> Iterator[tf.Operation]:
+        for tensor in of:
+            if tensor is images or (tensor.op in forward and _is_batch(tensor)):
+                found[tensor.name] = tensor
+            else:
+                yield tensor.op
+
+    reached(before(tensors), lambda op: before(op.inputs))
     return [found[name] for name in sorted(found)]
-
-
-def _operations_after(tensor: tf.Tensor) -> set[tf.Operation]:
-    waiting, seen = [tensor], set()
-    while waiting:
-        for operation in waiting.pop().consumers():
-            if operation not in seen:
-                seen.add(operation)
-                waiting.extend(operation.outputs)
-    return seen
 
 
 def _is_batch(tensor: tf.Tensor) -> bool:

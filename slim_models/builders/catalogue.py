@@ -8,9 +8,9 @@ import pathlib
 from collections.abc import Callable
 
 from slim_models import files
-from slim_models.mobilenet_v1 import mobilenet_v1
-from slim_models.resnet_v1 import resnet_v1_50, resnet_v1_101
-from slim_models.vgg import vgg16, vgg19
+from slim_models.builders.mobilenet_v1 import mobilenet_v1
+from slim_models.builders.resnet_v1 import resnet_v1_50, resnet_v1_101
+from slim_models.builders.vgg import vgg16, vgg19
 
 
 @dataclasses.dataclass(frozen=True)

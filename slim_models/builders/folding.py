@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slim_models.layers import EPSILON
+from slim_models.builders.layers import EPSILON
 
 
 def folded(weights: Mapping[str, np.ndarray], name: str) -> np.ndarray:
@@ -37,19 +37,3 @@ def folded(weights: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 
     scale = of("gamma") / np.sqrt(of("moving_variance") + EPSILON)
     return weights[name] * scale if part == "weights" else of("beta") - of("moving_mean") * scale
-
-
-def fold_batch_norm(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Turns the weights of a network with batch norm into those of its plain form.
-
-    Args:
-        weights: variable name -> array; a layer's weights are `[..., K]`, its statistics `[K]`.
-
-    Returns:
-        `layer/weights` and `layer/biases` of every layer, in float32. Layers without batch norm keep
-        their values.
-    """
-    gammas = "/BatchNorm/gamma"
-    names = [name for name in weights if "/BatchNorm/" not in name]
-    names += [name.replace(gammas, "/biases") for name in weights if name.endswith(gammas)]
-    return {name: np.asarray(folded(weights, name), np.float32) for name in names}

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from slim_models import layer_gradients
-from slim_models.products import are_few, product
+from slim_models.builders import fast_layers
+from slim_models.builders.fast_layers import are_few, product
 
 EPSILON = 1.001e-5  # added to the variances of batch norm, but for MobileNet's; the fused operation takes no less
 
@@ -55,7 +55,7 @@ def conv2d(
         before = (kernel_size + (kernel_size - 1) * (rate - 1) - 1) // 2
         inputs = tf.pad(inputs, [[0, 0], [before, before], [before, before], [0, 0]])
         padding = "VALID"
-    with layer_gradients.convolution(inputs, kernel_size, stride, padding):
+    with fast_layers.convolution(inputs, kernel_size, stride, padding):
         return slim.conv2d(
             inputs,
             depth,
@@ -110,7 +110,7 @@ def fully_connected(
     normalizer: Normalizer = None,
 ) -> tf.Tensor:
     """`[N, K]` -> `[N, depth]`; variables `scope/weights` `[K, depth]` and `scope/biases` (or the normalizer's)."""
-    with layer_gradients.fully_connected(inputs.graph):
+    with fast_layers.fully_connected(inputs.graph):
         return slim.fully_connected(
             inputs,
             depth,
@@ -154,7 +154,7 @@ def batch_norm(
         mean = tf.get_variable("moving_mean", shape, initializer=tf.zeros_initializer(), trainable=False)
         variance = tf.get_variable("moving_variance", shape, initializer=tf.ones_initializer(), trainable=False)
         if not training:
-            with layer_gradients.stored_batch_norm(inputs.graph):
+            with fast_layers.stored_batch_norm(inputs.graph):
                 statistics = {"mean": mean, "variance": variance, "is_training": False}
                 return tf.nn.fused_batch_norm(inputs, gamma, beta, **statistics, epsilon=epsilon)[0]
         outputs, batch_mean, batch_variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)

@@ -6,7 +6,7 @@ import functools
 
 import tensorflow.compat.v1 as tf
 
-from slim_models import layers, preprocessing
+from slim_models.builders import layers, preprocessing
 
 _SCOPE = "MobilenetV1"
 _EPSILON = 1e-3  # of its batch norm

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models import layers, preprocessing
+from slim_models.builders import layers, preprocessing
 
 # Bottleneck depth of each block and the stride of its last unit. In slim's networks (unlike the
 # paper's) the stride sits on the last unit; the unit's output is four times as deep as its bottleneck.

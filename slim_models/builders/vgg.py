@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models import layers, preprocessing
+from slim_models.builders import layers, preprocessing
 
 _DEPTHS = (64, 128, 256, 512, 512)  # of the five blocks' convolutions
 

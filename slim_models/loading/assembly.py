@@ -1,19 +1,31 @@
-"""What is to be imported of somebody's graph: which part, between which tensors, for pictures of which shape."""
+"""Somebody's graph as a `Network`: what is to be imported of it, and the import."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.batches import free_batch
-from slim_models.fused import unfused
-from slim_models.inputs import float_input
-from slim_models.layouts import channels_last
-from slim_models.marking import marked
-from slim_models.skeletons import inferred
-from slim_models.tensors import Say, text_of
+from slim_models.backward import marked
+from slim_models.builders import PREPROCESSINGS
+from slim_models.loading.finding import default_layer, find_layers
+from slim_models.loading.originals import Original
+from slim_models.loading.passes import (
+    Say,
+    channels_last,
+    float_input,
+    free_batch,
+    imported,
+    inferred,
+    restore,
+    shared,
+    unfused,
+    variables_of,
+)
+from slim_models.loading.tensors import tensor_named, text_of
+from slim_models.network import Network
 
 Size = int | tuple[int, int] | None
 
@@ -111,3 +123,70 @@ def _shape(part: tf.GraphDef, images: str, logits: str, size: Size, say: Say) ->
         return choice, first
     tried = ", ".join(f"{height} x {width}" for height, width in choices)
     raise ValueError(f"the graph takes no pictures of {tried}: {reason}; give their size as image_size")
+
+
+def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Sequence[str] | None) -> Network:
+    """Imports the part, into the graph that has its variables or a new one, behind a placeholder of ours.
+
+    Args:
+        original: where the part comes from.
+        plan: what to import.
+        preprocessing: of `PREPROCESSINGS`.
+        layer: as of `load`.
+
+    Raises:
+        KeyError: no such layer.
+        ValueError: there is no layer to explain, or several could be the default.
+    """
+    graph, variables = original.graph or tf.Graph(), {}
+    rest, inputs = shared(plan.part, original.graph, plan.heavy)
+    with graph.as_default():
+        if original.graph is None:
+            variables = variables_of(plan.heavy)
+            inputs.update({f"{name}:0": tf.convert_to_tensor(variable) for name, variable in variables.items()})
+        with graph.name_scope("explained") as scope:
+            images = tf.placeholder(tf.float32, plan.shape, name="images")
+            prepared = PREPROCESSINGS[preprocessing](images)
+            inputs[plan.images] = tf.transpose(prepared, [0, 3, 1, 2]) if plan.channels_first else prepared
+            logits = _imported(rest, inputs, plan.logits)
+    layers, bottlenecks = find_layers(images, logits)
+    endpoints = {_name(tensor, scope): tensor for tensor in layers}
+    asked = [layer] if isinstance(layer, str) else list(layer or [])
+    known = list(endpoints)
+    endpoints.update({name: _layer(graph, scope, name, known) for name in asked if name not in endpoints})
+    default = (
+        asked[0] if asked else default_layer(known, [_name(tensor, scope) for tensor in bottlenecks], original.name)
+    )
+    return Network(
+        original.name,
+        images,
+        logits,
+        endpoints,
+        default,
+        precision=endpoints[default].dtype.base_dtype.name,
+        restore=functools.partial(restore, plan.heavy, variables) if variables else original.restore,
+        session=original.session,
+        input_order="BGR" if preprocessing == "caffe_bgr" else "RGB",
+    )
+
+
+def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str) -> tf.Tensor:
+    """Imports into the current graph and scope: the logits, `[N, C]` float32."""
+    (tensor,) = imported(part, inputs, [logits], "network")
+    return tf.cast(tf.squeeze(tensor, [1, 2]) if tensor.shape.ndims == 4 else tensor, tf.float32)
+
+
+def _name(tensor: tf.Tensor, scope: str) -> str:
+    """A layer's name in the original graph."""
+    return tensor.op.name.removeprefix(f"{scope}network/")
+
+
+def _layer(graph: tf.Graph, scope: str, layer: str, known: Sequence[str]) -> tf.Tensor:
+    """A tensor that is no activation, but that the user wants explained."""
+    try:
+        tensor = tensor_named(graph, f"{scope}network/{layer}")
+    except KeyError as error:
+        raise KeyError(f"there is no layer {layer!r}; the layers are {', '.join(known)}") from error
+    if tensor.shape.ndims != 4:
+        raise ValueError(f"layer {layer!r} has no spatial extent: it is {tensor.shape}, not [N, h, w, K]")
+    return tensor

@@ -1,16 +1,23 @@
-"""Which tensor of somebody's graph takes the pictures."""
+"""What a graph does not say of itself: which tensor takes the pictures, which is the logits, and which are layers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.signal_path import depending
-from slim_models.tensors import CONVOLUTIONS, PLACEHOLDERS, Say, shape_of, tensor_named, text_of
+from slim_models.backward import depending, operations_between, signal_path
+from slim_models.loading.passes import PLACEHOLDERS, Say, computed_from, inferred, tensor_name, topological
+from slim_models.loading.tensors import CONVOLUTIONS, shape_of, tensor_named, text_of
 
 # Where a graph that was never frozen has its pictures from.
 _PIPELINES = ("IteratorGetNext", "OneShotIterator", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2")
+# What reads logits, or what was made of them; its first input is a step back.
+_PROBABILITIES = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "TopK", "TopKV2", "InTopK", "InTopKV2")
+_LOSSES = ("SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits")
+_PLUMBING = ("Identity", "Reshape", "Squeeze", "StopGradient", "PreventGradient", "Cast", "CheckNumerics")
+_ACTIVATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Sigmoid", "Tanh", "Maximum")
+_JOINING = ("Add", "AddV2", "AddN", "ConcatV2", "Concat", "Mul")  # of two branches: residuals, Inception, swish
 
 
 def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say) -> tf.Tensor:
@@ -61,3 +68,221 @@ def _outputs(graph: tf.Graph, types: Sequence[str]) -> list[tf.Tensor]:
 
 def _listed(tensors: Sequence[tf.Tensor]) -> str:
     return ", ".join(map(text_of, tensors))
+
+
+def after_decoding(graph_def: tf.GraphDef, name: str) -> str | None:
+    """Finds where a graph that takes encoded pictures (JPEG, PNG, a tf.Example) has pixels `[N, H, W, 3]`.
+
+    Args:
+        graph_def: the graph.
+        name: its placeholder of strings.
+
+    Returns:
+        The first floating-point tensor of rank 4 that is computed from `name`, of known size if one is: in
+        classify_image_graph_def.pb (Inception, 2015), whose placeholder is `DecodeJpeg/contents`,
+        `ResizeBilinear:0` `[1, 299, 299, 3]`. If a loop decodes a batch, the first after the loop, which may
+        be of unknown rank. Its values are in the range that the graph has there, be it [0, 255] or [0, 1].
+        None if there is no such tensor.
+    """
+    nodes, graph = topological(graph_def), inferred(graph_def)
+    after = computed_from(nodes, [tensor_name(name)])
+    ranks: tuple[int | None, ...] = (4,)
+    exits = [f"{node.name}:0" for node in after if node.op == "Exit"]
+    if exits:
+        after, ranks = computed_from(nodes, exits), (4, None)
+    tensors = [tensor for node in after for tensor in graph.get_operation_by_name(node.name).outputs]
+    pictures = [tensor for tensor in tensors if tensor.dtype.is_floating and tensor.shape.ndims in ranks]
+    of_known_size = [tensor for tensor in pictures if _is_of_known_size(tensor)]
+    return next((tensor.name for tensor in (of_known_size or pictures)), None)
+
+
+def _is_of_known_size(tensor: tf.Tensor) -> bool:
+    _, height, width, channels = tensor.shape.as_list() if tensor.shape.ndims else [None] * 4
+    return bool(height and width) and channels in (1, 3)
+
+
+def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequence[str], say: Say) -> tf.Tensor:
+    """The tensor of the logits: `[N, C]`, `[N, 1, 1, C]`, or `[N, C, 1, 1]` where channels come first.
+
+    Args:
+        graph: a `skeleton`.
+        images: the tensor of its pictures.
+        name: the user's word for the logits or the probabilities; None looks for them.
+        said: names that the file itself gives its outputs (a signature's); may be empty.
+        say: is told what was guessed.
+
+    Raises:
+        KeyError: there is no tensor of that name.
+        ValueError: nothing is a classifier's output, or several things that cannot be told apart.
+    """
+    after = depending([images])
+    if name is not None:
+        named = tensor_named(graph, name)
+        logits = before_softmax(named)
+        if logits is not named:
+            say(f"logits: {text_of(logits)} (a step back from {named.name}, which was made of them)")
+        return _checked(logits, after)
+    signs = [tensor_named(graph, word) for word in said] or _signs(after)
+    choices = _distinct(before_softmax(tensor) for tensor in signs)
+    found = _last([tensor for tensor in choices if tensor.op in after and _classes(tensor)])
+    if not found:
+        outputs = ", ".join(map(text_of, choices)) or "none"
+        raise ValueError(
+            f"the graph is no classifier: no output that depends on {images.name} is [N, C]; outputs are {outputs}; "
+            "give the name of the logits if there are some"
+        )
+    logits = found[0] if len(found) == 1 else _main(images, found)
+    beside = f", of {len(found)}, the others being of auxiliary heads" if len(found) > 1 else ""
+    say(f"logits: {text_of(logits)} (found: what the last softmax or output is made of{beside})")
+    return logits
+
+
+def before_softmax(tensor: tf.Tensor) -> tf.Tensor:
+    """What probabilities, or what was made of them, were made of; the tensor itself if it is none of these.
+
+    Raises:
+        ValueError: they were made by a softmax of single operations that cannot be stepped over.
+    """
+    found = current = tensor
+    while current.op.inputs:
+        operation = current.op
+        if operation.type in _PROBABILITIES:
+            # InTopK(predictions, targets), ArgMax(input, dimension), TopK(input, k): always the first.
+            found = current = operation.inputs[0]
+        elif operation.type == "RealDiv" and operation.inputs[0].op.type == "Exp":
+            found = current = _inside_exp(operation)
+        elif operation.type in _PLUMBING:
+            current = operation.inputs[0]
+        elif operation.type == "IdentityN":
+            current = operation.inputs[current.value_index]
+        else:
+            break
+    return found
+
+
+def _inside_exp(quotient: tf.Operation) -> tf.Tensor:
+    """The logits of `exp(x - max(x)) / sum(exp(x - max(x)))`."""
+    inside, total = quotient.inputs[0].op.inputs[0], quotient.inputs[1].op
+    if total.type != "Sum":
+        raise ValueError(f"{quotient.name} looks like a softmax made by hand; give the name of the logits before it")
+    if inside.op.type == "Sub" and inside.op.inputs[1].op.type in ("Max", "StopGradient"):
+        inside = inside.op.inputs[0]
+    return inside
+
+
+def _signs(after: set[tf.Operation]) -> list[tf.Tensor]:
+    """What softmaxes, losses and the like read; where there are none, what nothing reads."""
+    readers = [op for op in after if op.type in _PROBABILITIES + _LOSSES]
+    read = [op.inputs[0] for op in readers if _classes(op.inputs[0])]
+    ends = [t for op in after for t in op.outputs if not t.consumers() and t.dtype.base_dtype.is_floating]
+    return read or ends
+
+
+def _distinct(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
+    return sorted({tensor.name: tensor for tensor in tensors}.values(), key=lambda tensor: tensor.name)
+
+
+def _classes(tensor: tf.Tensor) -> int | None:
+    """C of `[N, C]`, `[N, 1, 1, C]` and `[N, C, 1, 1]`; None for what is none of these."""
+    shape = shape_of(tensor)
+    if not tensor.dtype.base_dtype.is_floating or shape is None:
+        return None
+    if len(shape) == 4 and shape[1:3] == [1, 1]:
+        shape = [shape[0], shape[3]]
+    if len(shape) == 4 and shape[2:] == [1, 1]:
+        shape = shape[:2]
+    return shape[1] if len(shape) == 2 else None
+
+
+def _last(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Those that no other is computed from; a softmax within the network reads nothing of the kind."""
+    later = {tensor.name: depending([tensor]) for tensor in tensors}
+    return [t for t in tensors if not any(other.op in later[t.name] for other in tensors if other is not t)]
+
+
+def _main(images: tf.Tensor, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The one of several heads behind the whole network; the auxiliary ones branch off before."""
+    trunks = {t.name: {op for op in operations_between(images, t) if op.type in CONVOLUTIONS} for t in tensors}
+    for tensor in tensors:
+        others = [trunks[other.name] for other in tensors if other is not tensor]
+        # An auxiliary head has at most two convolutions of its own, and the trunk behind it has more.
+        if all(len(other - trunks[tensor.name]) <= 2 < len(trunks[tensor.name] - other) for other in others):
+            return tensor
+    listed = ", ".join(map(text_of, tensors))
+    raise ValueError(f"{len(tensors)} outputs could be the logits: {listed}; give one's name as logits")
+
+
+def _checked(logits: tf.Tensor, after: set[tf.Operation]) -> tf.Tensor:
+    if logits.op not in after:
+        raise ValueError(f"{text_of(logits)} does not depend on the images")
+    if not _classes(logits):
+        raise ValueError(f"the logits must be [N, C] numbers, and {text_of(logits)} is not")
+    return logits
+
+
+def find_layers(images: tf.Tensor, logits: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """The layers between pictures and logits.
+
+    A layer is the output `[N, h, w, K]` of an activation, or of what joins branches, with a spatial extent.
+    Every path from the pictures to the logits leads through a bottleneck: Grad-CAM of the last one takes
+    account of all that the network sees, where that of one branch of an Inception would not.
+
+    Args:
+        images: the pictures.
+        logits: what depends on them.
+
+    Returns:
+        all layers in forward order, and the bottlenecks among them.
+    """
+    path = signal_path(logits, [images])
+    places = {operation: place for place, operation in enumerate(path)}
+    farthest = max((places[operation] for operation in images.consumers() if operation in places), default=0)
+    layers, bottlenecks = [], []
+    for place, operation in enumerate(path):
+        readers = [op for t in operation.outputs for op in t.consumers() if op in places and _passes(t, op, places)]
+        joined_only = operation.type in _JOINING and all(op.type in _ACTIVATIONS for op in readers)
+        if _is_layer(operation, path=places) and not joined_only:
+            layers.append(operation.outputs[0])
+            if farthest <= place:  # nothing before reads past it
+                bottlenecks.append(operation.outputs[0])
+        farthest = max([farthest, *(places[op] for op in readers)])
+    return layers, bottlenecks
+
+
+def _passes(tensor: tf.Tensor, reader: tf.Operation, path: Mapping[tf.Operation, int]) -> bool:
+    """Whether anything of a tensor comes out of an operation that reads it.
+
+    TensorFlow's swish ends in an IdentityN of its result and its input, of which only the result is read.
+    """
+    if reader.type != "IdentityN":
+        return True
+    outputs = [after for before, after in zip(reader.inputs, reader.outputs) if before.name == tensor.name]
+    return any(op in path for output in outputs for op in output.consumers())
+
+
+def _is_layer(operation: tf.Operation, path: dict[tf.Operation, int]) -> bool:
+    inputs = sum(tensor.op in path for tensor in operation.inputs)
+    if operation.type not in _ACTIVATIONS and not (operation.type in _JOINING and inputs > 1):
+        return False
+    output = operation.outputs[0]
+    shape = shape_of(output)
+    return output.dtype.base_dtype.is_floating and shape is not None and len(shape) == 4 and shape[1:3] != [1, 1]
+
+
+def default_layer(layers: Sequence[str], bottlenecks: Sequence[str], network: str) -> str:
+    """The last bottleneck.
+
+    Raises:
+        ValueError: there are no layers, or none that all paths lead through.
+    """
+    if not layers:
+        raise ValueError(
+            f"{network} has no activations with a spatial extent [N, h, w, K] between pictures and logits: "
+            "there is nothing that Grad-CAM could show"
+        )
+    if not bottlenecks:
+        last = ", ".join(layers[-10:])
+        raise ValueError(
+            f"{network} has no layer that all paths to the logits lead through; give a layer, such as {last}"
+        )
+    return bottlenecks[-1]

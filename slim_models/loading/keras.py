@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.assignment import fill
-from slim_models.originals import Original
+from slim_models.loading.originals import Original
+from slim_models.weights import fill
 
 
 def is_keras_model(given: Any) -> bool:

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.classes import Row, class_rows
-from slim_models.cutting import cut, settled
-from slim_models.decoding import after_decoding
-from slim_models.evidence import recognised
-from slim_models.finding_images import find_images
-from slim_models.finding_logits import find_logits
-from slim_models.graph_defs import node_name
-from slim_models.heavy import lightened
-from slim_models.inlining import inlined
-from slim_models.leftovers import batch_dependent
+from slim_models.builders import PREPROCESSINGS
+from slim_models.files import is_there
+from slim_models.labels import Row, class_rows
+from slim_models.loading.assembly import Plan, Size, plan, rebuilt
+from slim_models.loading.evidence import recognised
+from slim_models.loading.finding import after_decoding, find_images, find_logits
+from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
+from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
+from slim_models.loading.passes import Say, batch_dependent, cut, inferred, inlined, lightened, node_name, settled
+from slim_models.loading.tensors import tensor_named
 from slim_models.network import Network
-from slim_models.opening import open_original
-from slim_models.originals import Original
-from slim_models.plans import Plan, Size, plan
-from slim_models.preprocessing import PREPROCESSINGS
-from slim_models.rebuilding import rebuilt
-from slim_models.skeletons import inferred
-from slim_models.tensors import Say, tensor_named
+from slim_models.weights import checkpoint_in
+
+_WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
 
 
 def load(
@@ -144,3 +141,53 @@ def _preprocessing_of(original: Original, integers: bool, say: Say) -> str | Non
             f"{', '.join(PREPROCESSINGS)}"
         )
     return None
+
+
+def open_original(given: Any) -> Original:
+    """Opens a path, a session, a graph or a Keras model.
+
+    Raises:
+        FileNotFoundError: there is nothing at the path.
+        ValueError: it is nothing that can be opened.
+    """
+    if isinstance(given, tf.Session):
+        return of_graph(given.graph, given)
+    if isinstance(given, tf.Graph):
+        return of_graph(given, None)
+    if isinstance(given, (str, os.PathLike)):
+        return _at_path(pathlib.Path(given))
+    if is_keras_model(given):
+        return of_keras_model(given)
+    raise ValueError(f"a network is a path, a tf.Session, a tf.Graph or a Keras model, not {given!r}")
+
+
+def _at_path(path: pathlib.Path) -> Original:
+    if path.is_dir():
+        return _in_folder(path)
+    if path.suffix == ".meta" or path.with_name(f"{path.name}.meta").is_file():
+        return read_meta(path)
+    if path.name.endswith(".index") or ".data-" in path.name:
+        return read_meta(path.with_suffix(""))
+    if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
+        raise ValueError(
+            f"{path} holds weights without their graph: they are for a network of ours, which takes them as its weights"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"no network at {path}")
+    if path.name in ("saved_model.pb", "saved_model.pbtxt"):
+        return read_saved_model(path.parent)
+    if path.suffix.lower() in (".keras", ".h5", ".hdf5"):
+        return read_keras_model(path)
+    return read_frozen(path)
+
+
+def _in_folder(folder: pathlib.Path) -> Original:
+    if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
+        return read_saved_model(folder)
+    return read_meta(checkpoint_in(folder, "a SavedModel, or one checkpoint with its .meta"))
+
+
+def exists(path: str | os.PathLike) -> bool:
+    """Whether there is a file or folder of that name, or a checkpoint with that prefix."""
+    path = pathlib.Path(path)
+    return path.exists() or is_there(path) or path.with_name(f"{path.name}.meta").is_file()

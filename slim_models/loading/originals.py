@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import tensorflow.compat.v1 as tf
 from google.protobuf import message, text_format
 
-from slim_models import kinds
+from slim_models import files
+from slim_models.loading.passes import VARIABLES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +54,6 @@ def read_frozen(path: pathlib.Path) -> Original:
     return Original(path.stem, graph_def, restore=lambda session: None)
 
 
-VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable")
-
-
 def read_message(path: pathlib.Path, into: message.Message, name: str) -> message.Message:
     """Parses a file, binary or text.
 
@@ -63,7 +61,7 @@ def read_message(path: pathlib.Path, into: message.Message, name: str) -> messag
         ValueError: the file is none of the kind.
     """
     content = path.read_bytes()
-    reason = kinds.impostor(path)
+    reason = files.impostor(path)
     if reason is None:
         try:
             into.ParseFromString(content)
@@ -74,7 +72,7 @@ def read_message(path: pathlib.Path, into: message.Message, name: str) -> messag
             text_format.Parse(content.decode("utf-8"), into)
             return into
         except (UnicodeDecodeError, text_format.ParseError) as error:
-            reason = f"{kinds.kind(path)} ({str(error).splitlines()[0][:80]})"
+            reason = f"{files.kind(path)} ({str(error).splitlines()[0][:80]})"
     raise ValueError(f"{path} is not {name}; it is {reason}")
 
 

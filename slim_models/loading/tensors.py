@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 
 import tensorflow.compat.v1 as tf
 
-Say = Callable[[str], object]  # what is told, in lines, what was found or guessed in a graph
-
-PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "_FusedConv2D", "_FusedDepthwiseConv2dNative")
 
 

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.aligned import lasting
-from slim_models.folding import folded
+from slim_models.builders import folded
+from slim_models.memory import lasting
 from slim_models.network import Network
 
 # In slim's checkpoints but in no network: the mean that preprocessing subtracts, the training step, and what

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from slim_models.protobuf import fields, varint
+from slim_models.weights.protobuf import fields, varint
 
 # Number of a NetParameter's field that holds a layer -> numbers of the layer's own fields: `layers` of
 # the V1 format (2013-14), whose types are numbers, and `layer` of today's, whose types are words.

@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from slim_models import kinds
-from slim_models.caffemodel import read_caffemodel
-from slim_models.checkpoints import read_checkpoint
-from slim_models.keras_hdf5 import read_keras_hdf5
-from slim_models.npy import read_npy
-from slim_models.slim_vgg import SCOPES, from_slim_vgg
+from slim_models import files
+from slim_models.weights.caffemodel import read_caffemodel
+from slim_models.weights.checkpoint import read_checkpoint
+from slim_models.weights.npy import read_npy
+from slim_models.weights.vgg_names import SCOPES, from_slim_vgg, read_keras_hdf5
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -71,8 +70,8 @@ def _explained(
     def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
             right = file.read(len(beginning)) == beginning
-        if not right or kinds.impostor(path):
-            raise ValueError(f"{path} is not {name}; it is {kinds.kind(path)}")
+        if not right or files.impostor(path):
+            raise ValueError(f"{path} is not {name}; it is {files.kind(path)}")
         try:
             return reader(path)
         # A damaged file can make the parsers raise nearly anything; whatever it is, the file is to blame.

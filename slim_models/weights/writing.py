@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.npy_writing import write_npy
-from slim_models.weights import read_weights
-from slim_models.writing import whole_file
+from slim_models.files import whole_file
+from slim_models.weights.npy import write_npy
+from slim_models.weights.reading import read_weights
 
 
 def convert(source: str | os.PathLike, destination: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -11,8 +11,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 
 from gradcam.boxes import Box
-from gradcam.images import read_image
-from gradcam.labelled import Example, read_text, unique
+from gradcam.evaluation.datasets.example import Example, read_text, unique
+from gradcam.pictures import read_image
 
 COLUMNS = ("path", "class", "boxes")
 

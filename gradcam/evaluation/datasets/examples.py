@@ -7,14 +7,12 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from gradcam import datasets
 from gradcam.boxes import Box
-from gradcam.ilsvrc import ilsvrc_examples, picture_files
-from gradcam.labelled import Example, half_open, unique
-from gradcam.picture_lists import csv_examples
-from gradcam.samples import SAMPLES
+from gradcam.evaluation.datasets.csv_list import csv_examples
+from gradcam.evaluation.datasets.example import Example, unique
+from gradcam.evaluation.datasets.ilsvrc import ilsvrc_examples, picture_files
+from gradcam.evaluation.datasets.tiny_imagenet import tiny_imagenet_examples
+from gradcam.pictures import SAMPLES
 
 SOURCES = (
     "'samples', the folder tiny-imagenet-200 or its zip, a folder of ILSVRC (pictures, or the root of the data), or "
@@ -70,35 +68,6 @@ def _reader_of(source: str | os.PathLike, path: pathlib.Path) -> Callable[..., l
     if picture_files(path):
         return ilsvrc_examples
     raise ValueError(f"{path} is no data set; data sets are {SOURCES}")
-
-
-def tiny_imagenet_examples(path: str | os.PathLike) -> list[Example]:
-    """Finds the validation pictures of Tiny ImageNet: 10,000 of 64 x 64 pixels, a box each.
-
-    Args:
-        path: the unpacked folder `tiny-imagenet-200` or the official zip, which stays open.
-
-    Returns:
-        The pictures in the order of val_annotations.txt; classes are WordNet ids.
-
-    Raises:
-        FileNotFoundError: there is nothing at `path`, or it does not hold Tiny ImageNet.
-        ValueError: a line of val_annotations.txt is damaged.
-    """
-    read = datasets.reader(path)
-    result = []
-    for number, row in enumerate(datasets.validation_rows(read), 1):
-        try:
-            name, wnid, x0, y0, x1, y1 = row
-            box = half_open((int(x0), int(y0)), (int(x1), int(y1)))
-        except ValueError as error:
-            raise ValueError(f"{path}: val_annotations.txt:{number}: {error} in {row}") from error
-        result.append(Example(name, wnid, (box,), _member(read, f"val/images/{name}")))
-    return result
-
-
-def _member(read: Callable[[str], bytes], name: str) -> Callable[[], np.ndarray]:
-    return lambda: datasets.decode(read(name))
 
 
 def sample_examples() -> list[Example]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import functools
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from xml.etree import ElementTree
 
 import numpy as np
 
-from gradcam import images
-from gradcam.datasets import decode
-from gradcam.ilsvrc_lists import FORMATS, Annotation, read_list
-from gradcam.ilsvrc_xml import read_xml
-from gradcam.labelled import Example
+from gradcam.boxes import Box
+from gradcam.evaluation.datasets.example import Example, half_open, read_text
+from gradcam.evaluation.datasets.tiny_imagenet import decode
+from gradcam.pictures import images
 
 # Where the data lies below its root, as its archives, Kaggle's and the devkits' are unpacked.
 PICTURES = (".", "Data/CLS-LOC/val", "ILSVRC/Data/CLS-LOC/val", "ILSVRC2012_img_val", "val")
@@ -22,6 +24,11 @@ XML = (".", "val", "Annotations/CLS-LOC/val", "ILSVRC/Annotations/CLS-LOC/val", 
 LISTS = ("LOC_val_solution.csv", "val.txt", "*devkit*/data/ILSVRC20*_validation_ground_truth.txt")
 
 _WNID = re.compile(r"n\d{8}")
+MAPS = ("map_clsloc.txt", "meta.mat")  # of later devkits and of 2012's
+FORMATS = (
+    "LOC_val_solution.csv ('ImageId,PredictionString'), Caffe's val.txt ('ILSVRC2012_val_00000001.JPEG 65') and "
+    f"the devkit's ILSVRC20xx_validation_ground_truth.txt (a number a line, with {' or '.join(MAPS)} beside it)"
+)
 
 
 def ilsvrc_examples(
@@ -125,3 +132,172 @@ def _picture(path: pathlib.Path, size: tuple[int, int] | None) -> np.ndarray:
         shape = f"{pixels.shape[1]} x {pixels.shape[0]}"
         raise ValueError(f"{path} has {shape} pixels, but its boxes are for {size[0]} x {size[1]}")
     return pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotation:
+    """What a file says of one picture.
+
+    Attributes:
+        target: a WordNet id.
+        boxes: around what is of that class; none where the file has none.
+        size: width and height of the picture that the boxes were drawn on; None where the file has none.
+    """
+
+    target: str
+    boxes: tuple[Box, ...] = ()
+    size: tuple[int, int] | None = None
+
+
+def read_list(path: pathlib.Path, names: Sequence[str]) -> dict[str, Annotation]:
+    """Reads a text file with the classes of all pictures; which of three formats it has is seen in its first line.
+
+    Args:
+        path: of LOC_val_solution.csv, Caffe's val.txt or the devkit's validation_ground_truth.txt.
+        names: of the pictures without suffixes, sorted: the devkit's file has lines in their order.
+
+    Returns:
+        What the file says of every picture that it names, by the picture's name without suffix.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: another format, a bad line, a picture named twice, or the devkit's file without its map.
+    """
+    lines = read_text(path).rstrip().splitlines()
+    words = lines[0].split() if lines else []
+    if lines and lines[0].replace(" ", "") == "ImageId,PredictionString":
+        return _by_name(_kaggle(path, lines), path)
+    if len(words) == 1 and words[0].isdecimal():
+        return dict(zip(names, _devkit(path, lines, len(names))))
+    if len(words) == 2 and words[1].isdecimal():
+        return _by_name(_caffe(path, lines), path)
+    raise ValueError(f"{path} is no list of ILSVRC's classes; the lists are {FORMATS}")
+
+
+def the_class(names: Iterable[str], where: str) -> str:
+    """The one class of the objects of a picture.
+
+    Raises:
+        ValueError: there are no objects, or there are several classes.
+    """
+    classes = sorted(set(names))
+    if len(classes) != 1:
+        found = f"objects of {len(classes)} classes ({', '.join(classes)})" if classes else "no objects"
+        raise ValueError(f"{where} has {found}; a picture of CLS-LOC has objects of one class")
+    return classes[0]
+
+
+def _by_name(rows: Iterator[tuple[str, Annotation]], path: pathlib.Path) -> dict[str, Annotation]:
+    result: dict[str, Annotation] = {}
+    for name, annotation in rows:
+        stem = pathlib.PurePosixPath(name).stem
+        if stem in result:
+            raise ValueError(f"{path} names the picture {stem} twice")
+        result[stem] = annotation
+    return result
+
+
+def _kaggle(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotation]]:
+    """'ILSVRC2012_val_00048981,n03995372 85 1 499 272 n03995372 ...': a class and four numbers a box."""
+    for number, row in enumerate(csv.reader(lines[1:]), 2):
+        try:
+            name, words = row[0], row[1].split()
+            boxes = [[float(word) for word in words[i + 1 : i + 5]] for i in range(0, len(words), 5)]
+            found = tuple(half_open((x0, y0), (x1, y1)) for x0, y0, x1, y1 in boxes)
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"{path}:{number}: {row} is no picture with a class and four numbers a box") from error
+        yield name, Annotation(the_class(words[::5], f"{path}:{number}"), found)
+
+
+def _caffe(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotation]]:
+    """'ILSVRC2012_val_00000001.JPEG 65': the index in the order of ImageNet's sorted WordNet ids, from 0."""
+    from slim_models.labels import read_labels  # brings TensorFlow, which only this list needs
+
+    wnids = read_labels("imagenet").wnids
+    rows = [line.split() for line in lines]
+    for number, row in enumerate(rows, 1):
+        if len(row) != 2 or not row[1].isdecimal():
+            raise ValueError(f"{path}:{number}: {' '.join(row)!r} is no picture with an index")
+    # ImageSets/CLS-LOC/val.txt looks alike, but its numbers are those of the pictures.
+    if len(rows) > 1 and [row[1] for row in rows] == [str(i) for i in range(1, len(rows) + 1)]:
+        raise ValueError(f"the numbers in {path} only count its lines; the lists of classes are {FORMATS}")
+    for number, (name, index) in enumerate(rows, 1):
+        if int(index) >= len(wnids):
+            raise ValueError(f"{path}:{number}: the class {index} of {name} is out of range: indices are 0 to 999")
+        yield name, Annotation(wnids[int(index)])
+
+
+def _devkit(path: pathlib.Path, lines: list[str], count: int) -> list[Annotation]:
+    """'490': ILSVRC's own number of the class, from 1 to 1000."""
+    found, wnids = _devkit_classes(path)
+    if len(lines) != count:
+        raise ValueError(f"{path} has {len(lines)} lines for {count} pictures: its lines are the pictures in order")
+    for number, line in enumerate(lines, 1):
+        if line.strip() not in wnids:
+            raise ValueError(f"{path}:{number}: {line!r} is none of the {len(wnids)} classes in {found.name}")
+    return [Annotation(wnids[line.strip()]) for line in lines]
+
+
+def _devkit_classes(path: pathlib.Path) -> tuple[pathlib.Path, dict[str, str]]:
+    """The devkit's map beside a list or one folder above, and its WordNet ids by ILSVRC's numbers."""
+    places = (path.absolute().parent, path.absolute().parent.parent)
+    found = next((place / name for place in places for name in MAPS if (place / name).is_file()), None)
+    if found is None:
+        raise ValueError(
+            f"{path} numbers the classes from 1 in an order of its own, not in that of the sorted WordNet ids; the "
+            f"devkit's {' or '.join(MAPS)} has that order, but is neither in {places[0]} nor in {places[1]}: put it "
+            "there, or give LOC_val_solution.csv, Caffe's val.txt or the XML annotations"
+        )
+    return found, (_map_of_matlab if found.suffix == ".mat" else _map_of_text)(found)
+
+
+def _map_of_text(path: pathlib.Path) -> dict[str, str]:
+    """Lines like 'n02119789 1 kit_fox'."""
+    rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
+    if not all(len(row) >= 2 and row[1].isdecimal() for row in rows) or len({row[1] for row in rows}) < len(rows):
+        raise ValueError(f"{path} is no map of classes with lines like 'n02119789 1 kit_fox', each number once")
+    return {row[1]: row[0] for row in rows}
+
+
+def _map_of_matlab(path: pathlib.Path) -> dict[str, str]:
+    """An array `synsets` of records with the fields ILSVRC2012_ID and WNID."""
+    from scipy import io  # half a second, which only this file needs
+
+    try:
+        synsets = np.atleast_1d(io.loadmat(path, squeeze_me=True)["synsets"])
+        return {str(int(record["ILSVRC2012_ID"])): str(record["WNID"]) for record in synsets}
+    except Exception as error:  # the reader raises nearly anything; whatever it is, the file is to blame
+        raise ValueError(f"{path} is no map of classes, with a number and a WordNet id for each: {error}") from error
+
+
+def read_xml(path: pathlib.Path) -> Annotation:
+    """Reads the objects of one picture, of one class.
+
+    Args:
+        path: of the file, which has the picture's name (`filename` in it does not always).
+
+    Returns:
+        The class of all objects, their boxes, and the picture's size.
+
+    Raises:
+        ValueError: the file is broken, lacks something, or has no objects or several classes.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()
+        size = (int(_text(root, "size/width")), int(_text(root, "size/height")))
+        objects = [(_text(item, "name"), _sides(item)) for item in root.iter("object")]
+        boxes = tuple(half_open((x0, y0), (x1, y1), size) for _, (x0, y0, x1, y1) in objects)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    return Annotation(the_class([name for name, _ in objects], str(path)), boxes, size)
+
+
+def _sides(item: ElementTree.Element) -> list[float]:
+    return [float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")]
+
+
+def _text(item: ElementTree.Element, tag: str) -> str:
+    text = item.findtext(tag, "").strip()
+    if not text:
+        raise ValueError(f"<{item.tag}> has no {tag}")
+    return text

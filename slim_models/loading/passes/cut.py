@@ -6,11 +6,8 @@ from collections.abc import Collection
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.graph_defs import SMALL, size_of
-from slim_models.graph_walks import upstream
-from slim_models.leftovers import unfed
-from slim_models.originals import VARIABLES
-from slim_models.tensors import Say
+from slim_models.loading.passes.graph import SMALL, VARIABLES, Say, size_of, upstream
+from slim_models.loading.passes.training import unfed
 
 _CONTROL_FLOW = ("Switch", "Merge", "RefSwitch", "RefMerge", "Enter", "RefEnter")
 

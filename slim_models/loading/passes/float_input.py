@@ -6,8 +6,15 @@ from collections.abc import Iterable
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.graph_defs import Rewriting, data_inputs, node_name, tensor_name, topological, type_of
-from slim_models.skeletons import inferred
+from slim_models.loading.passes.graph import (
+    Rewriting,
+    data_inputs,
+    inferred,
+    node_name,
+    tensor_name,
+    topological,
+    type_of,
+)
 
 # What moves, resizes, pads or compares numbers works on float32 as on integers.
 _MOVING = """

@@ -7,17 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.graph_defs import (
+from slim_models.loading.passes.graph import (
     Rewriting,
     computed_from,
     constants,
     data_inputs,
+    inferred,
     node_name,
+    skeleton,
     tensor_name,
     topological,
     type_of,
 )
-from slim_models.skeletons import inferred, skeleton
 
 # What comes out of these says nothing of pixels, only of sizes.
 _SIZES = ("Shape", "ShapeN", "Size", "Rank")

@@ -7,11 +7,18 @@ half a gigabyte of constants, so a pass copies every node once.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from slim_models.backward import reached
+
+Say = Callable[[str], object]  # what is told, in lines, what was found or guessed in a graph
+
+PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
+VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable")
 SMALL = 256  # elements: shapes, axes and paddings, whose values shape inference reads, have fewer
 
 
@@ -153,3 +160,96 @@ class Rewriting:
 def type_of(dtype: tf.DType | np.dtype | type) -> tf.AttrValue:
     """A node's attribute that names a type."""
     return tf.AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
+
+
+def upstream(
+    nodes: Mapping[str, tf.NodeDef],
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+    dead: Collection[str] = (),
+    waits: bool = True,
+) -> list[tf.NodeDef]:
+    """The nodes that `outputs` depend on, searched back as far as `inputs`.
+
+    Args:
+        nodes: all nodes of the graph by name.
+        inputs: names of nodes or tensors that are fed; they are not in the result.
+        outputs: names of nodes or tensors.
+        dead: names of nodes that are not searched, as they do not run (`dead_nodes`).
+        waits: whether what a node only waits for, its control inputs, counts.
+    """
+    stops = {node_name(name) for name in inputs} | set(dead)
+
+    def existing(words: Iterable[str]) -> list[str]:
+        names = [node_name(word) for word in words if waits or not word.startswith("^")]
+        return [name for name in names if name in nodes and name not in stops]
+
+    return [nodes[name] for name in reached(existing(outputs), lambda name: existing(nodes[name].input))]
+
+
+def dead_nodes(nodes: Mapping[str, tf.NodeDef]) -> set[str]:
+    """The nodes that do not run: those in the branch of a `tf.cond` (Switch, Merge) which a constant rules out."""
+    readers: dict[str, list[str]] = {}
+    for node in nodes.values():
+        for name in node.input:
+            readers.setdefault(name.removesuffix(":0"), []).append(node.name)
+    waiting = []
+    for node in nodes.values():
+        if node.op == "Switch" and (predicate := constant_of(nodes, node.input[1])) is not None:
+            waiting.extend(readers.get(node.name if predicate else f"{node.name}:1", []))
+    dead: set[str] = set()
+    while waiting:
+        node = nodes[waiting.pop()]
+        alive = [name for name in node.input if node_name(name) not in dead]
+        # A Merge waits for one of its inputs, whatever else for all.
+        if node.name not in dead and not (node.op == "Merge" and alive):
+            dead.add(node.name)
+            for name in (node.name, f"^{node.name}", f"{node.name}:1"):
+                waiting.extend(readers.get(name, []))
+    return dead
+
+
+def constant_of(nodes: Mapping[str, tf.NodeDef], name: str) -> Any:
+    """The number that a tensor always has if nobody feeds it; None if there is no such number."""
+    node = nodes.get(node_name(name))
+    if node is None:
+        return None
+    if node.op == "Const":
+        tensor = node.attr["value"].tensor
+        return None if tensor.tensor_shape.dim else tf.make_ndarray(tensor).item()
+    if node.op not in ("Identity", "PlaceholderWithDefault", "Cast", "LogicalNot", "Sub"):
+        return None
+    values = [constant_of(nodes, read) for read in node.input if not read.startswith("^")]
+    if None in values:
+        return None
+    if node.op == "Sub":
+        return values[0] - values[1]
+    return not values[0] if node.op == "LogicalNot" else values[0]
+
+
+def skeleton(graph_def: tf.GraphDef) -> tf.GraphDef:
+    """The same graph, names, types and shapes, but constants that are not small have no values."""
+    rewriting = Rewriting(graph_def)
+    for node in graph_def.node:
+        heavy = node.op == "Const" and size_of(node) > SMALL
+        rewriting.copy(without_value(node) if heavy else node)
+    return rewriting.result
+
+
+def inferred(graph_def: tf.GraphDef, images: str | None = None, shape: Sequence[int | None] | None = None) -> tf.Graph:
+    """A graph to read shapes and types from, by the names of `graph_def`; it holds no large constant.
+
+    Args:
+        graph_def: the graph, or its skeleton.
+        images: a float32 tensor that is replaced by another of shape `shape`; None replaces nothing.
+        shape: that shape; None is unknown.
+
+    Raises:
+        ValueError: the graph cannot be imported, with such images or at all.
+    """
+    small = skeleton(graph_def)
+    with tf.Graph().as_default() as graph:
+        fed = Rewriting(small).free_name("fed")
+        replaced = {images: tf.placeholder(tf.float32, shape, name=fed)} if images else {}
+        imported(small, replaced)
+    return graph

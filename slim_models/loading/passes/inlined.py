@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.skeletons import skeleton
+from slim_models.loading.passes.graph import skeleton
 
 
 def inlined(graph_def: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:

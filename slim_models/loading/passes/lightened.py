@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.assignment import fill
-from slim_models.graph_defs import size_of, without_value
+from slim_models.loading.passes.graph import size_of, without_value
+from slim_models.weights import fill
 
 _HEAVY = 2**22  # numbers; lighter constants stay what they are
 

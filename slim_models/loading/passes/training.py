@@ -8,8 +8,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.graph_walks import constant_of, dead_nodes, node_name, upstream
-from slim_models.tensors import PLACEHOLDERS
+from slim_models.loading.passes.graph import PLACEHOLDERS, constant_of, dead_nodes, node_name, upstream
 
 _RANDOM = re.compile(
     r"(Stateless|Stateful|Parameterized)*"

@@ -1,0 +1,17 @@
+"""Our numbers beside another program's: Caffe's arrays, and the pictures of the paper's authors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slim_models.lazy import lazy
+
+if TYPE_CHECKING:
+    from gradcam.comparison.comparing import Agreement as Agreement, Comparison as Comparison, compare as compare
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "comparing": "Agreement Comparison compare",
+    },
+)

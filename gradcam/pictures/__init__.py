@@ -1,0 +1,31 @@
+"""Pictures: read, fitted to a network and back, and written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slim_models.lazy import lazy
+
+if TYPE_CHECKING:
+    from gradcam.pictures.images import checked_images as checked_images, read_image as read_image
+    from gradcam.pictures.photograph import (
+        FITS as FITS,
+        Photograph as Photograph,
+        expand as expand,
+        fit_image as fit_image,
+        read_photograph as read_photograph,
+        region as region,
+        resize as resize,
+    )
+    from gradcam.pictures.samples import SAMPLES as SAMPLES, cat_and_coffee as cat_and_coffee
+    from gradcam.pictures.writing import write_npz as write_npz, write_png as write_png
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "images": "checked_images read_image",
+        "photograph": "FITS Photograph expand fit_image read_photograph region resize",
+        "samples": "SAMPLES cat_and_coffee",
+        "writing": "write_npz write_png",
+    },
+)

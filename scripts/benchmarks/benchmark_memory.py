@@ -1,0 +1,127 @@
+"""Memory stays flat: explains thousands of pictures in every way, and watches what the process holds.
+
+    python scripts/benchmark_memory.py
+    python scripts/benchmark_memory.py --network vgg16 --explanations 2000 --every 100
+
+The pictures are random, of one size; maps, guided Grad-CAM, several classes of one picture and bare predictions
+take turns. The first fifth is warm-up. Ends with 0 if memory is flat, with 1 if it grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import pathlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from benchmarking.measuring import arguments, pictures, positive, sized_network
+
+from gradcam.terminal import quiet_tensorflow, run_script
+
+with quiet_tensorflow():
+    from gradcam.explainer import Explainer
+
+WARM_UP = 0.2  # share of the explanations
+TOLERANCE = 0.02  # growth, over all that follows the warm-up, as a share of what is held then
+
+
+def main(argv: list[str] | None = None) -> bool:
+    """Whether memory is flat."""
+    args = _parser().parse_args(argv)
+    if args.explanations < 10 * args.every or args.every < args.batch:
+        raise ValueError("--explanations must be at least 10 times --every, and --every at least --batch")
+    network, weights = sized_network(args.network, args.weights)
+    print("explanations  resident memory, MB")
+    counts, held = [], []
+    with Explainer(network, weights) as explainer:
+        del weights
+        for count in explained(explainer, args.batch, args.explanations):
+            if count // args.every > (count - args.batch) // args.every:
+                counts.append(count)
+                held.append(resident_kb())
+                print(f"{count:12d}  {held[-1] / 1024:19.1f}", flush=True)
+    found = growth(counts, held)
+    print(found)
+    return found.flat
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = arguments(__doc__)
+    parser.add_argument("--explanations", type=positive, default=10000, metavar="N", help="default: %(default)s")
+    parser.add_argument("--batch", type=positive, default=8, metavar="N", help="pictures a run (default: %(default)s)")
+    parser.add_argument("--every", type=positive, default=500, metavar="K", help="look so often (default: %(default)s)")
+    return parser
+
+
+def explained(explainer: Explainer, batch: int, total: int) -> Iterator[int]:
+    """Explains `total` pictures or a few more, a batch at a time; yields how many are done, after each batch."""
+    ways = ways_of(explainer, batch)
+    for number, way in enumerate(itertools.cycle(ways)):
+        way(pictures(batch, explainer.network, seed=number))
+        done = (number + 1) * batch
+        yield done
+        if done >= total:
+            return
+
+
+def ways_of(explainer: Explainer, batch: int) -> list[Callable[[np.ndarray], object]]:
+    """What is done with a batch of pictures, in turns; a class of one picture counts as a picture."""
+    classes = np.arange(batch) % explainer.network.num_classes
+    return [
+        lambda images: explainer.explain(images).heatmap(),
+        lambda images: explainer.explain(images, classes).guided_grad_cam(),
+        lambda images: explainer.explain_classes(images[0], classes).heatmap(),
+        explainer.predict,
+    ]
+
+
+def resident_kb() -> int:
+    """What the process holds in memory, in KB; where there is no /proc, the most that it ever held."""
+    try:
+        lines = pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+    except (OSError, StopIteration):
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most // 1024 if sys.platform == "darwin" else most  # bytes there, KB elsewhere
+
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """What happens to memory after the warm-up.
+
+    Attributes:
+        slope: KB an explanation, of the line of least squares.
+        total: KB, by that line, from the warm-up to the end.
+        held: KB on the line at its beginning.
+    """
+
+    slope: float
+    total: float
+    held: float
+
+    @property
+    def flat(self) -> bool:
+        """Whether it grows by less than a fiftieth; shrinking is no growth."""
+        return self.total < TOLERANCE * self.held
+
+    def __str__(self) -> str:
+        share = f"{self.total / self.held:+.2%} of {self.held / 1024:.1f} MB"
+        return f"{self.slope:+.4f} KB an explanation, {share}: {'flat' if self.flat else 'GROWS'}"
+
+
+def growth(counts: Sequence[int], held: Sequence[float]) -> Growth:
+    """The line through what was held, in KB, after so many explanations; without the warm-up."""
+    x, y = np.asarray(counts, np.float64), np.asarray(held, np.float64)
+    after = x > WARM_UP * x[-1]
+    x, y = x[after], y[after]
+    slope, middle = np.polyfit(x - x.mean(), y, 1)
+    return Growth(float(slope), float(slope * (x[-1] - x[0])), float(middle + slope * (x[0] - x.mean())))
+
+
+if __name__ == "__main__":
+    run_script("benchmark_memory", lambda: sys.exit(0 if main() else 1))

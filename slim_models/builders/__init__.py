@@ -1,0 +1,31 @@
+"""The networks of this project: the catalogue, and how each is built.
+
+`build` makes one in a graph of its own; what it does to pixels first is in `preprocessing`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slim_models.lazy import lazy
+
+if TYPE_CHECKING:
+    from slim_models.builders.building import build as build, build_for as build_for
+    from slim_models.builders.catalogue import (
+        NETWORKS as NETWORKS,
+        Architecture as Architecture,
+        architecture as architecture,
+        find_weights as find_weights,
+    )
+    from slim_models.builders.folding import folded as folded
+    from slim_models.builders.preprocessing import PREPROCESSINGS as PREPROCESSINGS, RGB_MEAN as RGB_MEAN
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "building": "build build_for",
+        "catalogue": "NETWORKS Architecture architecture find_weights",
+        "folding": "folded",
+        "preprocessing": "PREPROCESSINGS RGB_MEAN",
+    },
+)
