@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         write_png as write_png,
     )
     from slim_models.labels import Labels as Labels, read_labels as read_labels
+    from slim_models.mistakes import Mistake as Mistake
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -50,5 +51,6 @@ __getattr__, __dir__, __all__ = lazy(
         "perturbation": "occlusion_map",
         "pictures": "SAMPLES Photograph fit_image read_image read_photograph write_png",
         "slim_models.labels": "Labels read_labels",
+        "slim_models.mistakes": "Mistake",
     },
 )

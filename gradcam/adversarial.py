@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcam.pictures import checked_images
+from slim_models.mistakes import BadValue, UnknownName
 
 if TYPE_CHECKING:  # for the types alone: nothing here needs TensorFlow
     from gradcam.explainer import Explainer
@@ -64,9 +65,9 @@ def perturb(
             or a probability outside (0, 1].
     """
     if min(most, steps) < 1:
-        raise ValueError(f"most and steps must be at least 1, not {most} and {steps}")
+        raise BadValue(f"most and steps must be at least 1, not {most} and {steps}")
     if not 0 < probability <= 1:
-        raise ValueError(f"the probability must be above 0 and at most 1, not {probability}")
+        raise BadValue(f"the probability must be above 0 and at most 1, not {probability}")
     index = explainer.index(target)
     image = _checked(image, explainer.network.image_size)
     low, high = np.ceil(np.maximum(image - most, 0)), np.floor(np.minimum(image + most, 255))
@@ -106,7 +107,7 @@ def direction(explainer: Explainer, image: np.ndarray, target: int | str, other:
     """
     saliency = explainer.explain_classes(image, [target, other]).saliency
     if "backprop" not in saliency:
-        raise KeyError(f"an adversarial picture needs the rule 'backprop'; the explainer's are {list(saliency)}")
+        raise UnknownName(f"an adversarial picture needs the rule 'backprop'; the explainer's are {list(saliency)}")
     return saliency["backprop"][0] - saliency["backprop"][1]
 
 
@@ -114,7 +115,7 @@ def _checked(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """One picture of the network's size, float32."""
     height, width = size
     if np.shape(image) != (height, width, 3):
-        raise ValueError(f"the image must be [{height}, {width}, 3], not {list(np.shape(image))}")
+        raise BadValue(f"the image must be [{height}, {width}, 3], not {list(np.shape(image))}")
     return checked_images(np.asarray(image)[None], size)[0]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
+from slim_models.mistakes import BadValue, UnknownName
+
 Box = tuple[float, float, float, float]
 
 SEGMENTS = ("largest", "peak", "all")
@@ -29,11 +31,11 @@ def box_of(heatmap: np.ndarray, threshold: float = 0.15, segment: str = "largest
         ValueError: the threshold is not in (0, 1], or the map is negative or not finite somewhere.
     """
     if segment not in SEGMENTS:
-        raise KeyError(f"no choice of segment {segment!r}; the choices are {', '.join(SEGMENTS)}")
+        raise UnknownName(f"no choice of segment {segment!r}; the choices are {', '.join(SEGMENTS)}")
     if not 0 < threshold <= 1:
-        raise ValueError(f"a box's threshold is a share of the maximum, above 0 and up to 1, not {threshold}")
+        raise BadValue(f"a box's threshold is a share of the maximum, above 0 and up to 1, not {threshold}")
     if heatmap.ndim != 2 or not np.isfinite(heatmap).all() or (heatmap < 0).any():
-        raise ValueError("a heat map must be [H, W], finite and >= 0 everywhere")
+        raise BadValue("a heat map must be [H, W], finite and >= 0 everywhere")
     peak = heatmap.max()
     if not peak > 0:
         return (0, 0, *heatmap.shape[::-1])

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from slim_models.mistakes import BadValue
+
 CamMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -147,7 +149,7 @@ def checked(activations: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray,
     """Both as arrays of at least float32: sums over a map overflow half precision."""
     first, second = (np.asarray(array) for array in (activations, gradients))
     if first.ndim != 4 or first.shape != second.shape:
-        raise ValueError(
+        raise BadValue(
             f"activations and gradients must both be [N, h, w, K], not {list(first.shape)} and {list(second.shape)}"
         )
     return first.astype(np.result_type(first, np.float32)), second.astype(np.result_type(second, np.float32))

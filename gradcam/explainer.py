@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,9 @@ from gradcam.explanation import Explanation
 from gradcam.pictures import checked_images
 from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import filled_session
-from slim_models.labels import Labels, class_index, class_indices, labels_of
+from slim_models.labels import Labels, class_index, class_indices
+from slim_models.mistakes import BadValue, UnknownName
+from slim_models.weights import Stored
 
 Targets = int | str | Sequence[int | str] | np.ndarray
 
@@ -28,8 +31,7 @@ class Explainer:
         explanation.heatmap()
 
     Attributes:
-        network: as given, or built again in the precision asked for.
-        labels: the names of the network's classes, or None if they are not known.
+        network: as given, or built again in the precision asked for; with the weights given.
     """
 
     def __init__(
@@ -46,9 +48,9 @@ class Explainer:
         """Prepares the gradients and gives the network its weights.
 
         Args:
-            network: from `slim_models.build` or `slim_models.load`.
-            weights: a file that `slim_models.read_weights` reads, arrays by variable name, or None
-                for the file that belongs to the network, or the values that a loaded one has.
+            network: from `slim_models.open_network`, `slim_models.build` or `slim_models.load`.
+            weights: a file that `slim_models.read_weights` reads, or arrays by variable name, in place of the
+                network's own values; None leaves it its own.
             layers: endpoints whose activations and gradients are wanted; None is the default layer.
             rules: ReLU rules under which saliency is wanted, of `slim_models.RULES`; may be empty. None is
                 `guided`, or nothing if that is not defined for the network's activations.
@@ -64,20 +66,23 @@ class Explainer:
         """
         if precision is not None:
             network = network.in_precision(precision)
+        if weights is not None:
+            network = dataclasses.replace(network, values=Stored(weights, network.values.session))
         self.network = network
-        self.labels: Labels | None = labels_of(network)
         for name, value in (("layers", layers), ("rules", rules), ("layer_rules", layer_rules)):
             if isinstance(value, str):
-                raise ValueError(f"{name} must be a list of names, not {value!r}")
+                raise BadValue(f"{name} must be a list of names, not {value!r}")
         layers = [network.default_layer] if layers is None else list(dict.fromkeys(layers))
         for layer in layers:
             if layer not in network.endpoints:
-                raise KeyError(f"{network.name} has no layer {layer!r}; its layers are {', '.join(network.endpoints)}")
+                raise UnknownName(
+                    f"{network.name} has no layer {layer!r}; its layers are {', '.join(network.endpoints)}"
+                )
         if rules is None:
             rules = [] if slim_models.refusal(network.logits, [network.images]) else ["guided"]
         self._fetches = Fetches(network, layers, rules, layer_rules)
         self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
-        self._session = filled_session(network, weights, device)
+        self._session = filled_session(network, device)
 
     def __enter__(self) -> Explainer:
         return self
@@ -87,8 +92,13 @@ class Explainer:
 
     def close(self) -> None:
         """Ends the session and gives its memory back; a session of the user's own stays open."""
-        if self._session is not self.network.session:
+        if self._session is not self.network.values.session:
             self._session.close()
+
+    @property
+    def labels(self) -> Labels | None:
+        """The names of the network's classes, or None if they are not known."""
+        return self.network.labels
 
     @property
     def session(self) -> tf.Session:
@@ -122,7 +132,7 @@ class Explainer:
         feed = {self.network.images: images, **(overrides or {})}
         if targets is not None:
             feed[self._fetches.targets] = class_indices(targets, len(images), self.network.num_classes, self.labels)
-        return Explanation(images=images, default_layer=self._default_layer, **self._fetches.run(self._session, feed))
+        return self._explanation(images, self._fetches.run(self._session, feed))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""
@@ -144,14 +154,17 @@ class Explainer:
         """
         image = np.asarray(image)
         if image.ndim != 3:
-            raise ValueError(f"one image must be [H, W, 3], not {list(image.shape)}")
+            raise BadValue(f"one image must be [H, W, 3], not {list(image.shape)}")
         if np.ndim(targets) != 1 or not len(targets):
-            raise ValueError(f"targets must be a list of classes, not {targets!r}")
+            raise BadValue(f"targets must be a list of classes, not {targets!r}")
         images = checked_images(image[None], self.network.image_size)
         indices = class_indices(targets, len(targets), self.network.num_classes, self.labels)
         arrays = self._fetches.run_classes(self._session, images, indices)
         images = np.repeat(images, len(indices), axis=0)
-        return Explanation(images=images, default_layer=self._default_layer, **arrays)
+        return self._explanation(images, arrays)
+
+    def _explanation(self, images: np.ndarray, arrays: Mapping[str, Any]) -> Explanation:
+        return Explanation(images=images, default_layer=self._default_layer, head=self.network.head, **arrays)
 
     def index(self, target: int | str) -> int:
         """The index of a class given by index, WordNet id or name.

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradcam import maps
 from gradcam.cams import CamMethod, grad_cam
+from slim_models.mistakes import BadValue, UnknownName
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Explanation:
         signals: rule -> layer -> `[N, h, w, K]`, what reaches the layer under another rule (for ablations).
         saliency: rule -> `[N, H, W, 3]`, d logits[n, targets[n]] / d images under the rule; RGB.
         default_layer: the layer that the methods take unless told otherwise.
+        head: how logits become what the network says: `"softmax"`, `"sigmoid"` or `"linear"`.
     """
 
     images: np.ndarray
@@ -36,11 +38,18 @@ class Explanation:
     signals: Mapping[str, Mapping[str, np.ndarray]]
     saliency: Mapping[str, np.ndarray]
     default_layer: str
+    head: str = "softmax"
 
     @property
     def probabilities(self) -> np.ndarray:
-        """`[N, C]`, the softmax of the logits."""
-        return softmax(self.logits)
+        """`[N, C]`, the softmax of the logits, or the sigmoid where that is the network's head.
+
+        Raises:
+            ValueError: the network's head is linear: what it says are no probabilities.
+        """
+        if self.head == "linear":
+            raise BadValue("a network with a linear head says no probabilities; its outputs are the logits")
+        return sigmoid(self.logits) if self.head == "sigmoid" else softmax(self.logits)
 
     def cam(self, method: CamMethod = grad_cam, layer: str | None = None, rule: str = "backprop") -> np.ndarray:
         """The map of a layer by any method of `gradcam.cams`; costs no further run.
@@ -58,10 +67,10 @@ class Explanation:
         """
         layer = self.default_layer if layer is None else layer
         if layer not in self.activations:
-            raise KeyError(f"layer {layer!r} was not explained; explained were {list(self.activations)}")
+            raise UnknownName(f"layer {layer!r} was not explained; explained were {list(self.activations)}")
         signals = {**self.signals, "backprop": self.gradients}
         if rule not in signals:
-            raise KeyError(f"no signals under the rule {rule!r} at the layers; there are {', '.join(signals)}")
+            raise UnknownName(f"no signals under the rule {rule!r} at the layers; there are {', '.join(signals)}")
         return method(self.activations[layer], signals[rule][layer])
 
     def heatmap(self, method: CamMethod = grad_cam, layer: str | None = None) -> np.ndarray:
@@ -75,7 +84,7 @@ class Explanation:
             KeyError: the `Explainer` was made without the rule `guided`.
         """
         if "guided" not in self.saliency:
-            raise KeyError(f"guided Grad-CAM needs the rule 'guided'; explained were {list(self.saliency)}")
+            raise UnknownName(f"guided Grad-CAM needs the rule 'guided'; explained were {list(self.saliency)}")
         return maps.guided_grad_cam(self.saliency["guided"], self.heatmap(method, layer))
 
     def __getitem__(self, number: int) -> Explanation:
@@ -107,14 +116,14 @@ class Explanation:
             layer: one of those explained; None is `default_layer`.
 
         Returns:
-            `images`, `logits`, `probabilities`, `targets`, `activations`, `gradients`, `cam`, one array
-            a rule of the saliency and, with the rule `guided`, `guided_grad_cam`; N comes first in all.
+            `images`, `logits`, `probabilities` (unless the head is linear), `targets`, `activations`, `gradients`,
+            `cam`, an array a rule of the saliency and, with the rule `guided`, `guided_grad_cam`; N comes first in all.
         """
         layer = self.default_layer if layer is None else layer
         result = {
             "images": self.images,
             "logits": self.logits,
-            "probabilities": self.probabilities,
+            **({} if self.head == "linear" else {"probabilities": self.probabilities}),
             "targets": self.targets,
             "cam": self.cam(method, layer),
             "activations": self.activations[layer],
@@ -130,3 +139,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities from logits: `[..., C]` -> `[..., C]`."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-logits)), each class on its own: of any shape."""
+    return np.exp(-np.logaddexp(0, -logits))

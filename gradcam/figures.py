@@ -17,6 +17,7 @@ from gradcam.cams import CamMethod, grad_cam
 from gradcam.explanation import Explanation
 from gradcam.pictures import Photograph
 from slim_models.files import whole_file
+from slim_models.mistakes import BadValue
 
 # A row of panels: a title for each, and uint8 [H, W, 3] RGB pictures.
 Panels = Sequence[tuple[str, np.ndarray]]
@@ -117,7 +118,7 @@ def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 300) -> None
     suffix = pathlib.Path(path).suffix.lower().lstrip(".")
     known = figure.canvas.get_supported_filetypes()
     if suffix not in known:
-        raise ValueError(f"a figure cannot be written as {os.fspath(path)!r}; its suffix can be {', '.join(known)}")
+        raise BadValue(f"a figure cannot be written as {os.fspath(path)!r}; its suffix can be {', '.join(known)}")
     # As small as by default, in half the time: photographs have no repetitions that are worth a search.
     options: dict[str, Any] = {"pil_kwargs": {"compress_type": zlib.Z_RLE}} if suffix == "png" else {}
     with whole_file(path) as temporary:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from slim_models.mistakes import BadValue, UnknownName
+
 COLORMAPS = {
     "jet": cv2.COLORMAP_JET,
     "turbo": cv2.COLORMAP_TURBO,
@@ -29,9 +31,9 @@ def heatmap(cam: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         ValueError: the cam has another number of dimensions, or is negative or not finite somewhere.
     """
     if cam.ndim != 3:
-        raise ValueError(f"a cam must be [N, h, w], not {list(cam.shape)}")
+        raise BadValue(f"a cam must be [N, h, w], not {list(cam.shape)}")
     if not np.isfinite(cam).all() or (cam < 0).any():
-        raise ValueError("a cam must be finite and >= 0 everywhere")
+        raise BadValue("a cam must be finite and >= 0 everywhere")
     height, width = size  # OpenCV wants them the other way round
     # Divided first, by the peak of the small map, so that the smallest cams do not underflow on the way.
     maps = [cv2.resize(_divided(one), (width, height), interpolation=cv2.INTER_LINEAR) for one in cam]
@@ -59,7 +61,7 @@ def colorize(heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
         KeyError: no such colormap.
     """
     if colormap not in COLORMAPS:
-        raise KeyError(f"no colormap {colormap!r}; the colormaps are {', '.join(COLORMAPS)}")
+        raise UnknownName(f"no colormap {colormap!r}; the colormaps are {', '.join(COLORMAPS)}")
     levels = np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)
     code = COLORMAPS[colormap]
     if code is None:
@@ -126,7 +128,7 @@ def display(saliency: np.ndarray, percentile: float = 99.5) -> np.ndarray:
         ValueError: the saliency is not finite somewhere.
     """
     if not np.isfinite(saliency).all():
-        raise ValueError("saliency must be finite everywhere")
+        raise BadValue("saliency must be finite everywhere")
     scale = np.percentile(np.abs(saliency), percentile, axis=(1, 2, 3), keepdims=True)
     scale = np.where(scale > 0, scale, np.abs(saliency).max(axis=(1, 2, 3), keepdims=True))
     signed = np.divide(saliency, scale, out=np.zeros_like(saliency, np.float64), where=scale > 0)
@@ -150,7 +152,7 @@ def magnitude(saliency: np.ndarray, smooth: float = 0.02) -> np.ndarray:
         ValueError: `smooth` is no share.
     """
     if not 0 <= smooth <= 1:
-        raise ValueError(f"saliency is blurred by a share of the height, from 0 to 1, not {smooth}")
+        raise BadValue(f"saliency is blurred by a share of the height, from 0 to 1, not {smooth}")
     largest = np.abs(np.asarray(saliency, np.float32)).max(axis=-1)
     sigma = smooth * largest.shape[1]
     return np.stack([cv2.GaussianBlur(one, (0, 0), sigma) for one in largest]) if sigma else largest

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcam import cams, maps
 from gradcam.explanation import Explanation
+from slim_models.mistakes import BadValue, UnknownName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,13 +93,13 @@ def map_methods(
     if class_weights is not None:
         known["cam"] = MapMethod("CAM", lambda e: cams.class_activation_map(_last(e), class_weights[:, e.targets].T))
     elif "cam" in (names := list(names)):
-        raise ValueError(
+        raise BadValue(
             "CAM needs the last layer of a network whose logits are linear in the mean of it, as a ResNet's are"
         )
     chosen = {}
     for name in names:
         if name not in known:
-            raise KeyError(f"no method {name!r}; the methods are {', '.join(known)}")
+            raise UnknownName(f"no method {name!r}; the methods are {', '.join(known)}")
         chosen[name] = known[name]
     return chosen
 

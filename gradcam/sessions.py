@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import warnings
-from collections.abc import Mapping
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 import slim_models
+from slim_models.mistakes import BadValue
 
 _CPUINFO = pathlib.Path("/proc/cpuinfo")
 
 
-def filled_session(
-    network: slim_models.Network, weights: str | os.PathLike | Mapping[str, np.ndarray] | None, device: str | None
-) -> tf.Session:
-    """A session in which a network's variables have their values; the user's own, if the network came with one.
+def filled_session(network: slim_models.Network, device: str | None) -> tf.Session:
+    """A session in which a network's variables have their values; the user's own, if they are in one.
 
     Args:
         network: whose graph it is.
-        weights: a file, arrays by variable name, or None for what belongs to the network.
         device: as of `open_session`.
 
     Raises:
         FileNotFoundError: there is no file of weights.
         ValueError: the weights do not fit, or the device cannot be had.
     """
-    if network.session is not None and device is not None:
-        raise ValueError(f"the session of {network.name} is the user's own: its device cannot be chosen ({device!r})")
-    if weights is None and network.restore is None and network.session is None:
-        weights = slim_models.find_weights(network.name)
-    if weights is not None and not isinstance(weights, Mapping):
-        weights = slim_models.read_weights(weights)
+    own = network.values.session
+    if own is not None and device is not None:
+        raise BadValue(f"the session of {network.name} is the user's own: its device cannot be chosen ({device!r})")
     warn_of_emulation(network.precision, device)
-    session = network.session or open_session(network.graph, device)
+    session = own or open_session(network.graph, device)
     try:
-        if weights is not None:
-            slim_models.assign_weights(session, network, weights)
-        elif network.restore is not None:
-            network.restore(session)
+        network.values.fill(session, network)
     except BaseException:
-        if session is not network.session:
+        if session is not own:
             session.close()
         raise
     return session
@@ -64,7 +53,7 @@ def open_session(graph: tf.Graph, device: str | None = None) -> tf.Session:
         return tf.Session(graph=graph, config=config)
     kind, _, number = device.lower().partition(":")
     if kind not in ("cpu", "gpu") or not (number or "0").isdecimal():
-        raise ValueError(f"no device {device!r}; give cpu, gpu or gpu:NUMBER")
+        raise BadValue(f"no device {device!r}; give cpu, gpu or gpu:NUMBER")
     if kind == "cpu":
         config.device_count["GPU"] = 0
         return tf.Session(graph=graph, config=config)
@@ -73,10 +62,10 @@ def open_session(graph: tf.Graph, device: str | None = None) -> tf.Session:
     try:
         session = tf.Session(graph=graph, config=config)
     except tf.errors.OpError as error:  # with GPUs, but not that many
-        raise ValueError(missing) from error
+        raise BadValue(missing) from error
     if not any(found.device_type == "GPU" for found in session.list_devices()):
         session.close()
-        raise ValueError(missing)
+        raise BadValue(missing)
     return session
 
 

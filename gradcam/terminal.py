@@ -7,11 +7,16 @@ import logging
 import os
 import sys
 import tempfile
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 
-# What a user's mistake raises, here and in slim_models.
-MISTAKES = (KeyError, ValueError, OSError, ImportError)
+from slim_models.mistakes import Mistake
+
+# What is told in one line: a user's mistake, and what the system refuses (no permission, a full disk). Anything else is
+# an error of this project's, and shows its traceback.
+MISTAKES = (Mistake, OSError)
+INTERRUPTED = 130  # the exit code of what Ctrl-C ended, by the shells' custom
 
 
 @contextlib.contextmanager
@@ -46,15 +51,32 @@ def quiet_tensorflow(quiet: bool = True) -> Iterator[None]:
 
 
 def run_script(name: str, main: Callable[[], object]) -> None:
-    """Runs a script's `main`; a user's mistake is told in one line and ends the process with 2."""
+    """Runs a script's `main`; a mistake is told in one line and ends the process with 2, Ctrl-C with 130."""
+    code = run(name, main)
+    if type(code) is int and code:  # some return True
+        sys.exit(code)
+
+
+def run(name: str, main: Callable[[], object], verbose: bool = False) -> object:
+    """What a program's `main` returns; or, told in one line, 2 for a mistake and 130 for Ctrl-C.
+
+    Args:
+        name: of the program, which the line begins with.
+        main: the program.
+        verbose: shows the traceback of a mistake too.
+    """
     try:
-        main()
+        return main()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except MISTAKES as error:
+        if verbose:
+            traceback.print_exc()
         print(f"{name}: {message(error)}", file=sys.stderr)
-        sys.exit(2)
+        return 2
 
 
 def message(error: BaseException) -> str:
-    """What an error says, in one line (a KeyError's own text would be in quotes)."""
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return " ".join(text.split())
+    """What an error says, in one line."""
+    return " ".join(str(error).split())

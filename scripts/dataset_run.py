@@ -13,6 +13,8 @@ from typing import Any
 
 import reproduction
 
+from slim_models.mistakes import BadValue
+
 with reproduction.quiet_tensorflow():
     import tensorflow
 
@@ -114,8 +116,9 @@ def run(
         protocol: the script's own choices, which the rows depend on.
     """
     if args.limit is not None and args.limit < 1:
-        raise ValueError(f"--limit must be at least 1, not {args.limit}")
-    network, weights = reproduction.open_network(args.network, args.weights)
+        raise BadValue(f"--limit must be at least 1, not {args.limit}")
+    network = reproduction.open_network(args.network, args.weights)
+    weights = network.values.arrays()
     behind = weights or {} if args.layer in (None, network.default_layer) else {}  # what CAM looks for a linear head in
     names = args.methods or [name for name in args.default_methods if name != "cam" or linear_head(behind) is not None]
     methods = map_methods(names, behind, args.smooth)
@@ -137,7 +140,7 @@ def run(
         "batch": args.batch,
         **protocol,
     }
-    with Explainer(network, weights, layers=layers, **needs(methods)) as explainer:
+    with Explainer(network, layers=layers, **needs(methods)) as explainer:
         journal = Journal(args.out.with_suffix(f".{_digest(protocol)}.jsonl"), protocol, fresh=args.fresh)
         if journal.rows:
             print(f"{len(journal.rows)} of {len(examples)} pictures are in {journal.path}; --fresh measures them again")

@@ -18,6 +18,7 @@ import time
 import reproduction
 
 from gradcam.terminal import MISTAKES, message, run_script
+from slim_models.mistakes import BadValue, UnknownName
 
 # Which network a script is for, and whether it is run over a data set.
 SCRIPTS = {
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
     unknown = [name for name in args.only if name not in SCRIPTS]
     if unknown:
-        raise KeyError(f"no figure or table {unknown[0]!r}; there are {', '.join(SCRIPTS)}")
+        raise UnknownName(f"no figure or table {unknown[0]!r}; there are {', '.join(SCRIPTS)}")
 
     failures = []
     for name in args.only:
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
             print(f"{name}: {message(error)}", file=sys.stderr)
         print(f"{time.time() - began:.0f} s\n", flush=True)
     if failures:
-        raise ValueError(f"{len(failures)} of {len(args.only)} failed: {', '.join(failures)}")
+        raise BadValue(f"{len(failures)} of {len(args.only)} failed: {', '.join(failures)}")
     return args.out
 
 

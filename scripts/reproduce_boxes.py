@@ -28,6 +28,7 @@ from gradcam.explainer import Explainer
 from gradcam.methods import map_methods, needs
 from gradcam.pictures import Photograph
 from gradcam.terminal import run_script
+from slim_models.mistakes import BadValue
 
 METHODS = ["grad_cam", "guided_grad_cam", "guided_backprop"]
 WHITE, MAGENTA, BLACK = (255, 255, 255), (255, 0, 255), (0, 0, 0)  # no colormap has magenta
@@ -46,16 +47,14 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
 
     protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    network, weights = reproduction.open_network(args.network, args.weights)
-    methods = map_methods(args.methods, weights or {})
+    network = reproduction.open_network(args.network, args.weights)
+    methods = map_methods(args.methods, network.values.arrays() or {})
     examples = [example for example in read_examples(args.data) if example.boxes]
     if args.count < 1 or not examples:
-        raise ValueError(
-            f"nothing to draw: --count is {args.count}, {len(examples)} pictures of {args.data} have boxes"
-        )
+        raise BadValue(f"nothing to draw: --count is {args.count}, {len(examples)} pictures of {args.data} have boxes")
     chosen = np.random.default_rng(args.seed).permutation(len(examples))[: args.count]
     rows, titles, numbers = [], [], []
-    with Explainer(network, weights, **needs(methods)) as explainer:
+    with Explainer(network, **needs(methods)) as explainer:
         size = explainer.network.image_size
         for example in (examples[i] for i in sorted(chosen)):
             photograph = Photograph(example.name, example.read())

@@ -17,6 +17,7 @@ import dataset_run
 
 from gradcam.evaluation import Faithfulness, correlations
 from gradcam.terminal import run_script
+from slim_models.mistakes import BadValue
 
 METHODS = [
     "grad_cam",
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
     for flag, value in (("--patch", args.patch), ("--stride", args.stride)):
         if value is not None and value < 1:
-            raise ValueError(f"{flag} must be at least 1, not {value}")
+            raise BadValue(f"{flag} must be at least 1, not {value}")
     run = dataset_run.run(
         args,
         lambda methods: Faithfulness(methods, args.patch, args.stride),

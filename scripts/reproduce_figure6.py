@@ -32,6 +32,7 @@ from gradcam.explanation import softmax
 from gradcam.pictures import Photograph, read_photograph, resize
 from gradcam.terminal import run_script
 from slim_models.labels import class_name
+from slim_models.mistakes import BadValue
 
 IMAGES = ("sample:chelsea", "sample:grace_hopper", "sample:coffee", "sample:rocket")
 CLASSES = ("tabby", "military uniform", "espresso", "projectile")  # 'missile' names two of ImageNet's classes
@@ -60,7 +61,7 @@ class Prediction:
 def main(argv: list[str] | None = None) -> pathlib.Path:
     args = _parser().parse_args(argv)
     if min(args.among, args.count) < 1:
-        raise ValueError(f"--among and --count must be at least 1, not {args.among} and {args.count}")
+        raise BadValue(f"--among and --count must be at least 1, not {args.among} and {args.count}")
     examples = _from_data(args) if args.data else _from_files(args)
     with open_explainer(args.network, args.weights) as explainer:
         batches = (examples[start : start + BATCH] for start in range(0, len(examples), BATCH))
@@ -94,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 def _from_files(args: argparse.Namespace) -> list[Example]:
     """The pictures of --images with their true classes."""
     if len(args.images) != len(args.classes):
-        raise ValueError(f"{len(args.classes)} classes for {len(args.images)} pictures: give each its true class")
+        raise BadValue(f"{len(args.classes)} classes for {len(args.images)} pictures: give each its true class")
     return [
         Example(source, target, (), functools.partial(_pixels, source))
         for source, target in zip(args.images, args.classes)

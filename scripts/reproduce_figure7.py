@@ -28,12 +28,13 @@ from gradcam.explanation import Explanation
 from gradcam.pictures import Photograph, read_photograph, write_png
 from gradcam.terminal import run_script
 from slim_models.labels import class_name
+from slim_models.mistakes import BadValue
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
     args = _parser().parse_args(argv)
     if len(args.images) != 1:
-        raise ValueError(f"--images takes one picture here, not {len(args.images)}")
+        raise BadValue(f"--images takes one picture here, not {len(args.images)}")
     photograph = read_photograph(args.images[0])
     with open_explainer(args.network, args.weights, rules=("backprop",)) as explainer:
         image = photograph.fitted(explainer.network.image_size)

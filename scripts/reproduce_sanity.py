@@ -32,6 +32,7 @@ from gradcam.methods import MAP_METHODS, map_methods, needs
 from gradcam.pictures import Photograph, read_photograph
 from gradcam.terminal import run_script
 from slim_models.labels import class_name
+from slim_models.mistakes import BadValue
 
 IMAGES = ("sample:chelsea", "sample:coffee", "sample:grace_hopper", "sample:rocket")
 METHODS = (
@@ -50,10 +51,11 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = _parser().parse_args(argv)
     methods = map_methods(args.methods)
     photographs = [read_photograph(source) for source in args.images]
-    network, weights = reproduction.open_network(args.network, args.weights)
+    network = reproduction.open_network(args.network, args.weights)
+    weights = network.values.arrays()
     if weights is None:
-        raise ValueError(f"{args.network} has no weights by name, which are what is randomized: give a network of ours")
-    with Explainer(network, weights, **needs(methods)) as explainer:
+        raise BadValue(f"{args.network} has no weights by name, which are what is randomized: give a network of ours")
+    with Explainer(network, **needs(methods)) as explainer:
         images = np.stack([photograph.fitted(explainer.network.image_size) for photograph in photographs])
         trained = explainer.explain(images, _one_or_all(args.classes))
         shown = {"trained": sanity.heatmaps(trained, methods)}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradcam.terminal import quiet_tensorflow
+from slim_models.mistakes import BadValue
 
 with quiet_tensorflow():
     import slim_models
@@ -78,21 +79,14 @@ def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: 
     parser.add_argument("--classes", nargs="+", default=classes and list(classes), metavar="CLASS", help=text)
 
 
-def open_network(
-    name: str, weights: str | Mapping[str, np.ndarray] | None
-) -> tuple[slim_models.Network, Mapping[str, np.ndarray] | None]:
-    """A network that fits its weights, and the weights; None for those that a network of the user's has itself.
-
-    Args:
-        name: of a network of ours, or the path of the user's own; what was guessed of that is printed.
-        weights: a file or its arrays; None is the network's own file.
-    """
-    return slim_models.network_named(name, weights, say=lambda line: print(line, file=sys.stderr))
+def open_network(name: str, weights: str | Mapping[str, np.ndarray] | None) -> slim_models.Network:
+    """The network that a script's flags mean; what was guessed of the user's own is printed."""
+    return slim_models.open_network(name, weights, say=lambda line: print(line, file=sys.stderr))
 
 
 def open_explainer(name: str, weights: str | Mapping[str, np.ndarray] | None, **options: Any) -> Explainer:
     """The explainer of a network as `open_network` opens it, with options of `Explainer`."""
-    return Explainer(*open_network(name, weights), **options)
+    return Explainer(open_network(name, weights), **options)
 
 
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:
@@ -168,5 +162,5 @@ def same_classes(first: Explainer, second: Explainer, classes: Sequence[str]) ->
     if first.labels and second.labels:
         return [first.labels.wnids[index] for index in indices]
     if first.labels or second.labels or first.network.num_classes != second.network.num_classes:
-        raise ValueError(f"{first.network.name} and {second.network.name} have different classes, not all with names")
+        raise BadValue(f"{first.network.name} and {second.network.name} have different classes, not all with names")
     return list(indices)

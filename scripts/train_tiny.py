@@ -29,6 +29,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gradcam.terminal import quiet_tensorflow, run_script
+from slim_models.mistakes import BadValue
 
 with quiet_tensorflow():
     import tensorflow.compat.v1 as tf
@@ -39,7 +40,7 @@ with quiet_tensorflow():
     from gradcam.explainer import Explainer
     from gradcam.figures import save_figure
     from gradcam.pictures import fit_image
-    from slim_models.builders import folded
+    from slim_models.weights import folded
 
 BATCH = 100
 # What a network has only while it is trained. VGG16 is trained with batch norm, also on fc6 and fc7, and written
@@ -67,7 +68,7 @@ def main() -> None:
     args = parser.parse_args()
     stages = re.findall(r"(\d+)x(\d+)", args.sizes)
     if ",".join("x".join(stage) for stage in stages) != args.sizes:
-        raise ValueError(f"--sizes is PIXELSxEPOCHS,PIXELSxEPOCHS,..., not {args.sizes!r}")
+        raise BadValue(f"--sizes is PIXELSxEPOCHS,PIXELSxEPOCHS,..., not {args.sizes!r}")
     sizes = [int(size) for size, epochs in stages for _ in range(int(epochs))]
     args.out.mkdir(parents=True, exist_ok=True)
     train, validation = (read_split(args.data, split) for split in ("train", "val"))
@@ -122,7 +123,7 @@ def read_split(path: str | os.PathLike, split: str) -> LabelledImages:
         ValueError: the split is unknown.
     """
     if split not in ("train", "val"):
-        raise ValueError(f"no split {split!r}; the splits are train, val")
+        raise BadValue(f"no split {split!r}; the splits are train, val")
     read = tiny_imagenet.reader(path)
     wnids = tuple(sorted(read("wnids.txt").decode().split()))
     if split == "train":

@@ -1,9 +1,9 @@
 """Networks that can be differentiated under several ReLU rules.
 
-build(name) makes the `Network` of a name in `NETWORKS`; read_weights(path) and assign_weights(...)
-give it its values; load(path) makes one of anybody's graph. gradients(ys, xs, rule) differentiates
-either. download(name) fetches published weights; convert(source, destination) writes them in another
-format.
+open_network(name_or_path) is the one way in: a `Network` with its values, of a name in `NETWORKS` or of
+anybody's file. build(name) builds one of ours, load(path) reads anybody's graph. gradients(ys, xs, rule)
+differentiates either. download(name) fetches published weights; convert(source, destination) writes them
+in another format.
 """
 
 from __future__ import annotations
@@ -28,15 +28,23 @@ if TYPE_CHECKING:
         build_for as build_for,
         find_weights as find_weights,
     )
+    from slim_models.downloading import SOURCES as SOURCES, download as download
     from slim_models.labels import Labels as Labels, read_labels as read_labels
     from slim_models.loading import load as load
-    from slim_models.network import PRECISIONS as PRECISIONS, Network as Network
-    from slim_models.opening import network_named as network_named
+    from slim_models.mistakes import (
+        BadValue as BadValue,
+        MissingFile as MissingFile,
+        MissingPackage as MissingPackage,
+        Mistake as Mistake,
+        UnknownName as UnknownName,
+        Unreachable as Unreachable,
+    )
+    from slim_models.network import HEADS as HEADS, PRECISIONS as PRECISIONS, Network as Network
+    from slim_models.opening import network_named as network_named, open_network as open_network
     from slim_models.weights import (
         assign_weights as assign_weights,
         check_weights as check_weights,
         convert as convert,
-        download as download,
         random_weights as random_weights,
         read_weights as read_weights,
         write_weights as write_weights,
@@ -47,10 +55,12 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "backward": "RULES gradients marked_relus read_by_backward refusal",
         "builders": "NETWORKS PREPROCESSINGS Architecture build build_for find_weights",
+        "downloading": "SOURCES download",
         "labels": "Labels read_labels",
         "loading": "load",
-        "network": "PRECISIONS Network",
-        "opening": "network_named",
-        "weights": "assign_weights check_weights convert download random_weights read_weights write_weights",
+        "mistakes": "BadValue MissingFile MissingPackage Mistake UnknownName Unreachable",
+        "network": "HEADS PRECISIONS Network",
+        "opening": "network_named open_network",
+        "weights": "assign_weights check_weights convert random_weights read_weights write_weights",
     },
 )

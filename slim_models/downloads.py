@@ -1,9 +1,9 @@
-"""Deprecated: what was here is in `slim_models.weights`."""
+"""Deprecated: what was here is in `slim_models.downloading`."""
 
 import warnings
 
-from slim_models.weights import download, mirrored
+from slim_models.downloading import download, mirrored
 
 __all__ = ["download", "mirrored"]
 
-warnings.warn("slim_models.downloads is slim_models.weights now", DeprecationWarning, stacklevel=2)
+warnings.warn("slim_models.downloads is slim_models.downloading now", DeprecationWarning, stacklevel=2)

@@ -9,72 +9,15 @@ import functools
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-import slim_models
 from slim_models import files
+from slim_models.mistakes import BadValue, MissingFile, UnknownName
 
 LISTS = ("imagenet", "tiny_imagenet")
-Row = tuple[str, str]
-
-
-def read_list(name: str) -> list[Row]:
-    """A data set's classes, `("n02123159", "tiger cat")`, in the order of their WordNet ids.
-
-    Args:
-        name: `"imagenet"` (ILSVRC 2012, 1000 classes) or `"tiny_imagenet"` (200).
-
-    Raises:
-        KeyError: no such list.
-    """
-    path = files.carried(f"{name}.tsv")
-    if path is None:
-        raise KeyError(f"no list of classes {name!r}; the lists are {', '.join(LISTS)}")
-    return [_row(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def class_rows(labels: str | os.PathLike | Sequence[str], num_classes: int) -> tuple[Row, ...]:
-    """The classes that a user means.
-
-    Args:
-        labels: the name of a list, a text file with a name in every line (or a WordNet id, a tab and names), or
-            the names.
-        num_classes: C. A list may be one shorter: then class 0 is the background.
-
-    Returns:
-        C rows; the WordNet id is empty where there is none.
-
-    Raises:
-        FileNotFoundError: there is no such file, nor such a list.
-        ValueError: there are more or fewer classes than C.
-    """
-    if isinstance(labels, str) and labels in LISTS:
-        rows = read_list(labels)
-    elif isinstance(labels, (str, os.PathLike)):
-        rows = [_row(line) for line in _lines(pathlib.Path(labels))]
-    else:
-        rows = [("", str(name)) for name in labels]
-    if len(rows) == num_classes - 1:
-        rows = [("", "background"), *rows]
-    if len(rows) != num_classes:
-        raise ValueError(f"{len(rows)} labels for {num_classes} classes")
-    return tuple(rows)
-
-
-def _lines(path: pathlib.Path) -> list[str]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no list of classes {str(path)!r}: the lists are {', '.join(LISTS)}, or give a file's path"
-        )
-    return path.read_text(encoding="utf-8").splitlines()
-
-
-def _row(line: str) -> Row:
-    wnid, tab, names = line.partition("\t")
-    return (wnid, names) if tab else ("", line.strip())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +54,10 @@ class Labels:
         if len(found) == 1:
             return found[0]
         if found:
-            raise KeyError(f"{query!r} names {len(found)} classes; give one's number: {self._list(found)}")
+            raise UnknownName(f"{query!r} names {len(found)} classes; give one's number: {self._list(found)}")
         similar = self._similar(word)
         hint = f"; similar: {self._list(similar)}" if similar else ""
-        raise KeyError(f"no class {query!r} among {len(self.names)}{hint}")
+        raise UnknownName(f"no class {query!r} among {len(self.names)}{hint}")
 
     def name(self, index: int) -> str:
         """The first of a class's names."""
@@ -140,7 +83,7 @@ class Labels:
 
     def _in_range(self, index: int, query: str) -> int:
         if index >= len(self.names):
-            raise KeyError(f"no class {query}; the classes are 0 to {len(self.names) - 1}")
+            raise UnknownName(f"no class {query}; the classes are 0 to {len(self.names) - 1}")
         return index
 
     def _list(self, indices: list[int], most: int = 10) -> str:
@@ -160,7 +103,70 @@ def read_labels(name: str) -> Labels:
     Raises:
         KeyError: no such list.
     """
-    return _labels(read_list(name))
+    path = files.carried(f"{name}.tsv")
+    if path is None:
+        raise UnknownName(f"no list of classes {name!r}; the lists are {', '.join(LISTS)}")
+    return _labels(map(_row, path.read_text(encoding="utf-8").splitlines()))
+
+
+def labels_for(given: str | os.PathLike | Sequence[str] | Labels, num_classes: int) -> Labels:
+    """The classes that a user means.
+
+    Args:
+        given: the name of a list, a text file with a name in every line (or a WordNet id, a tab and names), or
+            the names.
+        num_classes: C. Of 1001 classes the first is ImageNet's background, if there are only 1000 names.
+
+    Raises:
+        FileNotFoundError: there is no such file, nor such a list.
+        ValueError: there are more or fewer names than classes, or a file that is no text in UTF-8 or has an empty line.
+    """
+    if isinstance(given, Labels):
+        labels = given
+    elif isinstance(given, str) and given in LISTS:
+        labels = read_labels(given)
+    elif isinstance(given, (str, os.PathLike)):
+        labels = _labels(map(_row, _lines(pathlib.Path(given))))
+    else:
+        labels = _labels(("", str(name)) for name in given)
+    count = len(labels.names)
+    if (count, num_classes) == (1000, 1001):
+        return Labels(("", *labels.wnids), ("background", *labels.names))
+    if count != num_classes:
+        where = f" in {os.fspath(given)}" if isinstance(given, (str, os.PathLike)) else ""
+        raise BadValue(f"{count} labels{where} for {num_classes} classes")
+    return labels
+
+
+def list_for(name: str, num_classes: int) -> Labels | None:
+    """The list of that name, if it has as many classes, the background before them counted; None otherwise."""
+    labels = read_labels(name)
+    fits = num_classes == len(labels.names) or (len(labels.names), num_classes) == (1000, 1001)
+    return labels_for(labels, num_classes) if fits else None
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    """The lines of a text file, with or without a byte order mark, less empty ones at its end."""
+    if not path.is_file():
+        raise MissingFile(f"no list of classes {str(path)!r}: the lists are {', '.join(LISTS)}, or give a file's path")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except UnicodeDecodeError as error:
+        raise BadValue(f"{path} is no text in UTF-8: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise BadValue(f"{path}:{number}: the line is empty; a class's name was expected")
+    return lines
+
+
+def _row(line: str) -> tuple[str, str]:
+    wnid, tab, names = line.partition("\t")
+    return (wnid, names.strip()) if tab else ("", line.strip())
+
+
+def _labels(rows: Iterable[tuple[str, str]]) -> Labels:
+    wnids, names = zip(*rows) if (rows := list(rows)) else ((), ())
+    return Labels(wnids, names)
 
 
 def class_index(target: int | str, num_classes: int, labels: Labels | None = None) -> int:
@@ -181,12 +187,12 @@ def class_index(target: int | str, num_classes: int, labels: Labels | None = Non
     if isinstance(target, str) and labels is not None:
         return labels.index(target)
     if isinstance(target, str) and not target.isdecimal():
-        raise KeyError(f"the network's classes have no names; give the class {target!r} by its index")
+        raise UnknownName(f"the network's classes have no names; give the class {target!r} by its index")
     if isinstance(target, bool) or not isinstance(target, (str, int, np.integer)):
-        raise ValueError(f"a target is an index or a name, not {target!r}")
+        raise BadValue(f"a target is an index or a name, not {target!r}")
     # One-hot coding would turn an index out of range into zero gradients without a word.
     if not 0 <= int(target) < num_classes:
-        raise ValueError(f"target {target} is out of range: classes are 0 to {num_classes - 1}")
+        raise BadValue(f"target {target} is out of range: classes are 0 to {num_classes - 1}")
     return int(target)
 
 
@@ -194,27 +200,10 @@ def class_indices(targets: Any, count: int, num_classes: int, labels: Labels | N
     """One class for all images or one for each -> int64 `[count]`; errors as `class_index`'s."""
     given = [targets] * count if np.ndim(targets) == 0 else targets
     if len(given) != count:
-        raise ValueError(f"{len(given)} targets for {count} images: give one for all, or one for each")
+        raise BadValue(f"{len(given)} targets for {count} images: give one for all, or one for each")
     return np.array([class_index(target, num_classes, labels) for target in given], np.int64)
 
 
 def class_name(index: int, labels: Labels | None) -> str:
     """The first of a class's names, or `class 7` where the classes have none."""
     return labels.name(index) if labels else f"class {index}"
-
-
-def labels_of(network: slim_models.Network) -> Labels | None:
-    """The classes of a network, if it knows them itself, or is one of ours with as many as its list has.
-
-    Returns:
-        The classes, the background before those of the list if there is one more; None if they are not known.
-    """
-    rows = network.labels
-    entry = slim_models.NETWORKS.get(network.name)
-    if rows is None and entry is not None and network.num_classes - len(read_list(entry.labels)) in (0, 1):
-        rows = class_rows(entry.labels, network.num_classes)
-    return None if rows is None else _labels(rows)
-
-
-def _labels(rows: Sequence[tuple[str, str]]) -> Labels:
-    return Labels(*map(tuple, zip(*rows)))

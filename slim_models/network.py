@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-
-import tensorflow.compat.v1 as tf
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from slim_models.backward import operations_between
+from slim_models.labels import Labels
+from slim_models.mistakes import BadValue
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow.compat.v1 as tf
 
 PRECISIONS = ("float32", "bfloat16")
+HEADS = ("softmax", "sigmoid", "linear")
+
+
+class Values(Protocol):
+    """Where a network's numbers come from: a file, the graph's own restore, or an open session."""
+
+    @property
+    def session(self) -> tf.Session | None:
+        """The user's own, open session in which the network is run; None for a new one."""
+
+    def arrays(self) -> Mapping[str, np.ndarray] | None:
+        """Variable name -> array, as files of weights have them; None where they are not known by these names."""
+
+    def fill(self, session: tf.Session, network: Network) -> None:
+        """Gives a network's variables their values, in a session of its graph."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A classifier as a graph: the tensors the rest of the project needs, nothing else.
+    """A classifier as a graph: the tensors the rest of the project needs, and where its numbers come from.
 
     Attributes:
-        name: the network's name in `slim_models.NETWORKS`, or the user's own.
+        name: the network's name in `slim_models.NETWORKS`, or the user's own; nothing is concluded from it.
         images: placeholder `[N, H, W, 3]`, RGB in [0, 255], the same for every network; what the
             network was trained on is computed from it inside the graph.
         logits: `[N, C]`, before the softmax; the y of the Grad-CAM paper.
         endpoints: layer name -> activations `[N, h, w, K]`, in forward order, after the ReLU.
         default_layer: the last layer with a spatial extent, a key of `endpoints`.
+        values: where its numbers come from.
+        labels: the names of its classes; None if they are not known.
+        head: how logits become what the network says, one of `HEADS`.
         precision: of variables and endpoints, one of `PRECISIONS`; images and logits are float32 in any.
         rebuild: builds the same network, in a graph of its own, in the precision given and with its batch norm folded
             into weights and biases, which is faster; None if nothing can.
-        restore: gives the variables the values that belong to them, in a new session; None if those are in a file
-            of weights of their own.
-        session: the user's own, open, which has the values; None for a new one.
-        labels: WordNet id (or nothing) and names of every class; None if they are not known, or known by `name`.
         input_order: order of the channels that the network itself takes, `RGB` or `BGR`, which gradients of
             another program with respect to its input may be in.
         unfolded: name -> shape of the weights that it takes, if their batch norm is folded into its variables; None
@@ -41,11 +60,11 @@ class Network:
     logits: tf.Tensor
     endpoints: Mapping[str, tf.Tensor]
     default_layer: str
+    values: Values
+    labels: Labels | None = None
+    head: str = "softmax"
     precision: str = "float32"
     rebuild: Callable[[str], Network] | None = None
-    restore: Callable[[tf.Session], None] | None = None
-    session: tf.Session | None = None
-    labels: Sequence[tuple[str, str]] | None = None
     input_order: str = "RGB"
     unfolded: Mapping[str, tuple[int, ...]] | None = None
 
@@ -79,12 +98,12 @@ class Network:
             ValueError: no such precision, or nothing can build the network again.
         """
         if precision not in PRECISIONS:
-            raise ValueError(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+            raise BadValue(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
         if precision == self.precision:
             return self
         if self.rebuild is None:
-            raise ValueError(f"{self.name} was not made by slim_models.build and stays in {self.precision}")
-        return self.rebuild(precision)
+            raise BadValue(f"{self.name} was not made by slim_models.build and stays in {self.precision}")
+        return dataclasses.replace(self.rebuild(precision), values=self.values, labels=self.labels)
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of the weights that `assign_weights` takes, in forward order."""
@@ -93,13 +112,10 @@ class Network:
         return {name: tuple(variable.shape.as_list()) for name, variable in self.variables().items()}
 
     def variables(self) -> dict[str, tf.Variable]:
-        """The network's variables by the names of the weight files (`conv1_1/weights`, ...).
+        """The variables that the logits depend on, by the names of the weight files (`conv1_1/weights`, ...)."""
+        import tensorflow.compat.v1 as tf
 
-        Of a graph that is not ours, those that the logits depend on: not a training's.
-        """
         with self.graph.as_default():
             variables = {variable.op.name: variable for variable in tf.global_variables()}
-        if self.restore is None and self.session is None:
-            return variables
         used = {operation.name for operation in operations_between(self.images, self.logits)}
         return {name: variable for name, variable in variables.items() if name in used}

@@ -1,20 +1,71 @@
-"""What a user calls a network -> the network: a name of ours, or the path of their own."""
+"""What a user calls a network -> the network with its values: the one way in, by a name of ours or by a path."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from slim_models.builders import NETWORKS, build_for, find_weights
 from slim_models.loading import exists, load
-from slim_models.loading.passes import Say
+from slim_models.mistakes import BadValue, UnknownName
 from slim_models.network import Network
-from slim_models.weights import read_weights
+from slim_models.weights import Stored, read_weights
 
 Weights = Mapping[str, np.ndarray]
+
+
+def open_network(
+    name_or_path: Any,
+    weights: str | os.PathLike | Weights | None = None,
+    *,
+    image_size: int | None = None,
+    say: Callable[[str], object] | None = None,
+    **found: Any,
+) -> Network:
+    """The network that a user means, with its values.
+
+        network = slim_models.open_network("vgg16")
+        network = slim_models.open_network("vgg16", "fine_tuned.npy", labels="names.txt")
+        network = slim_models.open_network("frozen.pb", preprocessing="zero_to_one")
+
+    Args:
+        name_or_path: a key of `NETWORKS`, or anything that `load` takes: a path, a Keras model, a session.
+        weights: a file that `read_weights` reads, or its arrays; None is the network's own. The number of classes and
+            the width of a network of ours follow from them.
+        image_size: height and width of the images in pixels; None is the network's own.
+        say: is told in lines what was found or guessed of a network that is not ours; None is silent.
+        found: what need not be found, as arguments of `load` (`images`, `logits`, `layer`, `preprocessing`, ...); of a
+            network of ours, `labels`. What is None is as good as not given.
+
+    Raises:
+        FileNotFoundError: there is no file of weights.
+        KeyError: neither a name nor a path.
+        ValueError: a file is not what it should be, or something has no meaning for a network of ours.
+    """
+    given = {name: value for name, value in found.items() if value is not None}
+    if isinstance(name_or_path, str) and name_or_path in NETWORKS:
+        labels = given.pop("labels", None)
+        if given:
+            known = f"{name_or_path} is a network of ours, whose tensors are known"
+            raise BadValue(f"{known}: it takes no {', '.join(given)}")
+        if not isinstance(weights, Mapping):
+            weights = read_weights(find_weights(name_or_path) if weights is None else weights)
+        return build_for(name_or_path, weights, image_size, labels=labels)
+    if isinstance(name_or_path, (str, os.PathLike)) and not exists(name_or_path):
+        raise UnknownName(
+            f"no network {os.fspath(name_or_path)!r}; the networks are {', '.join(NETWORKS)}, and there is no file of "
+            "that name"
+        )
+    network = load(name_or_path, image_size=image_size, say=say, **given)
+    if weights is None:
+        return network
+    arrays = weights if isinstance(weights, Mapping) else read_weights(weights)
+    return dataclasses.replace(network, values=Stored(arrays, network.values.session))
 
 
 def network_named(
@@ -22,35 +73,10 @@ def network_named(
     weights: str | os.PathLike | Weights | None = None,
     image_size: int | None = None,
     *,
-    say: Say = print,
+    say: Callable[[str], object] | None = print,
     **options: Any,
 ) -> tuple[Network, Weights | None]:
-    """The network that a word means, and the weights for it.
-
-    Args:
-        word: a key of `NETWORKS`, or a path that `load` takes.
-        weights: a file or its arrays; None is the network's own.
-        image_size: height and width of the images in pixels; None is the network's own.
-        say: is told what `load` found or guessed.
-        options: of `load`; those that are None are not given.
-
-    Returns:
-        The network, and the arrays for its variables, None where the network has its own, as `Explainer` takes them.
-
-    Raises:
-        FileNotFoundError: there is no file of weights.
-        KeyError: the word is neither a name nor a path.
-        ValueError: a file is not what it should be, or an option has no meaning for a network of ours.
-    """
-    given = {name: value for name, value in options.items() if value is not None}
-    if word in NETWORKS:
-        if given:
-            raise ValueError(f"{word} is a network of ours, whose tensors are known: it takes no {', '.join(given)}")
-        arrays = weights if isinstance(weights, Mapping) else read_weights(weights or find_weights(word))
-        return build_for(word, arrays, image_size), arrays
-    if not exists(word):
-        raise KeyError(
-            f"no network {word!r}; the networks are {', '.join(NETWORKS)}, and there is no file of that name"
-        )
-    network = load(word, image_size=image_size, say=say, **given)
-    return network, weights if weights is None or isinstance(weights, Mapping) else read_weights(weights)
+    """Deprecated: `open_network`, whose network has its values itself; here as a pair with its arrays."""
+    warnings.warn("network_named is open_network now, which returns the network", DeprecationWarning, stacklevel=2)
+    network = open_network(word, weights, image_size=image_size, say=say, **options)
+    return network, network.values.arrays()

@@ -14,14 +14,15 @@ import slim_models
 from gradcam import figures
 from gradcam.cams import METHODS
 from gradcam.cli.explain import OUTPUTS, Reports, Writer, rules_for
-from gradcam.cli.flags import chosen_network, options_of, tell
+from gradcam.cli.flags import chosen_network, found_in, tell
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.maps import COLORMAPS
 from gradcam.pictures import expand, read_photograph
 from gradcam.terminal import message
+from slim_models import downloading
 from slim_models.labels import class_name, read_labels
-from slim_models.weights import downloading
+from slim_models.mistakes import BadValue, UnknownName
 
 __all__ = ["compare", "convert", "download", "explain", "layers", "networks"]
 
@@ -34,16 +35,16 @@ def explain(args: argparse.Namespace) -> int:
     _check("colormap", [args.colormap], COLORMAPS)
     _check("output", written, OUTPUTS)
     if args.batch < 1:
-        raise ValueError(f"--batch must be at least 1, not {args.batch}")
+        raise BadValue(f"--batch must be at least 1, not {args.batch}")
     sources = expand(args.images)
-    network, weights = chosen_network(args)
+    network = chosen_network(args)
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
     rules = rules_for(written)
     if rules and (reason := slim_models.refusal(network.logits, [network.images])):
         tell(f"no guided backprop: {reason}")
         rules = []
     options = {"rules": rules, "precision": args.precision, "device": args.device}
-    with Explainer(network, weights, layers=layers, **options) as explainer:
+    with Explainer(network, layers=layers, **options) as explainer:
         asked = list(dict.fromkeys(explainer.index(target) for target in args.target or []))
         out = pathlib.Path(args.out)
         writer = Writer(out, written, layers, methods, args.colormap, network.name, explainer.labels)
@@ -62,7 +63,7 @@ def explain(args: argparse.Namespace) -> int:
 def _check(kind: str, words: Collection[str], known: Collection[str]) -> None:
     for word in words:
         if word not in known:
-            raise KeyError(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
+            raise UnknownName(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
 
 
 def compare(args: argparse.Namespace) -> int:
@@ -77,7 +78,7 @@ def compare(args: argparse.Namespace) -> int:
         layout=args.layout,
         tolerance=args.tolerance,
         say=tell,
-        **options_of(args),
+        **found_in(args),
     )
     print(result)
     print("pass" if result.passed else "FAIL")
@@ -91,9 +92,9 @@ def compare_authors(args: argparse.Namespace) -> int:
     """Compares our pictures with those of the paper's authors' code; see `gradcam compare --help`."""
     pictures = authors.read_authors(args.reference)
     image = read_photograph(args.authors).pixels
-    network, weights = chosen_network(args, len(next(iter(pictures.values()))))
+    network = chosen_network(args, len(next(iter(pictures.values()))))
     layers = [args.layer] if args.layer else None
-    with Explainer(network, weights, layers=layers) as explainer:
+    with Explainer(network, layers=layers) as explainer:
         pairs = authors.compare_authors(pictures, image, explainer)
         print(f"{'picture':32s} {'class':30s} {'SSIM':>8s} {'correlation':>12s}")
         for pair in pairs:
@@ -109,7 +110,7 @@ def compare_authors(args: argparse.Namespace) -> int:
 def download(args: argparse.Namespace) -> int:
     """Fetches published weights; see `gradcam download --help`."""
     if args.source and len(args.networks) > 1:
-        raise ValueError("--from gives the file of one network, not of several")
+        raise BadValue("--from gives the file of one network, not of several")
     for name in dict.fromkeys(args.networks):
         sources = [downloading.mirrored(name, args.source)] if args.source else None
         downloading.download(name, args.dir, sources=sources, force=args.force, say=print)
@@ -149,8 +150,8 @@ def layers(args: argparse.Namespace) -> int:
     if args.network in slim_models.NETWORKS:
         network = slim_models.build(args.network)
     else:
-        options = {**options_of(args), "preprocessing": args.preprocessing or "none"}  # the layers are the same
-        network, _ = slim_models.network_named(args.network, None, args.image_size, say=tell, **options)
+        options = {**found_in(args), "preprocessing": args.preprocessing or "none"}  # the layers are the same
+        network = slim_models.open_network(args.network, image_size=args.image_size, say=tell, **options)
     width = max(map(len, network.endpoints))
     for name, activations in network.endpoints.items():
         _, height, width_, channels = (size or "?" for size in activations.shape.as_list())

@@ -82,7 +82,9 @@ class Writer:
 
     def _title(self, explanation: Explanation) -> str:
         target = int(explanation.targets[0])
-        return f"{class_name(target, self.labels)}: {explanation.probabilities[0, target]:.1%}"
+        share = explanation.head != "linear"
+        said = f"{explanation.probabilities[0, target]:.1%}" if share else f"{explanation.logits[0, target]:.4g}"
+        return f"{class_name(target, self.labels)}: {said}"
 
     def _stem(self, name: str, target: int, layer: str, method: str) -> pathlib.Path:
         """What the files' names begin with: layer and method are in it where there are several."""
@@ -187,10 +189,12 @@ class Reports:
     def _top5(self, name: str, photograph: Photograph, explanation: Explanation) -> str:
         """A table: the five most probable classes, and those asked for, marked with a star."""
         height, width = photograph.pixels.shape[:2]
-        probabilities = explanation.probabilities[0]
-        top5 = np.argsort(-probabilities, kind="stable")[:5].tolist()
+        share = explanation.head != "linear"
+        said = explanation.probabilities[0] if share else explanation.logits[0]
+        top5 = np.argsort(-said, kind="stable")[:5].tolist()
         lines = [f"{name} ({width} x {height})"]
         for index in dict.fromkeys([*top5, *self.targets]):
             mark = " *" if index in self.targets else ""
-            lines.append(f"  {probabilities[index]:7.2%}  {index:4d}  {class_name(index, self.explainer.labels)}{mark}")
+            number = f"{said[index]:7.2%}" if share else f"{said[index]:9.4g}"
+            lines.append(f"  {number}  {index:4d}  {class_name(index, self.explainer.labels)}{mark}")
         return "\n".join(lines)

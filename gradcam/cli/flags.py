@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import slim_models
-
-if TYPE_CHECKING:
-    import numpy as np
 
 DEFAULT_NETWORK = "resnet_v1_50_tiny"
 
@@ -39,7 +34,10 @@ def add_tensor_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of RGB in [0, 255]: none, minus_one_to_one, zero_to_one, subtract_mean, caffe_bgr or standardized",
     )
-    own.add_argument("--labels", metavar="NAME|FILE", help="imagenet, tiny_imagenet, or a file with a name a line")
+    own.add_argument(
+        "--labels", metavar="NAME|FILE", help="imagenet, tiny_imagenet, or a file with a name a line; of ours too"
+    )
+    own.add_argument("--head", metavar="NAME", help="what is made of the logits: softmax, sigmoid or linear")
     own.add_argument("--image-size", type=int, metavar="PIXELS", help="where the network takes any size")
 
 
@@ -127,24 +125,22 @@ def add_file_flags(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("--out", default="out", metavar="DIR", help="where the files go (default: %(default)s)")
 
 
-def chosen_network(
-    args: argparse.Namespace, image_size: int | None = None
-) -> tuple[slim_models.Network, Mapping[str, np.ndarray] | None]:
-    """The network that `--network` and `--weights` mean, and the weights; what was guessed is printed."""
-    return slim_models.network_named(
+def chosen_network(args: argparse.Namespace, image_size: int | None = None) -> slim_models.Network:
+    """The network that `--network` and `--weights` mean, with its values; what was guessed is printed."""
+    return slim_models.open_network(
         args.network,
         args.weights,
-        image_size or args.image_size,
+        image_size=image_size or args.image_size,
         say=tell,
         layer=None if args.network in slim_models.NETWORKS else args.layer,
-        **options_of(args),
+        **found_in(args),
     )
 
 
-def options_of(args: argparse.Namespace) -> dict[str, str | None]:
-    """What the user says of a network that is not ours, as `slim_models.load` takes it."""
+def found_in(args: argparse.Namespace) -> dict[str, str | None]:
+    """What the user says of a network, as `slim_models.open_network` takes it."""
     names = {"images": args.images_tensor, "logits": args.logits_tensor}
-    return {**names, "preprocessing": args.preprocessing, "labels": args.labels}
+    return {**names, "preprocessing": args.preprocessing, "labels": args.labels, "head": args.head}
 
 
 def tell(line: str) -> None:

@@ -24,6 +24,7 @@ from gradcam.comparison.comparing import correlation
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
 from gradcam.pictures import read_image
+from slim_models.mistakes import BadValue, MissingFile, MissingPackage
 
 _NAME = re.compile(r"classify_(gb_gcam|gcam_hm|gcam|gb)_(.+)\.png")
 
@@ -56,11 +57,11 @@ def read_authors(folder: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     paths = [path for path in sorted(pathlib.Path(folder).glob("classify_*.png")) if _NAME.fullmatch(path.name)]
     if not paths:
-        raise FileNotFoundError(f"no pictures of the authors' code (classify_gb_243.png, ...) in {os.fspath(folder)!r}")
+        raise MissingFile(f"no pictures of the authors' code (classify_gb_243.png, ...) in {os.fspath(folder)!r}")
     pictures = {path.name: read_image(path) for path in paths}
     sizes = {picture.shape[:2] for picture in pictures.values()}
     if len(sizes) > 1 or len(set(*sizes)) > 1:
-        raise ValueError(f"the authors' pictures should be square and of one size, not {sorted(sizes)}")
+        raise BadValue(f"the authors' pictures should be square and of one size, not {sorted(sizes)}")
     return pictures
 
 
@@ -149,7 +150,7 @@ def _pair(name: str, target: int, theirs: np.ndarray, ours: dict[str, np.ndarray
     try:
         from skimage.metrics import structural_similarity
     except ImportError as error:
-        raise ImportError("SSIM comes with scikit-image: pip install 'gradcam-tf1[demo]'") from error
+        raise MissingPackage("SSIM comes with scikit-image: pip install 'gradcam-tf1[demo]'") from error
     match = _NAME.fullmatch(name)
     kind = match[1] if match else ""
     if kind == "gcam" and np.ptp(theirs.astype(int), axis=-1).max() > 8:

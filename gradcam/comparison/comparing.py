@@ -15,6 +15,7 @@ from gradcam.comparison.references import Quantity, Reference, pictures_of, quan
 from gradcam.comparison.ties import Tie, Ties
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
+from slim_models.mistakes import BadValue, UnknownName
 
 # Steps of turned ties are explained one by one, but more than this is no rounding any more.
 MOST_BY_TIES = 0.05
@@ -57,20 +58,20 @@ def compare(
     """
     _check_less_mean(network)
     read = read_reference(reference, layout, "RGB")
-    built, weights = slim_models.network_named(network, weights, read.images.shape[1], say=say, **options)
+    built = slim_models.open_network(network, weights, image_size=read.images.shape[1], say=say, **options)
     read = dataclasses.replace(read, images=pictures_of(read.arrays, built.input_order))
-    if weights is not None:
-        slim_models.check_weights(built, weights)  # before anything that a wrong network would be blamed for
+    if (arrays := built.values.arrays()) is not None:
+        slim_models.check_weights(built, arrays)  # before anything that a wrong network would be blamed for
     if layer is not None and layer not in built.endpoints:
-        raise KeyError(f"{network} has no layer {layer!r}; its layers are {', '.join(built.endpoints)}")
+        raise UnknownName(f"{network} has no layer {layer!r}; its layers are {', '.join(built.endpoints)}")
     if not tolerance > 0:
-        raise ValueError(f"the tolerance must be above 0, not {tolerance}")
+        raise BadValue(f"the tolerance must be above 0, not {tolerance}")
     parts = quantities(list(read.arrays), list(built.endpoints), built.default_layer, layer)
     if any(part.per_class for part in parts) and not read.classes.shape[1]:
-        raise ValueError("the reference has gradients or maps of classes, but no array 'classes'")
+        raise BadValue("the reference has gradients or maps of classes, but no array 'classes'")
     layers = sorted({part.key for part in parts if part.key in built.endpoints})
     rules = sorted({part.key for part in parts if part.kind == "saliency"})
-    with Explainer(built, weights, layers=layers, rules=rules) as explainer:
+    with Explainer(built, layers=layers, rules=rules) as explainer:
         rows: list[Agreement] = []
         ties: dict[int, tuple[list[Tie], list[Tie]]] = {}
         for picture in range(len(read.images)):
@@ -83,7 +84,7 @@ def compare(
                 found = comparer.rows(turned=ties[picture][1])
             rows += found
     if not rows:
-        raise ValueError(f"the reference has nothing to compare, but {', '.join(read.arrays)} alone")
+        raise BadValue(f"the reference has nothing to compare, but {', '.join(read.arrays)} alone")
     rows.sort(key=lambda row: list(read.arrays).index(row.array))
     return Comparison(rows, ties, _left_out(rows, parts, read.classes))
 
@@ -102,7 +103,7 @@ def _left_out(rows: Sequence[Agreement], parts: Sequence[Quantity], classes: np.
 def _check_less_mean(network: str) -> None:
     entry = slim_models.NETWORKS.get(network)
     if entry is not None and not entry.less_mean:
-        raise ValueError(f"{network} cannot be compared: its input is not pictures less ImageNet's mean, as Caffe's is")
+        raise BadValue(f"{network} cannot be compared: its input is not pictures less ImageNet's mean, as Caffe's is")
 
 
 class _Comparer:
@@ -131,7 +132,7 @@ class _Comparer:
                 ours = part.of(self._explanation, number, self._order)
                 if ours.shape != theirs.shape:
                     hint = "; blobs as pycaffe gives them need the layout 'caffe'"
-                    raise ValueError(
+                    raise BadValue(
                         f"the reference's {part.name!r} is {list(theirs.shape)} for a picture"
                         f"{' and class' if part.per_class else ''}, but the network's is {list(ours.shape)}"
                         f"{hint if sorted(theirs.shape) == sorted(ours.shape) else ''}"

@@ -12,6 +12,7 @@ import numpy as np
 from gradcam.cams import grad_cam
 from gradcam.explanation import Explanation
 from slim_models.builders import RGB_MEAN
+from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.weights import read_npz
 
 LAYOUTS = ("tensorflow", "caffe")
@@ -47,13 +48,11 @@ class Reference:
             array = array[:, None]
         index = (picture, number) if quantity.per_class else (picture,)
         if array.ndim < len(index):
-            raise ValueError(f"the reference's {quantity.name!r} is {list(array.shape)}; its first axis is the picture")
+            raise BadValue(f"the reference's {quantity.name!r} is {list(array.shape)}; its first axis is the picture")
         known = self.classes.shape if quantity.per_class else self.classes.shape[:1]
         if not array[:1].size or any(size > most for size, most in zip(array.shape, known)):
             axes = "[pictures, classes]" if quantity.per_class else "[pictures]"
-            raise ValueError(
-                f"the reference's {quantity.name!r} is {list(array.shape)}; there are {list(known)} {axes}"
-            )
+            raise BadValue(f"the reference's {quantity.name!r} is {list(array.shape)}; there are {list(known)} {axes}")
         if any(i >= size for i, size in zip(index, array.shape)):
             return None
         array = array[index]
@@ -77,15 +76,15 @@ def read_reference(source: str | os.PathLike | Mapping[str, np.ndarray], layout:
         ValueError: no npz of plain arrays, no pictures in it, or no classes for its gradients.
     """
     if layout not in LAYOUTS:
-        raise ValueError(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}")
+        raise BadValue(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}")
     arrays = dict(source) if isinstance(source, Mapping) else _read(pathlib.Path(source))
     for name, array in arrays.items():
         if np.asarray(array).dtype.kind not in "fiu" or not np.isfinite(array).all():
-            raise ValueError(f"the reference's {name!r} should be finite numbers; it is {array.dtype} {array.shape}")
+            raise BadValue(f"the reference's {name!r} should be finite numbers; it is {array.dtype} {array.shape}")
     images = pictures_of(arrays, input_order)
     classes = np.asarray(arrays.get("classes", np.zeros((len(images), 0), np.int64)))
     if classes.dtype.kind not in "iu" or classes.ndim not in (1, 2) or len(classes) != len(images):
-        raise ValueError(f"'classes' should be whole numbers [{len(images)}, K], not {classes.dtype} {classes.shape}")
+        raise BadValue(f"'classes' should be whole numbers [{len(images)}, K], not {classes.dtype} {classes.shape}")
     return Reference(images, classes.reshape(len(images), -1), arrays, layout)
 
 
@@ -97,9 +96,9 @@ def pictures_of(arrays: Mapping[str, np.ndarray], input_order: str) -> np.ndarra
         images = _channels_last(np.asarray(arrays[given.pop()]))
         images = np.clip(ordered(images, input_order) + np.array(RGB_MEAN, np.float32), 0, 255)
     else:
-        raise ValueError(f"the reference has neither 'images' nor 'input', but {', '.join(arrays) or 'nothing'}")
+        raise BadValue(f"the reference has neither 'images' nor 'input', but {', '.join(arrays) or 'nothing'}")
     if not len(images):
-        raise ValueError("the reference has no pictures: N is 0")
+        raise BadValue("the reference has no pictures: N is 0")
     return images
 
 
@@ -107,13 +106,13 @@ def _channels_last(images: np.ndarray) -> np.ndarray:
     if images.ndim == 4 and images.shape[1] == 3 != images.shape[3]:
         images = np.moveaxis(images, 1, -1)
     if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
-        raise ValueError(f"the reference's pictures should be square, [N, H, H, 3], not {list(images.shape)}")
+        raise BadValue(f"the reference's pictures should be square, [N, H, H, 3], not {list(images.shape)}")
     return images
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise FileNotFoundError(f"no reference at {path}")
+        raise MissingFile(f"no reference at {path}")
     return read_npz(path)
 
 
@@ -210,7 +209,7 @@ def quantities(names: Sequence[str], endpoints: Sequence[str], default_layer: st
     plain = [name for name in names if name not in _NOT_COMPARED]
     of_gradients = {e for name in plain if name.startswith("grad_") and (e := endpoint(name.removeprefix("grad_")))}
     if layer is None and len(of_gradients) > 1 and set(plain) & set(_OF_THE_LAYER):
-        raise ValueError(f"the reference has gradients of {sorted(of_gradients)}; --layer says which one its cam is of")
+        raise BadValue(f"the reference has gradients of {sorted(of_gradients)}; --layer says which one its cam is of")
     target = layer or next(iter(of_gradients), default_layer)
     return [_quantity(name, endpoint, target, layer, default_layer) for name in plain]
 
@@ -229,7 +228,7 @@ def _quantity(
         return Quantity(name, _BLOBS.get(name, name), default)
     if found is None and layer is None:
         known = [*_OF_THE_PICTURE, *_OF_THE_LAYER, *INPUT_GRADIENTS, "a layer", "grad_ and a layer"]
-        raise KeyError(
+        raise UnknownName(
             f"the reference's array {name!r} is unknown here; known are {', '.join(known)} and, not compared, "
             f"{', '.join(_NOT_COMPARED)}; if it is a layer under another name, --layer says which"
         )

@@ -10,6 +10,7 @@ from gradcam import figures, maps
 from gradcam.comparison.authors import Pair
 from gradcam.comparison.comparing import Agreement, Comparison
 from gradcam.figures import Figure
+from slim_models.mistakes import BadValue
 
 
 def of_comparison(comparison: Comparison) -> Figure:
@@ -20,7 +21,7 @@ def of_comparison(comparison: Comparison) -> Figure:
     """
     rows = [row for row in comparison.rows if row.theirs.ndim > 1]
     if not rows:
-        raise ValueError("there is no map among the reference's arrays that could be drawn")
+        raise BadValue("there is no map among the reference's arrays that could be drawn")
     places = [f"picture {row.picture}" + ("" if row.target is None else f", class {row.target}") for row in rows]
     titles = [f"{row.array}\n{place}" for row, place in zip(rows, places)]
     return figures.grid([_panels(row) for row in rows], titles)

@@ -15,6 +15,7 @@ from gradcam.evaluation.run import Batch, Row
 from gradcam.explainer import Explainer
 from gradcam.methods import MapMethod
 from gradcam.pictures import Photograph, region
+from slim_models.mistakes import BadValue, UnknownName
 
 RESIZINGS = ("picture", "network")
 WHOLE, CENTRE = "whole picture", "centred box, half the area"
@@ -36,7 +37,7 @@ class BoxProtocol:
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZINGS:
-            raise KeyError(f"no size {self.resize!r} to cut maps at; the choices are {', '.join(RESIZINGS)}")
+            raise UnknownName(f"no size {self.resize!r} to cut maps at; the choices are {', '.join(RESIZINGS)}")
         boxes.box_of(np.ones((1, 1)), self.threshold, self.segment)  # complains before hours of work
 
     def __str__(self) -> str:
@@ -97,7 +98,7 @@ def require_boxes(examples: Sequence[Example]) -> None:
     """Raises a ValueError that names the first picture without a true box."""
     without = [example.name for example in examples if not example.boxes]
     if without:
-        raise ValueError(f"{len(without)} of {len(examples)} pictures have no box, the first being {without[0]}")
+        raise BadValue(f"{len(without)} of {len(examples)} pictures have no box, the first being {without[0]}")
 
 
 def rank(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from gradcam import maps
 from gradcam.boxes import Box
 from gradcam.pictures import resize
+from slim_models.mistakes import BadValue, MissingPackage
 
 MEASURES = {"spearman": "Spearman's rank correlation", "ssim": "SSIM", "hog": "correlation of HOGs"}
 SIZE = (112, 112)  # what maps are brought to, so that windows and cells are the same shares of any map
@@ -26,7 +27,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     from scipy import stats  # half a second, which only evaluations need
 
     if np.shape(first) != np.shape(second):
-        raise ValueError(f"maps of shapes {list(np.shape(first))} and {list(np.shape(second))} cannot be compared")
+        raise BadValue(f"maps of shapes {list(np.shape(first))} and {list(np.shape(second))} cannot be compared")
     if min(np.ptp(first), np.ptp(second)) == 0:
         return float("nan")
     return float(np.corrcoef(stats.rankdata(first), stats.rankdata(second))[0, 1])
@@ -104,7 +105,7 @@ def similarities(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     """
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape or first.ndim != 2:
-        raise ValueError(f"two maps must be [H, W] of one shape, not {list(first.shape)} and {list(second.shape)}")
+        raise BadValue(f"two maps must be [H, W] of one shape, not {list(first.shape)} and {list(second.shape)}")
     scaled = [maps.heatmap(resize(one, SIZE)[None], SIZE)[0] for one in (first, second)]
     if min(np.ptp(first), np.ptp(second)) == 0:
         return dict.fromkeys(MEASURES, float("nan"))
@@ -132,4 +133,4 @@ def _hog(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _missing(error: ImportError) -> ImportError:
-    return ImportError(f"SSIM and HOG come with scikit-image: pip install 'gradcam-tf1[demo]' ({error})")
+    return MissingPackage(f"SSIM and HOG come with scikit-image: pip install 'gradcam-tf1[demo]' ({error})")

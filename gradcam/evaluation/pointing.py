@@ -13,6 +13,7 @@ from gradcam.evaluation.run import Batch, Row
 from gradcam.explainer import Explainer
 from gradcam.methods import MapMethod
 from gradcam.pictures import Photograph
+from slim_models.mistakes import BadValue
 
 CENTRE = "centre"
 SIDE = 224  # the tolerance is in pixels of a picture whose shorter side has that many
@@ -27,7 +28,7 @@ class Pointing:
 
     def __init__(self, methods: Mapping[str, MapMethod], tolerance: float = 15.0, classes: int = 0):
         if not 0 <= tolerance < np.inf or classes < 0:
-            raise ValueError(f"tolerance and classes must be numbers of at least 0, not {tolerance} and {classes}")
+            raise BadValue(f"tolerance and classes must be numbers of at least 0, not {tolerance} and {classes}")
         self.methods, self.tolerance, self.classes = methods, tolerance, classes
 
     def __call__(self, explainer: Explainer, batch: Batch) -> list[Row]:

@@ -18,6 +18,7 @@ from gradcam.evaluation.datasets import Example
 from gradcam.explainer import Explainer
 from gradcam.pictures import Photograph
 from gradcam.pipeline import ahead
+from slim_models.mistakes import BadValue
 
 Row = dict[str, Any]  # what is known of one picture, as JSON can hold it
 
@@ -69,13 +70,13 @@ def evaluate(
         ValueError: a picture is damaged; or the journal's rows are not of these pictures.
     """
     if batch < 1:
-        raise ValueError(f"a batch has at least 1 picture, not {batch}")
+        raise BadValue(f"a batch has at least 1 picture, not {batch}")
     for target in {example.target: None for example in examples}:
         explainer.index(target)  # complains before hours of work
     parts = [examples[start : start + batch] for start in range(0, len(examples), batch)]
     names = [[example.name for example in part] for part in parts]
     if [[row["name"] for row in rows] for rows in journal.batches] != names[: len(journal.batches)]:
-        raise ValueError(f"{journal.path} holds rows of other pictures: begin afresh, or write elsewhere")
+        raise BadValue(f"{journal.path} holds rows of other pictures: begin afresh, or write elsewhere")
     done = sum(map(len, journal.batches))
     prepare = functools.partial(_prepared, explainer, fit)
     with (
@@ -101,7 +102,7 @@ def _read(part: Sequence[Example], fit: str) -> list[Photograph]:
         try:
             photographs.append(Photograph(example.name, example.read(), fit))
         except ValueError as error:
-            raise ValueError(f"{example.name}: {error}") from error
+            raise BadValue(f"{example.name}: {error}") from error
     return photographs
 
 
@@ -159,7 +160,7 @@ class Journal:
             ValueError: somebody else has written to the file since.
         """
         if self._size and self.path.stat().st_size != self._size:
-            raise ValueError(f"another run writes to {self.path} too: wait for it, or write elsewhere")
+            raise BadValue(f"another run writes to {self.path} too: wait for it, or write elsewhere")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab" if self._size else "wb") as file:
             file.write(("" if self._size else self._head).encode() + json.dumps(list(rows)).encode() + b"\n")
@@ -181,8 +182,8 @@ class Journal:
         try:
             found = dict(json.loads(line))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{self.path} is not the journal of a run") from error
+            raise BadValue(f"{self.path} is not the journal of a run") from error
         other = [key for key in {**protocol, **found} if found.get(key) != protocol.get(key)]
         if other:
             differences = ", ".join(f"{key} {found.get(key)!r}, not {protocol.get(key)!r}" for key in other)
-            raise ValueError(f"{self.path} holds rows of another run ({differences}): begin afresh, or write elsewhere")
+            raise BadValue(f"{self.path} holds rows of another run ({differences}): begin afresh, or write elsewhere")

@@ -16,6 +16,7 @@ from gradcam.evaluation.metrics import MEASURES, similarities
 from gradcam.explainer import Explainer, Targets
 from gradcam.explanation import Explanation
 from gradcam.methods import MapMethod
+from slim_models.mistakes import UnknownName
 
 Maps = Mapping[str, np.ndarray]  # method -> [N, H, W] in [0, 1]
 Row = dict[str, Any]
@@ -62,7 +63,7 @@ def randomization_test(
         ValueError: as `Explainer.explain`, or a map that is not finite.
     """
     if kind not in KINDS:
-        raise KeyError(f"no randomization {kind!r}; there are {', '.join(KINDS)}")
+        raise UnknownName(f"no randomization {kind!r}; there are {', '.join(KINDS)}")
     layers = parameter_layers(explainer.network.weight_shapes()) if layers is None else layers
     explanation = explainer.explain(images, targets)
     trained = heatmaps(explanation, methods)

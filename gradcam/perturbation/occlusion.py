@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from tqdm import tqdm
 
+from slim_models.mistakes import BadValue
+
 GREY = (124.0, 117.0, 104.0)  # ImageNet's mean colour, RGB: what a network sees as nothing
 
 
@@ -46,16 +48,16 @@ def occlusion_map(
         ValueError: the image is not `[H, W, 3]`, a size is not positive, or the target is out of range.
     """
     if image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"one image must be [H, W, 3], not {list(image.shape)}")
+        raise BadValue(f"one image must be [H, W, 3], not {list(image.shape)}")
     patch = max(1, round(image.shape[0] / 5)) if patch is None else patch
     stride = max(1, image.shape[0] // 14) if stride is None else stride
     if min(patch, stride, batch) < 1:
-        raise ValueError(f"patch, stride and batch must be at least 1, not {patch}, {stride}, {batch}")
+        raise BadValue(f"patch, stride and batch must be at least 1, not {patch}, {stride}, {batch}")
     rows, columns = (_spans(side, patch, stride) for side in image.shape[:2])
     regions = list(itertools.product(rows, columns))
     logits = predict(image[None])[0]
     if not 0 <= target < len(logits):
-        raise ValueError(f"target {target} is out of range: classes are 0 to {len(logits) - 1}")
+        raise BadValue(f"target {target} is out of range: classes are 0 to {len(logits) - 1}")
     scores = []
     with tqdm(total=len(regions), unit="patch", disable=None if progress else True, leave=False) as bar:
         for start in range(0, len(regions), batch):

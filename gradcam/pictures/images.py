@@ -10,6 +10,8 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps
 
+from slim_models.mistakes import BadValue, MissingFile
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # of all that Pillow opens, some with other programs' help
 
@@ -32,19 +34,19 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no picture at {path}")
+        raise MissingFile(f"no picture at {path}")
     if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty")
+        raise BadValue(f"{path} is empty")
     try:
         return np.asarray(_rgb(*_decoded(path)))
     except PIL.UnidentifiedImageError as error:
-        raise ValueError(f"{path} is not a picture that can be read (of {', '.join(_FORMATS)})") from error
+        raise BadValue(f"{path} is not a picture that can be read (of {', '.join(_FORMATS)})") from error
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{path} is too large: {error}") from error
+        raise BadValue(f"{path} is too large: {error}") from error
     except _UnknownRangeError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise BadValue(f"{path}: {error}") from error
     except Exception as error:  # decoders raise nearly anything; whatever it is, the file is to blame
-        raise ValueError(f"{path} is damaged or truncated: {error}") from error
+        raise BadValue(f"{path} is damaged or truncated: {error}") from error
 
 
 class _UnknownRangeError(ValueError):
@@ -95,14 +97,14 @@ def checked_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     array = np.asarray(images)
     height, width = size
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"images must be numbers, not {array.dtype}")
+        raise BadValue(f"images must be numbers, not {array.dtype}")
     if array.ndim != 4 or array.shape[1:] != (height, width, 3):
-        raise ValueError(f"images must be [N, {height}, {width}, 3], not {list(array.shape)}")
+        raise BadValue(f"images must be [N, {height}, {width}, 3], not {list(array.shape)}")
     if not len(array):
-        raise ValueError("there are no images: N is 0")
+        raise BadValue("there are no images: N is 0")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError("images must be finite; there is a NaN or an infinity in them")
+        raise BadValue("images must be finite; there is a NaN or an infinity in them")
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 255 or (array.dtype.kind == "f" and 0 < high <= 1):
-        raise ValueError(f"images must be RGB in [0, 255], not preprocessed; these are in [{low:g}, {high:g}]")
+        raise BadValue(f"images must be RGB in [0, 255], not preprocessed; these are in [{low:g}, {high:g}]")
     return array.astype(np.float32)

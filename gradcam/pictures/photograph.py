@@ -12,6 +12,7 @@ import numpy as np
 from gradcam import maps
 from gradcam.pictures import images
 from gradcam.pictures.samples import SAMPLES
+from slim_models.mistakes import BadValue, MissingFile, UnknownName
 
 FITS = ("stretch", "crop")
 
@@ -86,7 +87,7 @@ def read_photograph(source: str, fit: str = "stretch") -> Photograph:
     if source.startswith("sample:"):
         name = source.removeprefix("sample:")
         if name not in SAMPLES:
-            raise KeyError(f"no sample {name!r}; the samples are {', '.join(SAMPLES)}")
+            raise UnknownName(f"no sample {name!r}; the samples are {', '.join(SAMPLES)}")
         return Photograph(name, SAMPLES[name](), fit)
     return Photograph(pathlib.Path(source).stem, images.read_image(source), fit)
 
@@ -104,7 +105,7 @@ def expand(sources: Iterable[str]) -> list[str]:
             continue
         found = sorted(p for p in pathlib.Path(source).iterdir() if p.suffix.lower() in images.SUFFIXES)
         if not found:
-            raise FileNotFoundError(f"no pictures in {source}: looked for {', '.join(images.SUFFIXES)}")
+            raise MissingFile(f"no pictures in {source}: looked for {', '.join(images.SUFFIXES)}")
         result.extend(map(str, found))
     return result
 
@@ -124,7 +125,7 @@ def region(size: tuple[int, int], fit: str) -> tuple[slice, slice]:
         ValueError: no such fit.
     """
     if fit not in FITS:
-        raise ValueError(f"no fit {fit!r}; the fits are {', '.join(FITS)}")
+        raise BadValue(f"no fit {fit!r}; the fits are {', '.join(FITS)}")
     extents = size if fit == "stretch" else (min(size), min(size))
     starts = [(whole - extent) // 2 for whole, extent in zip(size, extents)]
     rows, columns = (slice(start, start + extent) for start, extent in zip(starts, extents))

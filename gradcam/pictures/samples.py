@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 
 from gradcam.pictures.images import read_image
+from slim_models.mistakes import MissingPackage
 
 
 def _of_skimage(name: str) -> np.ndarray:
     try:
         import skimage
     except ImportError as error:
-        raise ImportError(f"{name} comes with scikit-image: pip install 'gradcam-tf1[demo]'") from error
+        raise MissingPackage(f"{name} comes with scikit-image: pip install 'gradcam-tf1[demo]'") from error
     return read_image(pathlib.Path(skimage.__file__).parent / "data" / name)
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from slim_models.files import whole_file
+from slim_models.mistakes import BadValue
 
 # Pillow, and OpenCV by default, search for repetitions, which photographs do not have; that takes up to 30 times as
 # long and makes a file a twentieth smaller. Here only the frequencies of the values are made use of.
@@ -29,7 +30,7 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
         ValueError: the array is no such picture.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"a picture must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
+        raise BadValue(f"a picture must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]), _PNG)
     with whole_file(path) as temporary:
         temporary.write_bytes(encoded.tobytes())

@@ -25,6 +25,7 @@ from typing import Any
 from benchmarking.measuring import positive
 
 from gradcam.terminal import quiet_tensorflow, run_script
+from slim_models.mistakes import UnknownName
 
 with quiet_tensorflow():
     from benchmarking import contests, files, limits, machine, startup, tables, work
@@ -92,7 +93,7 @@ def check(networks: Sequence[str], amount: Amount) -> None:
     for kind, names, known in (("network", networks, NETWORKS), ("peer", amount.peers, PEERS)):
         for name in names:
             if name not in known:
-                raise KeyError(f"no {kind} {name!r}; there are {', '.join(known)}")
+                raise UnknownName(f"no {kind} {name!r}; there are {', '.join(known)}")
 
 
 def installed(peers: Sequence[str]) -> list[str]:

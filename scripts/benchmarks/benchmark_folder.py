@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from gradcam.terminal import quiet_tensorflow, run_script
+from slim_models.mistakes import BadValue
 
 with quiet_tensorflow():
     import tensorflow
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers there too")
     args = parser.parse_args(argv)
     if min(args.count, args.batch, args.rounds) < 1:
-        raise ValueError("--count, --batch and --rounds must be at least 1")
+        raise BadValue("--count, --batch and --rounds must be at least 1")
     size = parse_size(args.size)
     weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
     network = slim_models.build_for(args.network, weights)
@@ -77,7 +78,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """`"500x375"` -> (375, 500): height and width."""
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise ValueError(f"--size must be like 500x375, not {text!r}")
+        raise BadValue(f"--size must be like 500x375, not {text!r}")
     return int(height), int(width)
 
 

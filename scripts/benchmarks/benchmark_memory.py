@@ -20,6 +20,7 @@ import numpy as np
 from benchmarking.measuring import arguments, pictures, positive, sized_network
 
 from gradcam.terminal import quiet_tensorflow, run_script
+from slim_models.mistakes import BadValue
 
 with quiet_tensorflow():
     from gradcam.explainer import Explainer
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> bool:
     """Whether memory is flat."""
     args = _parser().parse_args(argv)
     if args.explanations < 10 * args.every or args.every < args.batch:
-        raise ValueError("--explanations must be at least 10 times --every, and --every at least --batch")
+        raise BadValue("--explanations must be at least 10 times --every, and --every at least --batch")
     network, weights = sized_network(args.network, args.weights)
     print("explanations  resident memory, MB")
     counts, held = [], []

@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gradcam.terminal import quiet_tensorflow, run_script
+from slim_models.mistakes import BadValue
 
 with quiet_tensorflow():
     from benchmarking.agreement import correlation
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers here too")
     args = parser.parse_args(argv)
     if args.limit < 1 or args.batch < 1:
-        raise ValueError("--limit and --batch must be at least 1")
+        raise BadValue("--limit and --batch must be at least 1")
     examples = read_examples(args.data)[: args.limit]
     require_boxes(examples)
     table = {}

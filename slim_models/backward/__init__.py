@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         depending as depending,
         operations_between as operations_between,
         reached as reached,
+        readers as readers,
         signal_path as signal_path,
     )
 
@@ -31,6 +32,6 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "rules": "MARKS RULES gradients marked marked_relus refusal",
         "shared_forward": "read_by_backward",
-        "walks": "depending operations_between reached signal_path",
+        "walks": "depending operations_between reached readers signal_path",
     },
 )

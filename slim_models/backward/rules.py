@@ -19,6 +19,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.backward.rectifiers import undefined
 from slim_models.backward.walks import signal_path
+from slim_models.mistakes import BadValue, UnknownName
 
 # Operation type -> the name under which its gradient is registered here. Relu6 closes its gate above 6
 # too, so it cannot share the gradient of Relu.
@@ -91,7 +92,7 @@ def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tens
     """
     xs = list(xs)
     if reason := refusal(ys, xs, rule):
-        raise ValueError(reason)
+        raise BadValue(reason)
     _check_marked(ys, xs)
     token = _rule.set(rule)
     try:
@@ -101,7 +102,7 @@ def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tens
         _rule.reset(token)
     for x, gradient in zip(xs, result):
         if gradient is None:
-            raise ValueError(f"{ys.name} does not depend on {x.name}: there is no gradient between them")
+            raise BadValue(f"{ys.name} does not depend on {x.name}: there is no gradient between them")
     return result
 
 
@@ -116,7 +117,7 @@ def refusal(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str = "guided") -> str
         KeyError: the rule is not one of `RULES`.
     """
     if rule not in RULES:
-        raise KeyError(f"no ReLU rule {rule!r}; the rules are {', '.join(RULES)}")
+        raise UnknownName(f"no ReLU rule {rule!r}; the rules are {', '.join(RULES)}")
     reason = undefined(ys, xs) if RULES[rule].by_signal else None
     return reason and f"the rule {rule!r} is not defined between {_names(xs)} and {ys.name}: {reason}"
 
@@ -129,7 +130,7 @@ def _check_marked(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> None:
     """An unmarked ReLU between `xs` and `ys` would ignore the rule in silence."""
     unmarked = [op.name for op in signal_path(ys, xs) if op.type in MARKS and _mark(op) != MARKS[op.type]]
     if unmarked:
-        raise ValueError(
+        raise BadValue(
             f"{len(unmarked)} ReLU(s) are not marked with GuidedRelu and would ignore the rule, the first being "
             f"{unmarked[0]!r}: build the network under slim_models.marked_relus(graph)"
         )

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         architecture as architecture,
         find_weights as find_weights,
     )
-    from slim_models.builders.folding import folded as folded
     from slim_models.builders.preprocessing import PREPROCESSINGS as PREPROCESSINGS, RGB_MEAN as RGB_MEAN
 
 __getattr__, __dir__, __all__ = lazy(
@@ -25,7 +24,6 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "building": "build build_for",
         "catalogue": "NETWORKS Architecture architecture find_weights",
-        "folding": "folded",
         "preprocessing": "PREPROCESSINGS RGB_MEAN",
     },
 )

@@ -6,17 +6,23 @@ import dataclasses
 import functools
 import math
 import operator
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import marked_relus
-from slim_models.builders.catalogue import architecture
+from slim_models.builders.catalogue import architecture, find_weights
+from slim_models.labels import Labels, labels_for, list_for
+from slim_models.mistakes import BadValue
 from slim_models.network import PRECISIONS, Network
+from slim_models.weights import Stored
 
 _LOGITS = ("fc8/biases", "logits/biases", "Logits/Conv2d_1c_1x1/biases")
+
+Given = str | os.PathLike | Sequence[str] | Labels | None  # what `labels_for` takes, or nothing
 
 
 def build(
@@ -27,6 +33,7 @@ def build(
     width_divisor: int | None = None,
     fc_width: int | None = None,
     precision: str = "float32",
+    labels: Given = None,
 ) -> Network:
     """Builds a network in a graph of its own, every ReLU marked for `gradients`.
 
@@ -37,27 +44,33 @@ def build(
         width_divisor: divides every hidden channel count.
         fc_width: of a VGG's fc6 and fc7.
         precision: of variables and activations, one of `PRECISIONS`.
+        labels: the classes: `"imagenet"`, `"tiny_imagenet"`, a text file with a name in every line, or names; None is
+            the list that the network was trained on, where that has as many classes.
 
     Each size is the network's own (see `NETWORKS`) where it is None.
 
     Returns:
-        The network; its variables have the names of its weight file and no values yet.
+        The network; its variables have the names of its weight file, which is where its values come from.
 
     Raises:
+        FileNotFoundError: no such list of classes.
         KeyError: no such network.
-        ValueError: a size, a number of classes, a divisor or a precision that cannot be.
+        ValueError: a size, a number of classes, a divisor or a precision that cannot be; or labels of another number.
     """
     entry = architecture(name)
     size = _positive("image_size", image_size, entry.image_size)
     num_classes = _positive("num_classes", num_classes, entry.num_classes)
     width_divisor = _positive("width_divisor", width_divisor, entry.width_divisor)
     if entry.depth % width_divisor:
-        raise ValueError(f"width_divisor {width_divisor} does not divide {entry.depth}, the narrowest layer's channels")
+        raise BadValue(f"width_divisor {width_divisor} does not divide {entry.depth}, the narrowest layer's channels")
     if precision not in PRECISIONS:
-        raise ValueError(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+        raise BadValue(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
     options = {"num_classes": num_classes, "width_divisor": width_divisor}
-    options.update({} if fc_width is None else {"fc_width": fc_width})
-    return _build(name, size, options, precision)
+    if fc_width is not None:
+        options["fc_width"] = _positive("fc_width", fc_width, fc_width)
+    known = list_for(entry.labels, num_classes) if labels is None else labels_for(labels, num_classes)
+    network = _build(name, size, options, precision)
+    return dataclasses.replace(network, labels=known)
 
 
 def _build(
@@ -82,7 +95,8 @@ def _build(
         logits,
         endpoints,
         entry.default_layer,
-        precision,
+        Stored(functools.partial(find_weights, name)),
+        precision=precision,
         input_order=entry.input_order,
         unfolded=unfolded,
     )
@@ -98,18 +112,21 @@ def _positive(name: str, value: int | None, default: int) -> int:
     except TypeError:
         number = 0
     if number < 1:
-        raise ValueError(f"{name} must be a positive whole number, not {value!r}")
+        raise BadValue(f"{name} must be a positive whole number, not {value!r}")
     return number
 
 
-def build_for(name: str, weights: Mapping[str, np.ndarray], image_size: int | None = None) -> Network:
+def build_for(
+    name: str, weights: Mapping[str, np.ndarray], image_size: int | None = None, *, labels: Given = None
+) -> Network:
     """Builds the network of that name with the number of classes and the width that the weights have.
 
     Args:
         name: a key of `NETWORKS`.
-        weights: variable name -> array.
+        weights: variable name -> array; the network's values.
         image_size: height and width of the images in pixels; None is what the weights say, which a VGG's
             do, or else the network's own.
+        labels: as of `build`.
 
     Returns:
         The network. If the weights are another network's, it is the ordinary one, and `check_weights`
@@ -117,27 +134,40 @@ def build_for(name: str, weights: Mapping[str, np.ndarray], image_size: int | No
 
     Raises:
         KeyError: no such network.
-        ValueError: the weights' first fully connected layer takes pictures of another size.
+        ValueError: the weights' first fully connected layer takes pictures of another size; or as of `build`.
     """
     shapes = {variable: np.shape(array) for variable, array in weights.items()}
     entry = architecture(name)
-    num_classes = next((shape[0] for variable, shape in shapes.items() if variable.endswith(_LOGITS)), None)
-    first = next((shape for shape in shapes.values() if len(shape) == 4 and shape[2] == 3), (entry.depth,))
-    width_divisor = entry.depth // first[-1] if entry.depth % first[-1] == 0 else None
-    image_size = _image_size(shapes, entry.image_size if image_size is None else image_size, image_size)
-    fc_width = shapes.get("fc6/biases", (None,))[0] if name.startswith("vgg") else None
-    return build(name, image_size=image_size, num_classes=num_classes, width_divisor=width_divisor, fc_width=fc_width)
+    num_classes = next((_width(shape) for variable, shape in shapes.items() if variable.endswith(_LOGITS)), None)
+    depth = next((_width(shape) for shape in shapes.values() if len(shape) == 4 and shape[2] == 3), None)
+    width_divisor = entry.depth // depth if depth and entry.depth % depth == 0 else None
+    fc_width = _width(shapes.get("fc6/biases", ())) if name.startswith("vgg") else None
+    network = build(
+        name,
+        image_size=_image_size(shapes, entry.image_size if image_size is None else image_size, image_size),
+        num_classes=num_classes,
+        width_divisor=width_divisor,
+        fc_width=fc_width,
+        labels=labels,
+    )
+    return dataclasses.replace(network, values=Stored(weights))
+
+
+def _width(shape: tuple[int, ...]) -> int | None:
+    """The last size of an array that has some numbers: its channels or classes."""
+    return shape[-1] if shape and all(shape) else None
 
 
 def _image_size(shapes: Mapping[str, tuple[int, ...]], size: int, asked: int | None) -> int:
     """The size, if a VGG's fc6 takes the pool5 of such pictures, or one that it does take, if none was asked for."""
-    inputs, depth = (shapes.get(name, (0,))[0] for name in ("fc6/weights", "conv5_3/biases"))
-    side = math.isqrt(inputs // depth) if inputs and depth else math.ceil(size / 32)
-    if side == math.ceil(size / 32):
+    _positive("image_size", size, size)
+    weights, depth = shapes.get("fc6/weights", ()), _width(shapes.get("conv5_3/biases", ()))
+    side = math.isqrt(weights[0] // depth) if len(weights) == 2 and depth else math.ceil(size / 32)
+    if side == math.ceil(size / 32) or side == 0:
         return size
     if asked is None:
         return 32 * side
-    raise ValueError(
-        f"the pictures are {size} x {size}, but fc6/weights {list(shapes['fc6/weights'])} takes a pool5 of "
+    raise BadValue(
+        f"the pictures are {size} x {size}, but fc6/weights {list(weights)} takes a pool5 of "
         f"{side} x {side}, of pictures of {32 * side} x {32 * side}"
     )

@@ -11,6 +11,7 @@ from slim_models import files
 from slim_models.builders.mobilenet_v1 import mobilenet_v1
 from slim_models.builders.resnet_v1 import resnet_v1_50, resnet_v1_101
 from slim_models.builders.vgg import vgg16, vgg19
+from slim_models.mistakes import MissingFile, UnknownName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +84,7 @@ NETWORKS = {
 def architecture(name: str) -> Architecture:
     """The entry of `NETWORKS`; a KeyError that lists the choices if there is none."""
     if name not in NETWORKS:
-        raise KeyError(f"no network {name!r}; the networks are {', '.join(NETWORKS)}")
+        raise UnknownName(f"no network {name!r}; the networks are {', '.join(NETWORKS)}")
     return NETWORKS[name]
 
 
@@ -97,7 +98,7 @@ def find_weights(name: str) -> pathlib.Path:
     entry = architecture(name)
     path = files.find(entry.file)
     if path is None:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"no weights for {name}: fetch them with 'gradcam download {name}', or put {entry.file} into ./weights or "
             f"the folder that GRADCAM_WEIGHTS names, or give a file's path"
         )

@@ -9,8 +9,7 @@ import tf_slim as slim
 
 from slim_models.builders import fast_layers
 from slim_models.builders.fast_layers import are_few, product
-
-EPSILON = 1.001e-5  # added to the variances of batch norm, but for MobileNet's; the fused operation takes no less
+from slim_models.weights import EPSILON
 
 Activation = Callable[[tf.Tensor], tf.Tensor] | None
 Normalizer = Callable[[tf.Tensor], tf.Tensor] | None

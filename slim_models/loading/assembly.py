@@ -25,7 +25,9 @@ from slim_models.loading.passes import (
     variables_of,
 )
 from slim_models.loading.tensors import tensor_named, text_of
+from slim_models.mistakes import BadValue, UnknownName
 from slim_models.network import Network
+from slim_models.weights import Restored
 
 Size = int | tuple[int, int] | None
 
@@ -45,6 +47,7 @@ class Plan:
         channels_first: whether `images` is `[N, 3, H, W]`.
         num_classes: C.
         heavy: constants in whose place the part has operations that are never run.
+        head: what the graph makes of the logits, of `HEADS`.
     """
 
     part: tf.GraphDef
@@ -54,6 +57,7 @@ class Plan:
     channels_first: bool
     num_classes: int
     heavy: Mapping[str, tf.NodeDef]
+    head: str = "softmax"
 
 
 def plan(part: tf.GraphDef, images: str, logits: str, size: Size, say: Say, heavy: Mapping[str, tf.NodeDef]) -> Plan:
@@ -99,12 +103,12 @@ def _shape(part: tf.GraphDef, images: str, logits: str, size: Size, say: Say) ->
     tensor = inferred(part).get_tensor_by_name(images)
     shape = tensor.shape.as_list() if tensor.shape.ndims is not None else [None] * 4
     if len(shape) != 4 or (3 not in (shape[1], shape[3]) and None not in (shape[1], shape[3])):
-        raise ValueError(f"{text_of(tensor)} takes no RGB pictures [N, H, W, 3]")
+        raise BadValue(f"{text_of(tensor)} takes no RGB pictures [N, H, W, 3]")
     first = shape[1] == 3 and shape[3] != 3
     own = shape[2:] if first else shape[1:3]
     asked = (size, size) if isinstance(size, int) else size
     if asked is not None and any(o not in (None, a) for o, a in zip(own, asked)):
-        raise ValueError(f"the graph takes pictures of {own[0]} x {own[1]}, not {asked[0]} x {asked[1]}")
+        raise BadValue(f"the graph takes pictures of {own[0]} x {own[1]}, not {asked[0]} x {asked[1]}")
     if None not in own:
         return tuple(own), first
     choices = [asked] if asked else [(own[0] or side, own[1] or side) for side in _SIZES]
@@ -114,7 +118,7 @@ def _shape(part: tf.GraphDef, images: str, logits: str, size: Size, say: Say) ->
             # With a number of pictures nothing stays open that the sizes decide.
             graph = inferred(part, images, _fed([shape[0] or 2, *choice, 3], first))
             if graph.get_tensor_by_name(logits).shape.as_list()[0] not in (None, shape[0] or 2):
-                raise ValueError(f"pictures of {choice[0]} x {choice[1]} would be taken apart")
+                raise BadValue(f"pictures of {choice[0]} x {choice[1]} would be taken apart")
         except ValueError as error:
             reason = reason or str(error)
             continue
@@ -122,7 +126,7 @@ def _shape(part: tf.GraphDef, images: str, logits: str, size: Size, say: Say) ->
             say(f"image size: {choice[0]} x {choice[1]} (guessed: the graph says none, and takes this)")
         return choice, first
     tried = ", ".join(f"{height} x {width}" for height, width in choices)
-    raise ValueError(f"the graph takes no pictures of {tried}: {reason}; give their size as image_size")
+    raise BadValue(f"the graph takes no pictures of {tried}: {reason}; give their size as image_size")
 
 
 def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Sequence[str] | None) -> Network:
@@ -163,9 +167,8 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
         logits,
         endpoints,
         default,
+        Restored(functools.partial(restore, plan.heavy, variables)) if variables else original.values,
         precision=endpoints[default].dtype.base_dtype.name,
-        restore=functools.partial(restore, plan.heavy, variables) if variables else original.restore,
-        session=original.session,
         input_order="BGR" if preprocessing == "caffe_bgr" else "RGB",
     )
 
@@ -186,7 +189,7 @@ def _layer(graph: tf.Graph, scope: str, layer: str, known: Sequence[str]) -> tf.
     try:
         tensor = tensor_named(graph, f"{scope}network/{layer}")
     except KeyError as error:
-        raise KeyError(f"there is no layer {layer!r}; the layers are {', '.join(known)}") from error
+        raise UnknownName(f"there is no layer {layer!r}; the layers are {', '.join(known)}") from error
     if tensor.shape.ndims != 4:
-        raise ValueError(f"layer {layer!r} has no spatial extent: it is {tensor.shape}, not [N, h, w, K]")
+        raise BadValue(f"layer {layer!r} has no spatial extent: it is {tensor.shape}, not [N, h, w, K]")
     return tensor

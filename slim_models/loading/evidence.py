@@ -12,6 +12,7 @@ from slim_models import files
 from slim_models.backward import signal_path
 from slim_models.builders import PREPROCESSINGS
 from slim_models.loading.passes import Say
+from slim_models.mistakes import BadValue, MissingFile
 from slim_models.network import Network
 
 _PHOTOGRAPHS = "photographs.npz"
@@ -54,7 +55,7 @@ def recognised(network: Network, wnids: Sequence[str], bgr: bool, say: Say) -> s
     trials = _trials(network, *photographs(wnids))
     chosen, *others = ranked(trials, bgr)
     if not _convinces(trials[chosen]):
-        raise ValueError(
+        raise BadValue(
             "what is done with pixels before the graph cannot be told, as under no preprocessing it knows our "
             f"photographs (at best: {_text(trials[chosen])}); give preprocessing, one of {', '.join(PREPROCESSINGS)}"
         )
@@ -108,13 +109,12 @@ def ranked(trials: Mapping[str, Trial], bgr: bool) -> list[str]:
 
 
 def _trials(network: Network, pictures: np.ndarray, classes: Sequence[Sequence[int]]) -> dict[str, Trial]:
-    session = network.session or tf.Session(graph=network.graph)
+    session = network.values.session or tf.Session(graph=network.graph)
     try:
-        if network.restore is not None:
-            network.restore(session)
+        network.values.fill(session, network)
         return {name: _trial(network, session, prepare(pictures, network, name), classes) for name in PREPROCESSINGS}
     finally:
-        if session is not network.session:
+        if session is not network.values.session:
             session.close()
 
 
@@ -159,7 +159,7 @@ def photographs(wnids: Sequence[str]) -> tuple[np.ndarray, list[list[int]]]:
     """
     path = files.carried(_PHOTOGRAPHS)
     if path is None:
-        raise FileNotFoundError(f"{_PHOTOGRAPHS} should be where the embedded networks are")
+        raise MissingFile(f"{_PHOTOGRAPHS} should be where the embedded networks are")
     with np.load(path, allow_pickle=False) as file:
         pictures, shown = file["images"], [text.split() for text in file["wnids"].tolist()]
     classes = [[wnids.index(wnid) for wnid in words if wnid in wnids] for words in shown]

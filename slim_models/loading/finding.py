@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.backward import depending, operations_between, signal_path
+from slim_models.backward import depending, operations_between, reached, readers, signal_path
 from slim_models.loading.passes import PLACEHOLDERS, Say, computed_from, inferred, tensor_name, topological
 from slim_models.loading.tensors import CONVOLUTIONS, shape_of, tensor_named, text_of
+from slim_models.mistakes import BadValue
 
 # Where a graph that was never frozen has its pictures from.
 _PIPELINES = ("IteratorGetNext", "OneShotIterator", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2")
@@ -41,9 +42,9 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
     choices = reaching or choices
     if not choices:
         listed = f"its inputs are {_listed(tensors)}" if tensors else "it has no placeholder"
-        raise ValueError(f"no input of the graph could be pictures: {listed}; give the tensor's name as images")
+        raise BadValue(f"no input of the graph could be pictures: {listed}; give the tensor's name as images")
     if len(choices) > 1:
-        raise ValueError(f"{len(choices)} inputs could be the pictures: {_listed(choices)}; give one's name as images")
+        raise BadValue(f"{len(choices)} inputs could be the pictures: {_listed(choices)}; give one's name as images")
     say(f"images: {text_of(choices[0])} (found: the only input that could be pictures)")
     return choices[0]
 
@@ -127,7 +128,7 @@ def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequ
     found = _last([tensor for tensor in choices if tensor.op in after and _classes(tensor)])
     if not found:
         outputs = ", ".join(map(text_of, choices)) or "none"
-        raise ValueError(
+        raise BadValue(
             f"the graph is no classifier: no output that depends on {images.name} is [N, C]; outputs are {outputs}; "
             "give the name of the logits if there are some"
         )
@@ -135,6 +136,16 @@ def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequ
     beside = f", of {len(found)}, the others being of auxiliary heads" if len(found) > 1 else ""
     say(f"logits: {text_of(logits)} (found: what the last softmax or output is made of{beside})")
     return logits
+
+
+def find_head(logits: tf.Tensor, say: Say) -> str:
+    """What the graph makes of its logits: `"sigmoid"` where that is all that reads them, else `"softmax"`."""
+    copied = reached(readers([logits]), lambda op: readers(op.outputs) if op.type in _PLUMBING else [])
+    types = {op.type for op in copied}
+    if "Sigmoid" not in types or types & {"Softmax", "LogSoftmax", "Exp"}:
+        return "softmax"
+    say("head: sigmoid (found: what the graph makes of the logits)")
+    return "sigmoid"
 
 
 def before_softmax(tensor: tf.Tensor) -> tf.Tensor:
@@ -164,7 +175,7 @@ def _inside_exp(quotient: tf.Operation) -> tf.Tensor:
     """The logits of `exp(x - max(x)) / sum(exp(x - max(x)))`."""
     inside, total = quotient.inputs[0].op.inputs[0], quotient.inputs[1].op
     if total.type != "Sum":
-        raise ValueError(f"{quotient.name} looks like a softmax made by hand; give the name of the logits before it")
+        raise BadValue(f"{quotient.name} looks like a softmax made by hand; give the name of the logits before it")
     if inside.op.type == "Sub" and inside.op.inputs[1].op.type in ("Max", "StopGradient"):
         inside = inside.op.inputs[0]
     return inside
@@ -209,14 +220,14 @@ def _main(images: tf.Tensor, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
         if all(len(other - trunks[tensor.name]) <= 2 < len(trunks[tensor.name] - other) for other in others):
             return tensor
     listed = ", ".join(map(text_of, tensors))
-    raise ValueError(f"{len(tensors)} outputs could be the logits: {listed}; give one's name as logits")
+    raise BadValue(f"{len(tensors)} outputs could be the logits: {listed}; give one's name as logits")
 
 
 def _checked(logits: tf.Tensor, after: set[tf.Operation]) -> tf.Tensor:
     if logits.op not in after:
-        raise ValueError(f"{text_of(logits)} does not depend on the images")
+        raise BadValue(f"{text_of(logits)} does not depend on the images")
     if not _classes(logits):
-        raise ValueError(f"the logits must be [N, C] numbers, and {text_of(logits)} is not")
+        raise BadValue(f"the logits must be [N, C] numbers, and {text_of(logits)} is not")
     return logits
 
 
@@ -276,13 +287,13 @@ def default_layer(layers: Sequence[str], bottlenecks: Sequence[str], network: st
         ValueError: there are no layers, or none that all paths lead through.
     """
     if not layers:
-        raise ValueError(
+        raise BadValue(
             f"{network} has no activations with a spatial extent [N, h, w, K] between pictures and logits: "
             "there is nothing that Grad-CAM could show"
         )
     if not bottlenecks:
         last = ", ".join(layers[-10:])
-        raise ValueError(
+        raise BadValue(
             f"{network} has no layer that all paths to the logits lead through; give a layer, such as {last}"
         )
     return bottlenecks[-1]

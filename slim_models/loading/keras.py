@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.loading.originals import Original
-from slim_models.weights import fill
+from slim_models.mistakes import BadValue
+from slim_models.weights import Restored, fill
 
 
 def is_keras_model(given: Any) -> bool:
@@ -33,7 +34,7 @@ def read_keras_model(path: pathlib.Path) -> Original:
             model = tensorflow.keras.models.load_model(str(path), compile=False)
     except Exception as error:  # Keras raises nearly anything
         version = tensorflow.keras.__version__
-        raise ValueError(f"Keras {version} cannot read {path} as a model: {_first_line(error)}") from error
+        raise BadValue(f"Keras {version} cannot read {path} as a model: {_first_line(error)}") from error
     return of_keras_model(model, path.stem)
 
 
@@ -47,7 +48,7 @@ def of_keras_model(model: Any, name: str | None = None) -> Original:
 
     name = name or model.name
     if not model.inputs or len(model.inputs) != 1:
-        raise ValueError(f"the Keras model {name} should have one input, not {len(model.inputs or ())}; is it built?")
+        raise BadValue(f"the Keras model {name} should have one input, not {len(model.inputs or ())}; is it built?")
     given = model.inputs[0]
     with _eagerly():
         # A number of pictures that the model fixes is freed later, where that can be proved.
@@ -55,9 +56,9 @@ def of_keras_model(model: Any, name: str | None = None) -> Original:
         function = tensorflow.function(lambda images: model(images, training=False)).get_concrete_function(spec)
     outputs = [tensor.name for tensor in function.outputs]
     graph, variables, theirs = _graph_with_variables(function)
-    restore = functools.partial(_restore, variables, theirs)
+    values = Restored(functools.partial(_restore, variables, theirs))
     names = [function.inputs[0].name]
-    return Original(name, graph.as_graph_def(), graph, restore, images=names, logits=outputs)
+    return Original(name, graph.as_graph_def(), graph, values, images=names, logits=outputs)
 
 
 def _eagerly() -> contextlib.AbstractContextManager:

@@ -13,15 +13,16 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.builders import PREPROCESSINGS
 from slim_models.files import is_there
-from slim_models.labels import Row, class_rows
+from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, Size, plan, rebuilt
 from slim_models.loading.evidence import recognised
-from slim_models.loading.finding import after_decoding, find_images, find_logits
+from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits
 from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 from slim_models.loading.passes import Say, batch_dependent, cut, inferred, inlined, lightened, node_name, settled
 from slim_models.loading.tensors import tensor_named
-from slim_models.network import Network
+from slim_models.mistakes import BadValue, MissingFile, UnknownName
+from slim_models.network import HEADS, Network
 from slim_models.weights import checkpoint_in
 
 _WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
@@ -34,9 +35,10 @@ def load(
     logits: str | None = None,
     layer: str | Sequence[str] | None = None,
     preprocessing: str | None = None,
-    labels: str | os.PathLike | Sequence[str] | None = None,
+    labels: str | os.PathLike | Sequence[str] | Labels | None = None,
+    head: str | None = None,
     image_size: Size = None,
-    say: Say = print,
+    say: Say | None = None,
 ) -> Network:
     """Makes a `Network` of anybody's classifier.
 
@@ -61,8 +63,9 @@ def load(
             network recognises three photographs best.
         labels: the classes: `"imagenet"`, `"tiny_imagenet"`, a text file with a name in every line, or names;
             None is ImageNet's for 1000 or 1001 classes, and no names for others.
+        head: how logits become what the network says, of `HEADS`; None is what the graph makes of them, or the softmax.
         image_size: height and width in pixels (or both) where the graph takes any; None is then 224.
-        say: is told everything that was found or guessed, in lines.
+        say: is told everything that was found or guessed, in lines; None is silent.
 
     Returns:
         The network; its variables, if it has some, get their values in the session of an `Explainer`.
@@ -74,21 +77,28 @@ def load(
             several ways; the message lists them.
     """
     if preprocessing is not None and preprocessing not in PREPROCESSINGS:
-        raise KeyError(f"no preprocessing {preprocessing!r}; there are {', '.join(PREPROCESSINGS)}")
+        raise UnknownName(f"no preprocessing {preprocessing!r}; there are {', '.join(PREPROCESSINGS)}")
+    if head is not None and head not in HEADS:
+        raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
+    say = say or _silent
     original = open_original(path)
     found, integers = _plan(original, images, logits, image_size, say)
-    rows = _labels(labels, found.num_classes, say)
+    known = _labels(labels, found.num_classes, say)
     if preprocessing is None:
         preprocessing = _preprocessing_of(original, integers, say)
     network = rebuilt(original, found, preprocessing or "none", layer)
     if preprocessing is None:
         # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
         bgr = any("block1_conv1/" in node.name or "conv1_conv/" in node.name for node in found.part.node)
-        preprocessing = recognised(network, [wnid for wnid, _ in rows or ()], bgr, say)
+        preprocessing = recognised(network, known.wnids if known else (), bgr, say)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
         say(f"layer: {network.default_layer} (found: the last activation with a spatial extent)")
-    return dataclasses.replace(network, labels=rows)
+    return dataclasses.replace(network, labels=known, head=head or found.head)
+
+
+def _silent(line: str) -> None:
+    """For who does not want to be told."""
 
 
 def _plan(original: Original, images: str | None, logits: str | None, size: Size, say: Say) -> tuple[Plan, bool]:
@@ -104,7 +114,8 @@ def _plan(original: Original, images: str | None, logits: str | None, size: Size
     for finding in batch_dependent(part, [pictures.name], [y.name]):
         warnings.warn(finding, RuntimeWarning, stacklevel=4)
     heavy = {node.name: heavy[node.name] for node in part.node if node.name in heavy}
-    return plan(part, pictures.name, y.name, size, say, heavy), pictures.dtype.base_dtype.is_integer
+    planned = plan(part, pictures.name, y.name, size, say, heavy)
+    return dataclasses.replace(planned, head=find_head(y, say)), pictures.dtype.base_dtype.is_integer
 
 
 def _ends(graph_def: tf.GraphDef) -> list[str]:
@@ -117,17 +128,17 @@ def _decoded(graph_def: tf.GraphDef, graph: tf.Graph, strings: tf.Tensor, say: S
     """Where pixels can be fed in place of encoded pictures."""
     name = after_decoding(graph_def, strings.name)
     if name is None:
-        raise ValueError(f"{strings.name} takes encoded pictures, and nothing after it is [N, H, W, 3]; give images")
+        raise BadValue(f"{strings.name} takes encoded pictures, and nothing after it is [N, H, W, 3]; give images")
     say(f"images: {name} (found: what is decoded from {strings.name})")
     return tensor_named(graph, name)
 
 
-def _labels(labels: str | os.PathLike | Sequence[str] | None, num_classes: int, say: Say) -> tuple[Row, ...] | None:
-    if labels is None and num_classes in (1000, 1001):
+def _labels(given: Any, num_classes: int, say: Say) -> Labels | None:
+    if given is None and num_classes in (1000, 1001):
         background = ", the first being the background" if num_classes == 1001 else ""
         say(f"labels: imagenet (guessed: {num_classes} classes{background})")
-        labels = "imagenet"
-    return None if labels is None else class_rows(labels, num_classes)
+        given = "imagenet"
+    return None if given is None else labels_for(given, num_classes)
 
 
 def _preprocessing_of(original: Original, integers: bool, say: Say) -> str | None:
@@ -135,8 +146,8 @@ def _preprocessing_of(original: Original, integers: bool, say: Say) -> str | Non
     if integers:
         say("preprocessing: none (found: the graph takes integers)")
         return "none"
-    if original.session is not None:  # trying would leave its operations in the graph
-        raise ValueError(
+    if original.values.session is not None:  # trying would leave its operations in the graph
+        raise BadValue(
             "what is done with pixels before the graph cannot be told: give preprocessing, one of "
             f"{', '.join(PREPROCESSINGS)}"
         )
@@ -158,7 +169,7 @@ def open_original(given: Any) -> Original:
         return _at_path(pathlib.Path(given))
     if is_keras_model(given):
         return of_keras_model(given)
-    raise ValueError(f"a network is a path, a tf.Session, a tf.Graph or a Keras model, not {given!r}")
+    raise BadValue(f"a network is a path, a tf.Session, a tf.Graph or a Keras model, not {given!r}")
 
 
 def _at_path(path: pathlib.Path) -> Original:
@@ -169,11 +180,11 @@ def _at_path(path: pathlib.Path) -> Original:
     if path.name.endswith(".index") or ".data-" in path.name:
         return read_meta(path.with_suffix(""))
     if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
-        raise ValueError(
+        raise BadValue(
             f"{path} holds weights without their graph: they are for a network of ours, which takes them as its weights"
         )
     if not path.is_file():
-        raise FileNotFoundError(f"no network at {path}")
+        raise MissingFile(f"no network at {path}")
     if path.name in ("saved_model.pb", "saved_model.pbtxt"):
         return read_saved_model(path.parent)
     if path.suffix.lower() in (".keras", ".h5", ".hdf5"):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 from google.protobuf import message, text_format
 
 from slim_models import files
 from slim_models.loading.passes import VARIABLES
+from slim_models.mistakes import BadValue, MissingFile
+from slim_models.network import Values
+from slim_models.weights import Opened, Restored
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +24,7 @@ class Original:
         name: what to call it.
         graph_def: its operations.
         graph: has its variables, and is where the copy that explains goes; None if all values are constants.
-        restore: gives the variables their values in a new session; None if `session` has them.
-        session: the user's own, which stays open.
+        values: where its numbers come from.
         images: names that it gives its inputs itself, in a signature; may be empty.
         logits: names that it gives its outputs itself.
     """
@@ -30,8 +32,7 @@ class Original:
     name: str
     graph_def: tf.GraphDef
     graph: tf.Graph | None = None
-    restore: Callable[[tf.Session], None] | None = None
-    session: tf.Session | None = None
+    values: Values = dataclasses.field(default_factory=Restored)
     images: Sequence[str] = ()
     logits: Sequence[str] = ()
 
@@ -44,14 +45,14 @@ def read_frozen(path: pathlib.Path) -> Original:
     """
     graph_def = read_message(path, tf.GraphDef(), "a frozen graph")
     if not graph_def.node:
-        raise ValueError(f"{path} is not a frozen graph: it has no operations")
+        raise BadValue(f"{path} is not a frozen graph: it has no operations")
     variables = [node.name for node in graph_def.node if node.op in VARIABLES]
     if variables:
-        raise ValueError(
+        raise BadValue(
             f"{path} is not frozen: {len(variables)} variables ({variables[0]}, ...) have no values in it; "
             "give the checkpoint with its .meta, or a SavedModel, or freeze it"
         )
-    return Original(path.stem, graph_def, restore=lambda session: None)
+    return Original(path.stem, graph_def)
 
 
 def read_message(path: pathlib.Path, into: message.Message, name: str) -> message.Message:
@@ -73,7 +74,7 @@ def read_message(path: pathlib.Path, into: message.Message, name: str) -> messag
             return into
         except (UnicodeDecodeError, text_format.ParseError) as error:
             reason = f"{files.kind(path)} ({str(error).splitlines()[0][:80]})"
-    raise ValueError(f"{path} is not {name}; it is {reason}")
+    raise BadValue(f"{path} is not {name}; it is {reason}")
 
 
 def of_graph(graph: tf.Graph, session: tf.Session | None) -> Original:
@@ -83,13 +84,13 @@ def of_graph(graph: tf.Graph, session: tf.Session | None) -> Original:
         ValueError: it has variables and no session, or nothing can be added to it.
     """
     if graph.finalized:
-        raise ValueError("the graph is finalized: operations that explain it cannot be added")
+        raise BadValue("the graph is finalized: operations that explain it cannot be added")
     variables = [operation.name for operation in graph.get_operations() if operation.type in VARIABLES]
     if session is None and variables:
-        raise ValueError(
+        raise BadValue(
             f"the graph has {len(variables)} variables ({variables[0]}, ...): give the session with their values"
         )
-    return Original("graph", graph.as_graph_def(), graph, session=session, restore=None if session else lambda _: None)
+    return Original("graph", graph.as_graph_def(), graph, Opened(session) if session else Restored())
 
 
 def read_meta(path: pathlib.Path) -> Original:
@@ -102,7 +103,7 @@ def read_meta(path: pathlib.Path) -> Original:
     prefix = path.with_name(path.name.removesuffix(".meta"))
     meta = path.with_name(f"{prefix.name}.meta")
     if not meta.is_file():
-        raise FileNotFoundError(f"no graph at {meta}")
+        raise MissingFile(f"no graph at {meta}")
     meta_graph = read_message(meta, tf.MetaGraphDef(), "a graph with its checkpoint (.meta)")
     return of_meta_graph(prefix.name.removesuffix(".ckpt"), meta_graph, str(prefix))
 
@@ -116,7 +117,7 @@ def of_meta_graph(
         with graph.as_default():
             saver = tf.train.import_meta_graph(meta_graph, clear_devices=True)
     except (ValueError, KeyError, tf.errors.OpError) as error:
-        raise ValueError(f"TensorFlow cannot import the graph of {name}: {str(error).splitlines()[0]}") from error
+        raise BadValue(f"TensorFlow cannot import the graph of {name}: {str(error).splitlines()[0]}") from error
 
     def restore(session: tf.Session) -> None:
         if saver is None:
@@ -125,9 +126,9 @@ def of_meta_graph(
             with graph.as_default():  # outside of a graph a saver would look for eager variables
                 saver.restore(session, prefix)
         except (ValueError, tf.errors.OpError) as error:
-            raise ValueError(f"no values for the variables at {prefix}: {str(error).splitlines()[0]}") from error
+            raise BadValue(f"no values for the variables at {prefix}: {str(error).splitlines()[0]}") from error
 
-    return Original(name, meta_graph.graph_def, graph, restore, images=images, logits=logits)
+    return Original(name, meta_graph.graph_def, graph, Restored(restore), images=images, logits=logits)
 
 
 def read_saved_model(folder: pathlib.Path) -> Original:
@@ -141,7 +142,7 @@ def read_saved_model(folder: pathlib.Path) -> Original:
     model = read_message(path, _saved_model(), "a SavedModel")
     graphs = [graph for graph in model.meta_graphs if "train" not in graph.meta_info_def.tags]
     if not graphs:
-        raise ValueError(f"{path} holds no graph for inference, only {len(model.meta_graphs)} for training")
+        raise BadValue(f"{path} holds no graph for inference, only {len(model.meta_graphs)} for training")
     meta_graph = next((graph for graph in graphs if "serve" in graph.meta_info_def.tags), graphs[0])
     signatures = {key: found for key, found in meta_graph.signature_def.items() if found.inputs and found.outputs}
     chosen = [signatures["serving_default"]] if "serving_default" in signatures else signatures.values()

@@ -6,6 +6,8 @@ import difflib
 
 import tensorflow.compat.v1 as tf
 
+from slim_models.mistakes import UnknownName
+
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "_FusedConv2D", "_FusedDepthwiseConv2dNative")
 
 
@@ -22,7 +24,7 @@ def tensor_named(graph: tf.Graph, name: str) -> tf.Tensor:
         names = [operation.name for operation in graph.get_operations() if operation.outputs]
         similar = difflib.get_close_matches(name.split(":")[0], names, n=5, cutoff=0.4)
         hint = f"; similar: {', '.join(similar)}" if similar else ""
-        raise KeyError(f"the graph has no tensor {name!r}{hint}") from error
+        raise UnknownName(f"the graph has no tensor {name!r}{hint}") from error
 
 
 def shape_of(tensor: tf.Tensor) -> list[int | None] | None:

@@ -1,6 +1,6 @@
-"""Values of variables: files of every format read, written and fetched, and given to a network.
+"""Values of variables: files of every format read and written, and given to a network.
 
-One module a format; `reading` and `writing` choose by the file.
+One module a format; `reading` and `writing` choose by the file. `values` is where a network's numbers come from.
 """
 
 from __future__ import annotations
@@ -16,14 +16,10 @@ if TYPE_CHECKING:
         fill as fill,
     )
     from slim_models.weights.checkpoint import checkpoint_in as checkpoint_in
-    from slim_models.weights.downloading import (
-        SOURCES as SOURCES,
-        Source as Source,
-        download as download,
-        mirrored as mirrored,
-    )
     from slim_models.weights.drawn import random_weights as random_weights
+    from slim_models.weights.folding import EPSILON as EPSILON, folded as folded
     from slim_models.weights.reading import read_npz as read_npz, read_weights as read_weights
+    from slim_models.weights.values import Opened as Opened, Restored as Restored, Stored as Stored
     from slim_models.weights.writing import convert as convert, write_weights as write_weights
 
 __getattr__, __dir__, __all__ = lazy(
@@ -31,9 +27,10 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "assigning": "assign_weights check_weights fill",
         "checkpoint": "checkpoint_in",
-        "downloading": "SOURCES Source download mirrored",
         "drawn": "random_weights",
+        "folding": "EPSILON folded",
         "reading": "read_npz read_weights",
+        "values": "Opened Restored Stored",
         "writing": "convert write_weights",
     },
 )

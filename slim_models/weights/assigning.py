@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import folded
 from slim_models.memory import lasting
+from slim_models.mistakes import BadValue
 from slim_models.network import Network
+from slim_models.weights.folding import folded
 
 # In slim's checkpoints but in no network: the mean that preprocessing subtracts, the training step, and what
 # training keeps beside each variable (`MobilenetV1/Conv2d_0/weights/RMSProp`).
@@ -79,7 +80,7 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
     if {name.rpartition("/")[0] for name in [*problems["missing"], *problems["unexpected"]]} == _ONLY_IN_VGG19:
         parts.append(f"they are those of a {'VGG16' if problems['missing'] else 'VGG19'}")
     if parts:
-        raise ValueError(f"the weights do not fit {network.name}{_whose(shapes, given)}: {'; '.join(parts)}")
+        raise BadValue(f"the weights do not fit {network.name}{_whose(shapes, given)}: {'; '.join(parts)}")
 
 
 def _whose(shapes: Iterable[str], given: Iterable[str]) -> str:

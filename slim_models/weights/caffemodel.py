@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from slim_models.mistakes import BadValue
 from slim_models.weights.protobuf import fields, varint
 
 # Number of a NetParameter's field that holds a layer -> numbers of the layer's own fields: `layers` of
@@ -67,11 +68,11 @@ def read_caffemodel(path: pathlib.Path) -> dict[str, np.ndarray]:
                 weights[f"{name}/weights"] = _fully_connected(name, blobs[0], depth)
                 depth = None
             else:
-                raise ValueError(f"layer {name!r} is neither a convolution nor fully connected but of type {kind!r}")
+                raise BadValue(f"layer {name!r} is neither a convolution nor fully connected but of type {kind!r}")
             if len(blobs) > 1:
                 weights[f"{name}/biases"] = blobs[1].read().reshape(-1)
     if not weights:
-        raise ValueError("it holds no layers with weights")
+        raise BadValue("it holds no layers with weights")
     return weights
 
 
@@ -82,7 +83,7 @@ def _fully_connected(name: str, blob: _Blob, depth: int | None) -> np.ndarray:
     depth = depth or inputs  # no maps below: every input is a channel of its own
     side = math.isqrt(inputs // depth)
     if inputs != depth * side * side:
-        raise ValueError(f"layer {name!r} takes {inputs} numbers, which are no square maps of {depth} channels")
+        raise BadValue(f"layer {name!r} takes {inputs} numbers, which are no square maps of {depth} channels")
     result = np.empty((side, side, depth, outputs), np.float32)
     for first in range(0, outputs, 256):  # VGG16's fc6 is three quarters of the file: never twice in memory
         rows = blob.read(first, first + 256)
@@ -117,7 +118,7 @@ def _blob(file: BinaryIO, end: int) -> _Blob:
     for field in fields(file, end):
         if field.number in (5, 8):  # data, double_data
             if field.wire_type != 2:
-                raise ValueError("its numbers are not packed, as Caffe writes them")
+                raise BadValue("its numbers are not packed, as Caffe writes them")
             dtype = np.dtype("<f4" if field.number == 5 else "<f8")
             start, count = file.tell(), field.value // dtype.itemsize
         elif field.number == 7:
@@ -126,7 +127,7 @@ def _blob(file: BinaryIO, end: int) -> _Blob:
             legacy[field.number] = field.value
     shape = shape or [legacy.get(number, 1) for number in (1, 2, 3, 4)]
     if math.prod(shape) != count:
-        raise ValueError(f"a blob of shape {shape} holds {count} numbers")
+        raise BadValue(f"a blob of shape {shape} holds {count} numbers")
     return _Blob(file, start, dtype, shape)
 
 

@@ -7,13 +7,16 @@ import os
 import pathlib
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from slim_models import files
+from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights.protobuf import fields, varint
+
+if TYPE_CHECKING:
+    import tensorflow.compat.v1 as tf
 
 _FOOTER, _MAGIC = 48, 0xDB4775248B80FB57
 
@@ -31,6 +34,8 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
         FileNotFoundError: there is no checkpoint, or a part of it is missing.
         ValueError: it is no checkpoint, or not the whole of one.
     """
+    import tensorflow.compat.v1 as tf
+
     prefix = _checkpoint_prefix(path)
     try:
         reader = tf.train.load_checkpoint(str(prefix))
@@ -40,11 +45,11 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
     except Exception as error:  # TensorFlow raises OpError, IndexError, RuntimeError, ...
         reason = str(error).splitlines()[0]
         if "No such file" in reason:
-            raise FileNotFoundError(f"a part of the checkpoint {prefix} is missing: {reason}") from error
+            raise MissingFile(f"a part of the checkpoint {prefix} is missing: {reason}") from error
         file = prefix if prefix.is_file() else prefix.with_name(f"{prefix.name}.index")
         if not files.impostor(file) and _is_first_part(prefix, reason):
-            raise ValueError(f"{prefix} is only the first part of a checkpoint: {reason}") from error
-        raise ValueError(f"{file} is not a checkpoint that can be read; it is {files.kind(file)}: {reason}") from error
+            raise BadValue(f"{prefix} is only the first part of a checkpoint: {reason}") from error
+        raise BadValue(f"{file} is not a checkpoint that can be read; it is {files.kind(file)}: {reason}") from error
 
 
 def _in_place(
@@ -73,7 +78,7 @@ def _checkpoint_prefix(path: pathlib.Path) -> pathlib.Path:
             path = path.with_name(path.name.removesuffix(part))
     if files.is_there(path):
         return path
-    raise FileNotFoundError(f"no weights at {path}")
+    raise MissingFile(f"no weights at {path}")
 
 
 def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathlib.Path:
@@ -86,6 +91,8 @@ def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathl
     Raises:
         FileNotFoundError: there is none, or there are several and no record.
     """
+    import tensorflow.compat.v1 as tf
+
     latest = tf.train.latest_checkpoint(str(folder))
     if latest:
         return pathlib.Path(latest)
@@ -94,7 +101,7 @@ def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathl
     found = {path.with_suffix("") for path in beside} | set(folder.glob("*.ckpt"))
     if len(found) != 1:
         names = ", ".join(sorted(path.name for path in found)) or "none"
-        raise FileNotFoundError(f"{folder} should hold {wanted}; found: {names}")
+        raise MissingFile(f"{folder} should hold {wanted}; found: {names}")
     return found.pop()
 
 

@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from slim_models.memory import aligned_bytes, freeze
+from slim_models.mistakes import BadValue
 
 _RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
 # numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b"b"), which its state then makes an array.
@@ -34,13 +35,13 @@ def read_npy(path: pathlib.Path) -> dict[str, Any]:
     with path.open("rb") as file:
         layers = _unpickled(_BigReads(file))
     if not isinstance(layers, dict):
-        raise ValueError(f"it holds {type(layers).__name__}, not a dictionary of layers")
+        raise BadValue(f"it holds {type(layers).__name__}, not a dictionary of layers")
     weights = {}
     for layer, arrays in layers.items():
         if isinstance(arrays, (list, tuple)) and len(arrays) == 2:
             arrays = dict(zip(("weights", "biases"), arrays))
         if not isinstance(arrays, dict):
-            raise ValueError(f"layer {layer!r} is not [weights, biases] but {type(arrays).__name__}")
+            raise BadValue(f"layer {layer!r} is not [weights, biases] but {type(arrays).__name__}")
         weights.update({f"{layer}/{name}": array for name, array in arrays.items()})
     return weights
 
@@ -83,11 +84,11 @@ def _unpickled(file: _BigReads) -> Any:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     _, _, dtype = read_header(file)
     if not dtype.hasobject:
-        raise ValueError("it holds one array, not a dictionary of layers")
+        raise BadValue("it holds one array, not a dictionary of layers")
     # As bytes, Python 2's strings are what arrays are made of; as text they would be there twice.
     result = _plain(_ArraysUnpickler(file).load())
     if file.contents:
-        raise ValueError("it holds long strings of bytes that belong to no array")
+        raise BadValue("it holds long strings of bytes that belong to no array")
     return result
 
 

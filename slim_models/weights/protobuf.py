@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from slim_models.mistakes import BadValue
+
 
 class Field(NamedTuple):
     """A field of a message: for a length-delimited one (wire type 2) `value` is the length."""
@@ -20,7 +22,7 @@ def fields(file: BinaryIO, end: int) -> Iterator[Field]:
         key = varint(file)
         number, wire_type = divmod(key, 8)
         if wire_type not in (0, 1, 2, 5) or not number:
-            raise ValueError("it is no protobuf message")
+            raise BadValue("it is no protobuf message")
         value = varint(file) if wire_type in (0, 2) else {1: 8, 5: 4}[wire_type]
         after = file.tell() + (value if wire_type else 0)
         if after > end:
@@ -39,4 +41,4 @@ def varint(file: BinaryIO) -> int:
         result |= (byte[0] & 0x7F) << shift
         if byte[0] < 0x80:
             return result
-    raise ValueError("it is no protobuf message")
+    raise BadValue("it is no protobuf message")

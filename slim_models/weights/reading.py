@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from slim_models import files
+from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights.caffemodel import read_caffemodel
 from slim_models.weights.checkpoint import read_checkpoint
 from slim_models.weights.npy import read_npy
@@ -39,14 +40,14 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
     path = pathlib.Path(path)
     reader = _READERS.get(path.suffix.lower(), read_checkpoint)
     if reader is not read_checkpoint and not path.is_file():
-        raise FileNotFoundError(f"no weights at {path}")
+        raise MissingFile(f"no weights at {path}")
     weights = reader(path)
     if any(name.startswith(SCOPES) for name in weights):
         weights = from_slim_vgg(weights)
     for name, array in weights.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
             kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise ValueError(f"{path}: {name} is {kind}, not an array of numbers")
+            raise BadValue(f"{path}: {name} is {kind}, not an array of numbers")
     return weights
 
 
@@ -71,14 +72,14 @@ def _explained(
         with path.open("rb") as file:
             right = file.read(len(beginning)) == beginning
         if not right or files.impostor(path):
-            raise ValueError(f"{path} is not {name}; it is {files.kind(path)}")
+            raise BadValue(f"{path} is not {name}; it is {files.kind(path)}")
         try:
             return reader(path)
         # A damaged file can make the parsers raise nearly anything; whatever it is, the file is to blame.
         except Exception as error:
             short = any(sign in str(error).lower() for sign in _SIGNS_OF_THE_FIRST_HALF)
             fault = "is only the first part of" if short else "cannot be read as"
-            raise ValueError(f"{path} {fault} {name}: {error}") from error
+            raise BadValue(f"{path} {fault} {name}: {error}") from error
 
     return read
 

@@ -7,9 +7,8 @@ import re
 import shutil
 import tarfile
 
-import pooch
-
 from slim_models.files import whole_file
+from slim_models.mistakes import BadValue
 
 MOST = 2**30  # bytes; VGG19 has little more than half as many
 
@@ -32,11 +31,11 @@ def checked(file: pathlib.Path, published: str | None, record: pathlib.Path) -> 
     where = "published"
     if not expected:
         expected, where = _recorded(record).get(file.name, ""), f"recorded in {record}"
-    actual = pooch.file_hash(str(file), algorithm)
+    actual = _digest(file, algorithm)
     if not expected:
         return f"no hash was ever published for it; {algorithm.upper()} {actual}"
     if actual != expected:
-        raise ValueError(f"its {algorithm.upper()} is {actual}, but the one {where} is {expected}")
+        raise BadValue(f"its {algorithm.upper()} is {actual}, but the one {where} is {expected}")
     return f"{algorithm.upper()} {actual}, as {where}"
 
 
@@ -45,10 +44,16 @@ def record(file: pathlib.Path, record: pathlib.Path) -> bool:
     recorded = _recorded(record)
     if file.name in recorded:
         return False
-    recorded[file.name] = pooch.file_hash(str(file))
+    recorded[file.name] = _digest(file, "sha256")
     with whole_file(record) as temporary:
         temporary.write_text("".join(f"{digest}  {name}\n" for name, digest in recorded.items()))
     return True
+
+
+def _digest(file: pathlib.Path, algorithm: str) -> str:
+    import pooch
+
+    return pooch.file_hash(str(file), algorithm)
 
 
 def _recorded(record: pathlib.Path) -> dict[str, str]:
@@ -57,7 +62,7 @@ def _recorded(record: pathlib.Path) -> dict[str, str]:
         return {}
     matches = [re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)", line) for line in record.read_text().splitlines()]
     if not matches or None in matches:
-        raise ValueError(f"{record} does not record SHA-256s as 'HASH  FILE'; remove it to begin a new record")
+        raise BadValue(f"{record} does not record SHA-256s as 'HASH  FILE'; remove it to begin a new record")
     return {match[2]: match[1].lower() for match in matches if match}
 
 
@@ -78,17 +83,17 @@ def unpacked(archive: pathlib.Path, member: str) -> pathlib.Path:
         entries = tar.getmembers()
         for entry in entries:
             if entry.name.startswith(("/", "\\")) or ".." in pathlib.PurePosixPath(entry.name).parts:
-                raise ValueError(f"the archive has a member outside of it, {entry.name!r}: it is not to be trusted")
+                raise BadValue(f"the archive has a member outside of it, {entry.name!r}: it is not to be trusted")
         found = {entry: name for entry in entries if entry.isfile() and (name := _part(entry.name, member))}
         names = sorted(found.values())
         if names != [member] and (f"{member}.index" not in names or len({*names, member}) != len(names) + 1):
-            raise ValueError(
+            raise BadValue(
                 f"the archive holds {len(found)} files {member} or parts of it, not one, nor the parts of "
                 f"a checkpoint; it has {[entry.name for entry in entries]}"
             )
         for entry, name in found.items():
             if entry.size > MOST:
-                raise ValueError(f"{name} is {entry.size:,} bytes, more than any weights that are fetched here")
+                raise BadValue(f"{name} is {entry.size:,} bytes, more than any weights that are fetched here")
             content = tar.extractfile(entry)
             assert content is not None  # it is a file
             with content, archive.with_name(name).open("wb") as file:

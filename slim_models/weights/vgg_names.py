@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 import h5py
 import numpy as np
 
+from slim_models.mistakes import BadValue
+
 SCOPES = ("vgg_16/", "vgg_19/")  # first part of the names in slim's checkpoints
 # Keras numbers the fully connected layers on their own.
 _NAMES = {"fc1": "fc6", "fc2": "fc7", "predictions": "fc8"}
@@ -62,12 +64,12 @@ def read_keras_hdf5(path: pathlib.Path) -> dict[str, np.ndarray]:
     for layer, arrays in layers.items():
         name = _NAMES.get(layer, re.sub(r"^block(\d)_conv(\d)$", r"conv\1_\2", layer))
         if name == layer:
-            raise ValueError(f"layer {layer!r} is none of Keras' VGG16 and VGG19")
+            raise BadValue(f"layer {layer!r} is none of Keras' VGG16 and VGG19")
         if [array.ndim > 1 for array in arrays] != [True, False]:
-            raise ValueError(f"layer {layer!r} should hold a kernel and a bias, not {[a.shape for a in arrays]}")
+            raise BadValue(f"layer {layer!r} should hold a kernel and a bias, not {[a.shape for a in arrays]}")
         weights[f"{name}/weights"], weights[f"{name}/biases"] = arrays
     if not weights:
-        raise ValueError("it holds no layers with weights")
+        raise BadValue("it holds no layers with weights")
     return weights
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from slim_models.files import whole_file
+from slim_models.mistakes import BadValue
 from slim_models.weights.npy import write_npy
 from slim_models.weights.reading import read_weights
 
@@ -54,7 +54,7 @@ def write_weights(path: str | os.PathLike, weights: Mapping[str, np.ndarray]) ->
 def _writer(path: str | os.PathLike) -> Callable[[pathlib.Path, Mapping[str, np.ndarray]], None]:
     suffix = pathlib.Path(path).suffix
     if suffix not in _WRITERS:
-        raise ValueError(f"weights cannot be written as {os.fspath(path)!r}; the suffix can be {', '.join(_WRITERS)}")
+        raise BadValue(f"weights cannot be written as {os.fspath(path)!r}; the suffix can be {', '.join(_WRITERS)}")
     return _WRITERS[suffix]
 
 
@@ -63,7 +63,7 @@ def _write_npy(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:
     for name, array in weights.items():
         layer, _, kind = name.rpartition("/")
         if not layer:
-            raise ValueError(f"{name!r} is of no layer, and an npy file is a dictionary of layers: write .ckpt or .npz")
+            raise BadValue(f"{name!r} is of no layer, and an npy file is a dictionary of layers: write .ckpt or .npz")
         layers.setdefault(layer, {})[kind] = array
     write_npy(path, layers)
 
@@ -74,6 +74,8 @@ def _write_npz(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def _write_checkpoint(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> None:
+    import tensorflow.compat.v1 as tf
+
     arrays = {name: np.asarray(array) for name, array in weights.items()}
     with tf.Graph().as_default(), tf.Session() as session:
         # Fed, not constants: a GraphDef holds at most 2 GB.

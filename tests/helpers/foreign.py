@@ -65,10 +65,6 @@ def classifier(net, relu=tf.nn.relu, classes=7):
     return activations, logits
 
 
-def quiet(line):
-    """In place of `print`."""
-
-
 def load(path, **options):
-    """`slim_models.load` without a word."""
-    return slim_models.load(path, **{"preprocessing": "none", "say": quiet, **options})
+    """`slim_models.load` of what takes RGB in [0, 255]."""
+    return slim_models.load(path, **{"preprocessing": "none", **options})

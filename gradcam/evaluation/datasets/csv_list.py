@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from gradcam.boxes import Box
 from gradcam.evaluation.datasets.example import Example, read_text, unique
 from gradcam.pictures import read_image
+from slim_models.mistakes import BadValue, MissingFile
 
 COLUMNS = ("path", "class", "boxes")
 
@@ -39,14 +40,14 @@ def csv_examples(path: str | os.PathLike) -> list[Example]:
         try:
             name, target, boxes = _parsed(row)
         except ValueError as error:
-            raise ValueError(f"{path}:{number}: {error}") from error
+            raise BadValue(f"{path}:{number}: {error}") from error
         if (name, target) in parsed:
-            raise ValueError(f"{path}:{number}: {name} with the class {target} again; give its boxes in one line")
+            raise BadValue(f"{path}:{number}: {name} with the class {target} again; give its boxes in one line")
         if not (path.parent / name).is_file():
-            raise FileNotFoundError(f"{path}:{number}: no picture at {path.parent / name}")
+            raise MissingFile(f"{path}:{number}: no picture at {path.parent / name}")
         parsed[name, target] = boxes
     if not parsed:
-        raise ValueError(f"{path} lists no pictures")
+        raise BadValue(f"{path} lists no pictures")
     names = unique(name for name, _ in parsed)
     files = [functools.partial(read_image, path.parent / name) for name, _ in parsed]
     return [Example(n, target, boxes, f) for n, f, ((_, target), boxes) in zip(names, files, parsed.items())]
@@ -59,23 +60,23 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[int, Mapping[str | None, str | N
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
             needed = f"the first line must be {','.join(COLUMNS)}"
-            raise ValueError(f"{path}:1: no column {' and no column '.join(missing)}; {needed}")
+            raise BadValue(f"{path}:1: no column {' and no column '.join(missing)}; {needed}")
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
-        raise ValueError(f"{path}:{reader.line_num}: {error}") from error
+        raise BadValue(f"{path}:{reader.line_num}: {error}") from error
 
 
 def _parsed(row: Mapping[str | None, str | None]) -> tuple[str, str | int, tuple[Box, ...]]:
     """A line -> path, class, boxes."""
     name, target, boxes = (row[column] for column in COLUMNS)
     if name is None or target is None or boxes is None:
-        raise ValueError(f"missing column {next(column for column in COLUMNS if row[column] is None)}")
+        raise BadValue(f"missing column {next(column for column in COLUMNS if row[column] is None)}")
     if None in row:  # where DictReader puts them
-        raise ValueError(f"too many columns, from {row[None]} on; put a text with commas in quotation marks")
+        raise BadValue(f"too many columns, from {row[None]} on; put a text with commas in quotation marks")
     name, target = name.strip(), target.strip()
     if not name or not target:
-        raise ValueError("the path is empty" if not name else f"{name} has no class")
+        raise BadValue("the path is empty" if not name else f"{name} has no class")
     return name, int(target) if target.isdecimal() else target, tuple(_box(b) for b in boxes.split(";") if b.strip())
 
 
@@ -83,11 +84,11 @@ def _box(text: str) -> Box:
     try:
         x0, y0, x1, y1 = map(float, text.split())
     except ValueError:
-        raise ValueError(f"the box {text.strip()!r} is not four numbers x0 y0 x1 y1") from None
+        raise BadValue(f"the box {text.strip()!r} is not four numbers x0 y0 x1 y1") from None
     if not all(map(math.isfinite, (x0, y0, x1, y1))):
-        raise ValueError(f"the box {text.strip()!r} is not finite")
+        raise BadValue(f"the box {text.strip()!r} is not finite")
     if x0 < 0 or y0 < 0:
-        raise ValueError(f"the box {text.strip()!r} begins outside the picture")
+        raise BadValue(f"the box {text.strip()!r} begins outside the picture")
     if x1 <= x0 or y1 <= y0:
-        raise ValueError(f"the box {text.strip()!r} is empty: {'x1 <= x0' if x1 <= x0 else 'y1 <= y0'}")
+        raise BadValue(f"the box {text.strip()!r} is empty: {'x1 <= x0' if x1 <= x0 else 'y1 <= y0'}")
     return x0, y0, x1, y1

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from gradcam.boxes import Box
+from slim_models.mistakes import BadValue, MissingFile
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ def half_open(first: tuple[float, float], last: tuple[float, float], size: tuple
     box = (max(x0, 0.0), max(y0, 0.0), min(x1 + 1, width), min(y1 + 1, height))
     if not (box[0] < box[2] and box[1] < box[3]):
         where = f" in a picture of {width:g} x {height:g}" if size else ""
-        raise ValueError(f"the box from pixel ({x0:g}, {y0:g}) to pixel ({x1:g}, {y1:g}) is empty{where}")
+        raise BadValue(f"the box from pixel ({x0:g}, {y0:g}) to pixel ({x1:g}, {y1:g}) is empty{where}")
     return box
 
 
@@ -72,8 +73,8 @@ def read_text(path: pathlib.Path) -> str:
         ValueError: the file is no UTF-8.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
+        raise MissingFile(f"no file {path}")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+        raise BadValue(f"{path} is no text in UTF-8: {error}") from error

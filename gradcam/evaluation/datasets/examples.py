@@ -13,6 +13,7 @@ from gradcam.evaluation.datasets.example import Example, unique
 from gradcam.evaluation.datasets.ilsvrc import ilsvrc_examples, picture_files
 from gradcam.evaluation.datasets.tiny_imagenet import tiny_imagenet_examples
 from gradcam.pictures import SAMPLES
+from slim_models.mistakes import BadValue, MissingFile
 
 SOURCES = (
     "'samples', the folder tiny-imagenet-200 or its zip, a folder of ILSVRC (pictures, or the root of the data), or "
@@ -52,7 +53,7 @@ def read_examples(source: str | os.PathLike, **options: Any) -> list[Example]:
     if reader is ilsvrc_examples:
         return ilsvrc_examples(path, **given)
     if given:
-        raise ValueError(f"{source} takes no {' and no '.join(given)}: only a folder of ILSVRC does")
+        raise BadValue(f"{source} takes no {' and no '.join(given)}: only a folder of ILSVRC does")
     return reader(path)
 
 
@@ -60,14 +61,14 @@ def _reader_of(source: str | os.PathLike, path: pathlib.Path) -> Callable[..., l
     if source == "samples":
         return lambda _: sample_examples()
     if not path.exists():
-        raise FileNotFoundError(f"there is nothing at {path}; data sets are {SOURCES}")
+        raise MissingFile(f"there is nothing at {path}; data sets are {SOURCES}")
     if path.suffix.lower() == ".zip" or (path / "wnids.txt").is_file():
         return tiny_imagenet_examples
     if path.suffix.lower() == ".csv" and path.is_file():
         return csv_examples
     if picture_files(path):
         return ilsvrc_examples
-    raise ValueError(f"{path} is no data set; data sets are {SOURCES}")
+    raise BadValue(f"{path} is no data set; data sets are {SOURCES}")
 
 
 def sample_examples() -> list[Example]:

@@ -17,6 +17,7 @@ from gradcam.boxes import Box
 from gradcam.evaluation.datasets.example import Example, half_open, read_text
 from gradcam.evaluation.datasets.tiny_imagenet import decode
 from gradcam.pictures import images
+from slim_models.mistakes import BadValue, MissingFile
 
 # Where the data lies below its root, as its archives, Kaggle's and the devkits' are unpacked.
 PICTURES = (".", "Data/CLS-LOC/val", "ILSVRC/Data/CLS-LOC/val", "ILSVRC2012_img_val", "val")
@@ -57,7 +58,7 @@ def ilsvrc_examples(
     root = pathlib.Path(pictures)
     files = _by_stem(picture_files(root))
     if not files:
-        raise FileNotFoundError(f"no pictures of ILSVRC in {root}; looked in {', '.join(PICTURES)} there")
+        raise MissingFile(f"no pictures of ILSVRC in {root}; looked in {', '.join(PICTURES)} there")
     if annotations is None:
         annotations = next((root / place for place in XML if any(_files(root / place, (".xml",)))), None)
     if annotations is None and labels is None:
@@ -70,7 +71,7 @@ def ilsvrc_examples(
     unknown = [name for name in files if name not in known]
     if unknown:
         found = f"no class for {len(unknown)} of {len(files)} pictures in {root}, the first being {unknown[0]}"
-        raise ValueError(f"{found}: give annotations (a folder of XML files) or labels ({FORMATS})")
+        raise BadValue(f"{found}: give annotations (a folder of XML files) or labels ({FORMATS})")
     return [_example(path, known[name]) for name, path in files.items()]
 
 
@@ -97,7 +98,7 @@ def _by_stem(paths: Iterable[pathlib.Path]) -> dict[str, pathlib.Path]:
     result: dict[str, pathlib.Path] = {}
     for path in sorted(paths, key=lambda path: (path.stem, path)):
         if path.stem in result:
-            raise ValueError(f"two files have the name {path.stem}: {result[path.stem]} and {path}")
+            raise BadValue(f"two files have the name {path.stem}: {result[path.stem]} and {path}")
         result[path.stem] = path
     return result
 
@@ -108,7 +109,7 @@ def _read(path: pathlib.Path, pictures: Mapping[str, pathlib.Path]) -> dict[str,
         return read_list(path, list(pictures))
     found = _by_stem(_files(path, (".xml",)))
     if not found:
-        raise FileNotFoundError(f"no XML files in {path}")
+        raise MissingFile(f"no XML files in {path}")
     return {name: read_xml(found[name]) for name in pictures if name in found}
 
 
@@ -116,7 +117,7 @@ def _check_agreement(targets: Mapping[str, tuple[str, str]]) -> None:
     """Fails where annotations and labels cannot both be right: then they are of different data, or misread."""
     for name, (boxed, listed) in sorted(targets.items()):
         if boxed != listed:
-            raise ValueError(f"{name} is {boxed} by its annotations or its folder, and {listed} by the labels")
+            raise BadValue(f"{name} is {boxed} by its annotations or its folder, and {listed} by the labels")
 
 
 def _example(path: pathlib.Path, annotation: Annotation) -> Example:
@@ -130,7 +131,7 @@ def _picture(path: pathlib.Path, size: tuple[int, int] | None) -> np.ndarray:
         pixels = decode(path.read_bytes())  # boxes may be drawn on the picture as stored, before EXIF turns it
     if size and pixels.shape[1::-1] != size:
         shape = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        raise ValueError(f"{path} has {shape} pixels, but its boxes are for {size[0]} x {size[1]}")
+        raise BadValue(f"{path} has {shape} pixels, but its boxes are for {size[0]} x {size[1]}")
     return pixels
 
 
@@ -171,7 +172,7 @@ def read_list(path: pathlib.Path, names: Sequence[str]) -> dict[str, Annotation]
         return dict(zip(names, _devkit(path, lines, len(names))))
     if len(words) == 2 and words[1].isdecimal():
         return _by_name(_caffe(path, lines), path)
-    raise ValueError(f"{path} is no list of ILSVRC's classes; the lists are {FORMATS}")
+    raise BadValue(f"{path} is no list of ILSVRC's classes; the lists are {FORMATS}")
 
 
 def the_class(names: Iterable[str], where: str) -> str:
@@ -183,7 +184,7 @@ def the_class(names: Iterable[str], where: str) -> str:
     classes = sorted(set(names))
     if len(classes) != 1:
         found = f"objects of {len(classes)} classes ({', '.join(classes)})" if classes else "no objects"
-        raise ValueError(f"{where} has {found}; a picture of CLS-LOC has objects of one class")
+        raise BadValue(f"{where} has {found}; a picture of CLS-LOC has objects of one class")
     return classes[0]
 
 
@@ -192,7 +193,7 @@ def _by_name(rows: Iterator[tuple[str, Annotation]], path: pathlib.Path) -> dict
     for name, annotation in rows:
         stem = pathlib.PurePosixPath(name).stem
         if stem in result:
-            raise ValueError(f"{path} names the picture {stem} twice")
+            raise BadValue(f"{path} names the picture {stem} twice")
         result[stem] = annotation
     return result
 
@@ -205,7 +206,7 @@ def _kaggle(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotat
             boxes = [[float(word) for word in words[i + 1 : i + 5]] for i in range(0, len(words), 5)]
             found = tuple(half_open((x0, y0), (x1, y1)) for x0, y0, x1, y1 in boxes)
         except (IndexError, ValueError) as error:
-            raise ValueError(f"{path}:{number}: {row} is no picture with a class and four numbers a box") from error
+            raise BadValue(f"{path}:{number}: {row} is no picture with a class and four numbers a box") from error
         yield name, Annotation(the_class(words[::5], f"{path}:{number}"), found)
 
 
@@ -217,13 +218,13 @@ def _caffe(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotati
     rows = [line.split() for line in lines]
     for number, row in enumerate(rows, 1):
         if len(row) != 2 or not row[1].isdecimal():
-            raise ValueError(f"{path}:{number}: {' '.join(row)!r} is no picture with an index")
+            raise BadValue(f"{path}:{number}: {' '.join(row)!r} is no picture with an index")
     # ImageSets/CLS-LOC/val.txt looks alike, but its numbers are those of the pictures.
     if len(rows) > 1 and [row[1] for row in rows] == [str(i) for i in range(1, len(rows) + 1)]:
-        raise ValueError(f"the numbers in {path} only count its lines; the lists of classes are {FORMATS}")
+        raise BadValue(f"the numbers in {path} only count its lines; the lists of classes are {FORMATS}")
     for number, (name, index) in enumerate(rows, 1):
         if int(index) >= len(wnids):
-            raise ValueError(f"{path}:{number}: the class {index} of {name} is out of range: indices are 0 to 999")
+            raise BadValue(f"{path}:{number}: the class {index} of {name} is out of range: indices are 0 to 999")
         yield name, Annotation(wnids[int(index)])
 
 
@@ -231,10 +232,10 @@ def _devkit(path: pathlib.Path, lines: list[str], count: int) -> list[Annotation
     """'490': ILSVRC's own number of the class, from 1 to 1000."""
     found, wnids = _devkit_classes(path)
     if len(lines) != count:
-        raise ValueError(f"{path} has {len(lines)} lines for {count} pictures: its lines are the pictures in order")
+        raise BadValue(f"{path} has {len(lines)} lines for {count} pictures: its lines are the pictures in order")
     for number, line in enumerate(lines, 1):
         if line.strip() not in wnids:
-            raise ValueError(f"{path}:{number}: {line!r} is none of the {len(wnids)} classes in {found.name}")
+            raise BadValue(f"{path}:{number}: {line!r} is none of the {len(wnids)} classes in {found.name}")
     return [Annotation(wnids[line.strip()]) for line in lines]
 
 
@@ -243,7 +244,7 @@ def _devkit_classes(path: pathlib.Path) -> tuple[pathlib.Path, dict[str, str]]:
     places = (path.absolute().parent, path.absolute().parent.parent)
     found = next((place / name for place in places for name in MAPS if (place / name).is_file()), None)
     if found is None:
-        raise ValueError(
+        raise BadValue(
             f"{path} numbers the classes from 1 in an order of its own, not in that of the sorted WordNet ids; the "
             f"devkit's {' or '.join(MAPS)} has that order, but is neither in {places[0]} nor in {places[1]}: put it "
             "there, or give LOC_val_solution.csv, Caffe's val.txt or the XML annotations"
@@ -255,7 +256,7 @@ def _map_of_text(path: pathlib.Path) -> dict[str, str]:
     """Lines like 'n02119789 1 kit_fox'."""
     rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
     if not all(len(row) >= 2 and row[1].isdecimal() for row in rows) or len({row[1] for row in rows}) < len(rows):
-        raise ValueError(f"{path} is no map of classes with lines like 'n02119789 1 kit_fox', each number once")
+        raise BadValue(f"{path} is no map of classes with lines like 'n02119789 1 kit_fox', each number once")
     return {row[1]: row[0] for row in rows}
 
 
@@ -267,7 +268,7 @@ def _map_of_matlab(path: pathlib.Path) -> dict[str, str]:
         synsets = np.atleast_1d(io.loadmat(path, squeeze_me=True)["synsets"])
         return {str(int(record["ILSVRC2012_ID"])): str(record["WNID"]) for record in synsets}
     except Exception as error:  # the reader raises nearly anything; whatever it is, the file is to blame
-        raise ValueError(f"{path} is no map of classes, with a number and a WordNet id for each: {error}") from error
+        raise BadValue(f"{path} is no map of classes, with a number and a WordNet id for each: {error}") from error
 
 
 def read_xml(path: pathlib.Path) -> Annotation:
@@ -288,7 +289,7 @@ def read_xml(path: pathlib.Path) -> Annotation:
         objects = [(_text(item, "name"), _sides(item)) for item in root.iter("object")]
         boxes = tuple(half_open((x0, y0), (x1, y1), size) for _, (x0, y0, x1, y1) in objects)
     except (ElementTree.ParseError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise BadValue(f"{path} cannot be read: {error}") from error
     return Annotation(the_class([name for name, _ in objects], str(path)), boxes, size)
 
 
@@ -299,5 +300,5 @@ def _sides(item: ElementTree.Element) -> list[float]:
 def _text(item: ElementTree.Element, tag: str) -> str:
     text = item.findtext(tag, "").strip()
     if not text:
-        raise ValueError(f"<{item.tag}> has no {tag}")
+        raise BadValue(f"<{item.tag}> has no {tag}")
     return text

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from gradcam.evaluation.datasets.example import Example, half_open
+from slim_models.mistakes import BadValue, MissingFile
 
 TINY_IMAGENET_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 
@@ -36,7 +37,7 @@ def tiny_imagenet_examples(path: str | os.PathLike) -> list[Example]:
             name, wnid, x0, y0, x1, y1 = row
             box = half_open((int(x0), int(y0)), (int(x1), int(y1)))
         except ValueError as error:
-            raise ValueError(f"{path}: val_annotations.txt:{number}: {error} in {row}") from error
+            raise BadValue(f"{path}: val_annotations.txt:{number}: {error} in {row}") from error
         result.append(Example(name, wnid, (box,), _member(read, f"val/images/{name}")))
     return result
 
@@ -71,7 +72,7 @@ def reader(path: str | os.PathLike) -> Callable[[str], bytes]:
                     return archive.read(f"tiny-imagenet-200/{name}")
 
             return read
-    raise FileNotFoundError(missing)
+    raise MissingFile(missing)
 
 
 def validation_rows(read: Callable[[str], bytes]) -> list[list[str]]:
@@ -83,5 +84,5 @@ def decode(data: bytes) -> np.ndarray:
     """JPEG bytes -> uint8 `[H, W, 3]`, RGB, as stored: EXIF turns nothing (a few of the pictures are greyscale)."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
-        raise ValueError("a picture of the data set is damaged")
+        raise BadValue("a picture of the data set is damaged")
     return np.ascontiguousarray(pixels[..., ::-1])

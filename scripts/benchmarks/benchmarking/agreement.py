@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from slim_models.mistakes import BadValue
+
 THRESHOLDS = {"float32": 0.99, "bfloat16": 0.9}
 
 
@@ -27,11 +29,11 @@ def correlations(
         ValueError: other kinds, or another number of pictures.
     """
     if set(first) != set(second):
-        raise ValueError(f"there are maps {', '.join(second)}, not {', '.join(first)}")
+        raise BadValue(f"there are maps {', '.join(second)}, not {', '.join(first)}")
     result = {}
     for kind, maps in first.items():
         if len(maps) != len(second[kind]):
-            raise ValueError(f"there are {len(second[kind])} maps of the kind {kind}, not {len(maps)}")
+            raise BadValue(f"there are {len(second[kind])} maps of the kind {kind}, not {len(maps)}")
         pairs = zip(maps, second[kind])
         result[kind] = min(correlation(enlarged(one, side), enlarged(other, side)) for one, other in pairs)
     return result

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarking import probe
 from benchmarking.processes import Failure, run_module
 from benchmarking.work import Layer, task_macs
+from slim_models.mistakes import BadValue
 
 SIZES = {"float32": 4, "bfloat16": 2}  # bytes of a number
 
@@ -73,7 +74,7 @@ def best(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Limit]:
         ValueError: no framework answered.
     """
     if not answers:
-        raise ValueError("no framework could measure the machine's limits")
+        raise BadValue("no framework could measure the machine's limits")
     found = {}
     for precision in SIZES:
         of = [answer[precision] for answer in answers.values()]

@@ -21,6 +21,7 @@ from slim_models.loading.passes.graph import (
     topological,
     type_of,
 )
+from slim_models.mistakes import BadValue
 
 # Types that have a data_format -> the input that is in it, and those that give sizes of the four axes.
 WITH_DATA_FORMAT = {
@@ -106,7 +107,7 @@ def with_data_format(layouts: TensorLayouts, node: tf.NodeDef) -> int:
     rank = layouts.rank(inputs[images]) if inputs else None
     if node.op not in WITH_DATA_FORMAT or format_of(node) != "NCHW" or rank not in (None, 4):
         of_rank = f" with an input of rank {rank}" if rank not in (None, 4) else ""
-        raise ValueError(
+        raise BadValue(
             f"{node.name!r} is a {node.op} in {format_of(node)}{of_rank}, which cannot be turned into NHWC; what can, "
             f"in NCHW and of rank 4: {', '.join(WITH_DATA_FORMAT)}"
         )

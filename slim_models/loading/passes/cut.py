@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.loading.passes.graph import SMALL, VARIABLES, Say, size_of, upstream
 from slim_models.loading.passes.training import unfed
+from slim_models.mistakes import BadValue
 
 _CONTROL_FLOW = ("Switch", "Merge", "RefSwitch", "RefMerge", "Enter", "RefEnter")
 
@@ -29,7 +30,7 @@ def cut(graph_def: tf.GraphDef, images: tf.Tensor, logits: str) -> tf.GraphDef:
         ValueError: the images are one of several outputs of an operation.
     """
     if images.value_index:
-        raise ValueError(
+        raise BadValue(
             f"{images.name} is one of several outputs of an operation; give a tensor computed from it as images"
         )
     # An operation may wait for others that it does not read; only loops and conditions need that.
@@ -109,7 +110,7 @@ def _constant(node: tf.NodeDef, say: Say) -> tf.NodeDef:
     kind = tf.as_dtype(node.attr["dtype"].type)
     value = _inference_value(node.name.split("/")[-1].lower(), kind)
     if value is None:
-        raise ValueError(
+        raise BadValue(
             f"the logits also depend on the input {node.name} ({kind.name}), which is no picture: give a graph "
             "without it, or name images and logits that do not need it"
         )

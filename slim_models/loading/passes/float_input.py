@@ -15,6 +15,7 @@ from slim_models.loading.passes.graph import (
     topological,
     type_of,
 )
+from slim_models.mistakes import BadValue
 
 # What moves, resizes, pads or compares numbers works on float32 as on integers.
 _MOVING = """
@@ -52,11 +53,11 @@ def float_input(graph_def: tf.GraphDef, images: str) -> tf.GraphDef:
     if tensor.dtype == tf.float32:
         return graph_def
     if not (tensor.dtype.is_floating or tensor.dtype.is_integer) or tensor.dtype.is_quantized:
-        raise ValueError(
+        raise BadValue(
             f"{images} is of type {tensor.dtype.name}, which has no gradients: give a tensor behind it as images="
         )
     if len(tensor.op.outputs) > 1:
-        raise ValueError(
+        raise BadValue(
             f"{images} is of type {tensor.dtype.name} and one of {len(tensor.op.outputs)} outputs of its operation, "
             f"so it cannot become float32: give a tensor behind it as images="
         )
@@ -100,7 +101,7 @@ def _retyped(rewriting: Rewriting, node: tf.NodeDef, old: tf.Operation, floats: 
     types = _type_attributes(old.op_def.input_arg, node)
     changed = {attribute for attribute, tensor in zip(types, inputs) if tensor in floats}
     if not _is_known(old) or not changed <= {"T", "Tparams", "SrcT"}:
-        raise ValueError(
+        raise BadValue(
             f"{images} is not float, and {node.name!r}, a {node.op}, on its way to float cannot be turned into "
             f"float32: give a tensor behind it as images="
         )

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import reached
+from slim_models.mistakes import BadValue
 
 Say = Callable[[str], object]  # what is told, in lines, what was found or guessed in a graph
 
@@ -61,7 +62,7 @@ def topological(graph_def: tf.GraphDef) -> list[tf.NodeDef]:
             if not missing[reader.name]:
                 ready.append(reader)
     if len(ordered) < len(nodes):
-        raise ValueError(f"the graph's nodes read each other in a circle: {sorted(n for n in nodes if missing[n])[:3]}")
+        raise BadValue(f"the graph's nodes read each other in a circle: {sorted(n for n in nodes if missing[n])[:3]}")
     return ordered
 
 
@@ -115,7 +116,7 @@ def imported(
     try:
         return tf.import_graph_def(graph_def, input_map=inputs, return_elements=list(wanted), name=name)
     except (ValueError, KeyError, tf.errors.OpError) as error:
-        raise ValueError(f"TensorFlow cannot import the graph: {str(error).splitlines()[0]}") from error
+        raise BadValue(f"TensorFlow cannot import the graph: {str(error).splitlines()[0]}") from error
 
 
 class Rewriting:

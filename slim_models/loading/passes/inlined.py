@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import tensorflow.compat.v1 as tf
 
 from slim_models.loading.passes.graph import skeleton
+from slim_models.mistakes import BadValue
 
 
 def inlined(graph_def: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:
@@ -61,4 +62,4 @@ def _optimized(meta_graph: tf.MetaGraphDef) -> tf.GraphDef:
     try:
         return tf_optimizer.OptimizeGraph(config, meta_graph)
     except tf.errors.OpError as error:
-        raise ValueError(f"TensorFlow cannot inline the graph's functions: {str(error).splitlines()[0]}") from error
+        raise BadValue(f"TensorFlow cannot inline the graph's functions: {str(error).splitlines()[0]}") from error

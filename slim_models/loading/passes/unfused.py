@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 import tensorflow.compat.v1 as tf
 
+from slim_models.mistakes import BadValue
+
 _CONVOLUTION = ("T", "strides", "padding", "explicit_paddings", "data_format", "dilations")
 # Fused operation -> its first plain one, and which attributes that has.
 _CONTRACTIONS = {
@@ -111,7 +113,7 @@ _REWRITERS: dict[str, Callable[[Writing], None]] = {
 
 def no_gradient(node: tf.NodeDef, what: str = "") -> ValueError:
     """The error for a node that cannot be differentiated; `what` of it is not known here."""
-    return ValueError(
+    return BadValue(
         f"node {node.name!r} is a {node.op}{what}, which has no gradient: write the file without an optimiser "
         "(grappler, oneDNN, TensorRT, the graph transform tool), not quantized, in float32"
     )

@@ -221,10 +221,11 @@ def test_resnet_is_tf_slims_own(output_stride):
     rgb = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
     ours_graph = tf.Graph()
     with ours_graph.as_default():
-        logits, endpoints = resnet_v1.resnet_v1_50(tf.constant(rgb), num_classes=5, output_stride=output_stride)
+        images = tf.constant(rgb)
+        logits, endpoints = resnet_v1.resnet_v1_50(images, num_classes=5, output_stride=output_stride)
         variables = {v.op.name: v for v in tf.global_variables()}
-    fake = slim_models.Network("resnet_v1_50", logits, logits, endpoints, "block4")
-    weights = random_weights(fake)
+    network = slim_models.Network("resnet_v1_50", images, logits, endpoints, "block4", slim_models.weights.Stored({}))
+    weights = random_weights(network)
     blocks = {f"block{i}": endpoints[f"block{i}"] for i in range(1, 5)}
     ours = outputs(ours_graph, variables, weights, {**blocks, "logits": logits}, {})
 

@@ -9,7 +9,7 @@ import slim_models
 from gradcam.explainer import Explainer
 from gradcam.pictures.samples import SAMPLES
 from slim_models.builders.preprocessing import PREPROCESSINGS
-from slim_models.labels import read_list
+from slim_models.labels import read_labels
 from slim_models.loading.evidence import Trial, photographs, ranked
 
 
@@ -106,7 +106,7 @@ def test_classes_that_nobody_knows(wanted, tmp_path):
 
 def test_a_network_that_recognises_nothing(tiny, tmp_path):
     path, _, _ = tiny
-    names = list(reversed([wnid for wnid, _ in read_list("tiny_imagenet")]))
+    names = list(reversed(read_labels("tiny_imagenet").wnids))
     listed = tmp_path / "reversed.txt"
     listed.write_text("".join(f"{wnid}\t{wnid}\n" for wnid in names))
     with pytest.raises(ValueError, match="cannot be told, as under no preprocessing.* give preprocessing, one of none"):
@@ -114,10 +114,10 @@ def test_a_network_that_recognises_nothing(tiny, tmp_path):
 
 
 def test_the_photographs_are_what_they_are_said_to_be():
-    wnids = [wnid for wnid, _ in read_list("imagenet")]
+    wnids = read_labels("imagenet").wnids
     pictures, classes = photographs(wnids)
     assert pictures.shape == (3, 224, 224, 3)
-    names = [read_list("imagenet")[indices[0]][1] for indices in classes]
+    names = [read_labels("imagenet").names[indices[0]] for indices in classes]
     assert names == ["military uniform", "espresso", "tabby, tabby cat"]
     for picture, sample in zip(pictures, ("grace_hopper", "coffee", "chelsea"), strict=True):
         colours = SAMPLES[sample]().reshape(-1, 3).mean(0)

@@ -22,8 +22,8 @@ from formats import write_keras
 
 import slim_models
 from gradcam.cli.main import main
-from slim_models.weights import downloading, random_weights
-from slim_models.weights.downloading import Source
+from slim_models import downloading, random_weights
+from slim_models.downloading import Source
 
 SMALL = {"width_divisor": 16, "num_classes": 4, "image_size": 32}
 
@@ -250,7 +250,7 @@ class TestNothing:
     def test_a_download_that_is_killed_and_begun_again(self, server, npy, weights_folder):
         server.files["/vgg16.npy"] = (npy, len(npy), 0.05)  # some seconds
         code = (
-            "import sys, slim_models, dataclasses; from slim_models.weights import downloading\n"
+            "import sys, slim_models, dataclasses; from slim_models import downloading\n"
             f"source = downloading.Source({server.url + '/vgg16.npy'!r}, {sha1(npy)!r}, 1)\n"
             "downloading.download('vgg16', sources=[source], say=lambda line: print(line, flush=True))"
         )
@@ -437,7 +437,7 @@ class TestArchivesOfVersion2:
 
 
 def test_the_folders_readme_lists_every_file_and_hash():
-    text = (Path(__file__).parents[3] / "weights" / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "weights" / "README.md").read_text(encoding="utf-8")
     for source in (source for found in downloading.SOURCES.values() for source in found):
         assert source.url in text or "storage.googleapis.com/download.tensorflow.org" in source.url
         assert (source.published_hash or "").partition(":")[2] in text

@@ -8,6 +8,7 @@ from train_tiny import fold_batch_norm
 import slim_models
 from slim_models.builders import layers
 from slim_models.builders.vgg import vgg16
+from slim_models.weights import EPSILON
 
 THIN = {"num_classes": 7, "width_divisor": 16}
 
@@ -19,7 +20,7 @@ def test_by_hand():
         "a/BatchNorm/gamma": np.array([3.0, 1.0]),
         "a/BatchNorm/beta": np.array([0.5, 0.0]),
         "a/BatchNorm/moving_mean": np.array([10.0, -1.0]),
-        "a/BatchNorm/moving_variance": np.array([4.0, 1.0]) - layers.EPSILON,
+        "a/BatchNorm/moving_variance": np.array([4.0, 1.0]) - EPSILON,
         "b/weights": np.array([[1.0]], np.float32),
         "b/biases": np.array([5.0], np.float32),
     }
@@ -122,5 +123,5 @@ def test_batch_norm_of_vectors_is_that_of_images():
         outputs = layers.batch_norm(tf.constant(vectors), training=True)
         session.run(tf.global_variables_initializer())
         result = session.run(outputs)
-    expected = (vectors - vectors.mean(0)) / np.sqrt(vectors.var(0) + layers.EPSILON)
+    expected = (vectors - vectors.mean(0)) / np.sqrt(vectors.var(0) + EPSILON)
     np.testing.assert_allclose(result, expected, atol=1e-5)

@@ -14,15 +14,10 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import pooch
-
 from slim_models import files
-from slim_models.builders import architecture, build
-from slim_models.weights import verify
-from slim_models.weights.assigning import check_weights
-from slim_models.weights.reading import read_weights
-from slim_models.weights.verify import unpacked
-from slim_models.weights.writing import write_weights
+from slim_models.builders import architecture
+from slim_models.mistakes import BadValue, UnknownName, Unreachable
+from slim_models.weights import read_weights, verify, write_weights
 
 # Whatever makes one source useless and the next one worth trying.
 _FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error)
@@ -60,7 +55,7 @@ def download(
         OSError: no source gave the weights; the message has each one's reason.
     """
     if name not in SOURCES:
-        raise KeyError(f"there is nothing to fetch for {name!r}; published weights: {', '.join(SOURCES)}")
+        raise UnknownName(f"there is nothing to fetch for {name!r}; published weights: {', '.join(SOURCES)}")
     target = pathlib.Path(folder or files.folders()[0]).expanduser() / architecture(name).file
     if files.is_there(target) and not force:
         say(f"{target} is here")
@@ -77,7 +72,7 @@ def download(
             else:
                 say(f"{target} is here")
                 return target
-    raise OSError(f"no source gave the weights of {name}: " + "; ".join(reasons))
+    raise Unreachable(f"no source gave the weights of {name}: " + "; ".join(reasons))
 
 
 def _reason(error: Exception) -> str:
@@ -94,7 +89,7 @@ def mirrored(name: str, url: str) -> Source:
     """
     sources = {_file_name(source.url): source for source in SOURCES.get(name, ())}
     if _file_name(url) not in sources:
-        raise KeyError(f"{url} is none of the files that hold {name}; they are {', '.join(sources) or 'unknown'}")
+        raise UnknownName(f"{url} is none of the files that hold {name}; they are {', '.join(sources) or 'unknown'}")
     return dataclasses.replace(sources[_file_name(url)], url=url)
 
 
@@ -114,7 +109,7 @@ def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
     folder = target.with_name(f".fetching-{target.name}")
     worker = folder / "process"
     if worker.is_file() and _is_running(worker.read_text()):
-        raise OSError(f"process {worker.read_text()} is fetching {target} already")
+        raise Unreachable(f"process {worker.read_text()} is fetching {target} already")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     worker.write_text(str(os.getpid()))
@@ -137,14 +132,19 @@ def _is_running(process: str) -> bool:
 
 def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Path, say: Callable[[str], Any]) -> None:
     """One source's file, from the web to `target`; anything wrong with it is raised."""
+    import pooch
+
+    from slim_models.builders import build
+    from slim_models.weights import check_weights
+
     fetched = workshop / _file_name(source.url)
     # Pieces of a megabyte; a server that is silent for half a minute has failed.
     pooch.HTTPDownloader(sys.stderr.isatty(), chunk_size=2**20, timeout=30)(source.url, str(fetched), None)
     if what := files.impostor(fetched):
-        raise ValueError(f"what came is {what}")
+        raise BadValue(f"what came is {what}")
     record = target.with_name(f"{target.name}.sha256")
     say(f"  {verify.checked(fetched, source.published_hash, record)}")
-    file = unpacked(fetched, source.member) if source.member else fetched
+    file = verify.unpacked(fetched, source.member) if source.member else fetched
     weights = read_weights(file)
     network = build(name)
     check_weights(network, weights)

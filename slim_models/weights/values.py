@@ -1,0 +1,80 @@
+"""Where a network's numbers come from: each kind is an object that knows how to fill a session."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slim_models.weights.reading import read_weights
+
+if TYPE_CHECKING:
+    import tensorflow.compat.v1 as tf
+
+    from slim_models.network import Network
+
+Weights = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stored:
+    """Numbers in a file of weights, or in memory, by the names of the variables.
+
+    Attributes:
+        source: a file that `read_weights` reads, arrays by variable name, or a function that finds the file.
+        session: the user's own, open, whose variables get them; None for a new one.
+    """
+
+    source: str | os.PathLike | Weights | Callable[[], str | os.PathLike]
+    session: tf.Session | None = None
+
+    def arrays(self) -> Weights:
+        """Variable name -> array; a file is read anew."""
+        if isinstance(self.source, Mapping):
+            return self.source
+        return read_weights(self.source() if callable(self.source) else self.source)
+
+    def fill(self, session: tf.Session, network: Network) -> None:
+        """Gives the network's variables their values; errors as of `assign_weights`."""
+        from slim_models.weights.assigning import assign_weights
+
+        assign_weights(session, network, self.arrays())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Restored:
+    """Numbers that a graph restores itself: from its checkpoint, from a Keras model; none at all if all are constants.
+
+    Attributes:
+        restore: gives the variables their values in a new session.
+    """
+
+    restore: Callable[[tf.Session], None] = lambda session: None
+    session: None = None
+
+    def arrays(self) -> None:
+        """They are not known by the names of files of weights."""
+
+    def fill(self, session: tf.Session, network: Network) -> None:
+        """Gives the variables their values; the network is not asked."""
+        self.restore(session)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Opened:
+    """Numbers that are in an open session already.
+
+    Attributes:
+        session: the user's own, which stays open.
+    """
+
+    session: tf.Session
+
+    def arrays(self) -> None:
+        """They are not known by the names of files of weights."""
+
+    def fill(self, session: tf.Session, network: Network) -> None:
+        """Does nothing."""
