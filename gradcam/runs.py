@@ -40,7 +40,6 @@ class Fetches:
             KeyError: an unknown rule.
         """
         self._network = network
-        self._shares = True  # whether classes of one picture can share its forward pass, until the first try tells
         with network.graph.as_default():
             # The default is the prediction, so that explaining it needs no second run.
             self.targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
@@ -83,17 +82,14 @@ class Fetches:
         Returns:
             Arrays `[K, ...]`.
         """
-        if len(targets) == 1 or self._network.batch_size is not None or not self._shares:
+        if len(targets) == 1 or self._network.batch_size is not None or self._read is None:
             return self._run_repeated(session, image, targets)
         once = {"logits": self._network.logits, "activations": self.tensors["activations"], "read": self._read}
         forward = session.run(once, {self._network.images: image})
-        if any(len(array) != 1 for array in forward["read"]):
-            # An axis that is N times something, as inside dilated convolutions: how to repeat it is unknown.
-            self._shares = False
-            return self._run_repeated(session, image, targets)
         size = sum(array.nbytes for array in forward["read"]) or 1
         step = max(1, _MOST_BYTES // size)
-        parts = [self._run_backward(session, forward["read"], chunk) for chunk in _portions(targets, step)]
+        read = dict(zip(self._read, forward["read"]))
+        parts = [self._run_backward(session, read, chunk) for chunk in _portions(targets, step)]
         repeated = {key: forward[key] for key in ("logits", "activations")}
         return {
             "targets": targets,
@@ -108,14 +104,18 @@ class Fetches:
         ]
         return _joined([self.run(session, feed) for feed in feeds])
 
-    def _run_backward(self, session: tf.Session, read: Sequence[np.ndarray], targets: np.ndarray) -> dict[str, Any]:
-        feed = {tensor: _repeated(array, len(targets)) for tensor, array in zip(self._read, read)}
+    def _run_backward(
+        self, session: tf.Session, read: Mapping[tf.Tensor, np.ndarray], targets: np.ndarray
+    ) -> dict[str, Any]:
+        feed = {tensor: _repeated(array, len(targets)) for tensor, array in read.items()}
         return session.run(self._of_class, {**feed, self.targets: targets})
 
     @functools.cached_property
-    def _read(self) -> list[tf.Tensor]:
-        """What the backward passes read of the forward pass."""
-        return slim_models.read_by_backward(self._network.images, self._network.logits, tf.nest.flatten(self._of_class))
+    def _read(self) -> list[tf.Tensor] | None:
+        """What the backward passes read of the forward pass; None if classes of one picture cannot share it."""
+        network, activations = self._network, list(self.tensors["activations"].values())
+        of_class = tf.nest.flatten(self._of_class)
+        return slim_models.read_by_backward(network.images, network.logits, of_class, activations)
 
 
 def in_batches(session: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray], size: int | None) -> Any:

@@ -25,6 +25,7 @@ from slim_models.mistakes import BadValue, UnknownName
 # too, so it cannot share the gradient of Relu.
 MARKS = {"Relu": "GuidedRelu", "Relu6": "GuidedRelu6"}
 _rule = contextvars.ContextVar("relu_rule", default="guided")
+Gate = Callable[..., tf.Tensor]
 _MARK = "_gradient_op_type"  # the attribute under which TensorFlow looks for a gradient's name
 
 
@@ -48,11 +49,26 @@ RULES = {
 }
 
 
-def _passed_back(signal: tf.Tensor, gate: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """The signal under the rule in force; `gate` is the ReLU's true gradient."""
+def _dense(signal: tf.Tensor | tf.IndexedSlices, x: tf.Tensor) -> tf.Tensor:
+    """The signal at x, of the shape of x.
+
+    Where x is read by a gather along its first axis, TensorFlow gives what comes back as pieces and their places.
+    (It would put them together itself, but warns of the memory where it does not know the shape.)
+    """
+    if not isinstance(signal, tf.IndexedSlices):
+        return signal
+    size = tf.shape(x, out_type=signal.indices.dtype)[0]
+    result = tf.unsorted_segment_sum(signal.values, signal.indices, size)  # places may be there several times
+    result.set_shape(x.shape)
+    return result
+
+
+def _passed_back(op: tf.Operation, signal: tf.Tensor | tf.IndexedSlices, gate: Gate) -> tf.Tensor:
+    """The signal under the rule in force; `gate` is the ReLU's true gradient, of the signal and what it gave."""
     rule = RULES[_rule.get()]
+    signal = _dense(signal, op.outputs[0])
     if rule.by_activation:
-        signal = gate(signal)
+        signal = gate(gradients=signal, features=op.outputs[0])
     if rule.by_signal:
         # ReluGrad(g, g) is g where g > 0: no forward ReLU is added that would itself need a mark.
         signal = tf.raw_ops.ReluGrad(gradients=signal, features=signal)
@@ -61,12 +77,12 @@ def _passed_back(signal: tf.Tensor, gate: Callable[[tf.Tensor], tf.Tensor]) -> t
 
 @tf.RegisterGradient("GuidedRelu")
 def _guided_relu(op: tf.Operation, signal: tf.Tensor) -> tf.Tensor:
-    return _passed_back(signal, lambda g: tf.raw_ops.ReluGrad(gradients=g, features=op.outputs[0]))
+    return _passed_back(op, signal, tf.raw_ops.ReluGrad)
 
 
 @tf.RegisterGradient("GuidedRelu6")
 def _guided_relu6(op: tf.Operation, signal: tf.Tensor) -> tf.Tensor:
-    return _passed_back(signal, lambda g: tf.raw_ops.Relu6Grad(gradients=g, features=op.outputs[0]))
+    return _passed_back(op, signal, tf.raw_ops.Relu6Grad)
 
 
 def marked_relus(graph: tf.Graph) -> contextlib.AbstractContextManager[None]:
@@ -97,7 +113,7 @@ def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tens
     token = _rule.set(rule)
     try:
         with ys.graph.as_default():
-            result = tf.gradients(ys, xs)
+            result = [g if g is None else _dense(g, x) for g, x in zip(tf.gradients(ys, xs), xs)]
     finally:
         _rule.reset(token)
     for x, gradient in zip(xs, result):

@@ -119,12 +119,11 @@ class TestClassesOfOnePicture:
         network = slim_models.build("resnet_v1_50_tiny", image_size=64, width_divisor=16, num_classes=10)
         image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3))
         with Explainer(network, random_weights(network)) as explainer:
-            shared = explainer.explain_classes(image[0], [3, 4])
             repeated = explainer.explain(np.repeat(image, 2, axis=0), [3, 4])
             runs, run = [], explainer.session.run
             monkeypatch.setattr(explainer.session, "run", lambda *args: runs.append(args) or run(*args))
-            explainer.explain_classes(image[0], [3, 4])
-            assert len(runs) == 1  # after the first time it is known
+            shared = explainer.explain_classes(image[0], [3, 4])
+            assert len(runs) == 1  # nothing is run to find that out
             classes = list(range(10)) * 4
             many = explainer.explain_classes(image[0], classes)
             assert [len(feed[network.images]) for _, feed in runs[1:]] == [14, 13, 13]
@@ -166,6 +165,23 @@ def test_read_by_backward_is_what_the_chain_rule_needs():
     assert hidden.name in names
     read_shapes_only = {images.name, unread.name, logits.name, hidden.op.inputs[0].name}
     assert names - {hidden.name} <= read_shapes_only | {hidden.op.inputs[0].op.inputs[0].name}
+
+
+def test_what_is_not_a_row_a_picture_is_computed_again_and_never_fed():
+    with tf.Graph().as_default():
+        images = tf.placeholder(tf.float32, [None, 6, 3])
+        hidden = tf.square(images)
+        places = tf.nn.top_k(hidden[..., 0], 2).indices  # a row a picture, but whole numbers
+        picked = tf.gather(hidden, places, batch_dims=1)
+        logits = tf.reduce_sum(picked**2, 1)
+        scaled = logits * tf.cast(tf.shape(logits)[0], tf.float32)
+        (gradient,) = slim_models.gradients(logits[:, 0], [images], "backprop")
+        read = slim_models.read_by_backward(images, logits, [gradient])
+        assert {images.name, hidden.name, picked.name} <= {tensor.name for tensor in read}
+        assert {tensor.dtype for tensor in read} == {tf.float32}
+        assert slim_models.read_by_backward(images, scaled, [gradient]) is None
+        assert slim_models.read_by_backward(images, logits, [gradient], [hidden, tf.reduce_sum(hidden, 0)]) is None
+        assert slim_models.read_by_backward(images, logits, [gradient], [hidden]) == read
 
 
 class TestPrecision:
