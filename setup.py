@@ -1,17 +1,21 @@
 """Installs `slim_models`, `gradcam` and the command `gradcam`, with the embedded networks."""
 
 import pathlib
+import re
 
 import setuptools
 
 HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+?)"', (HERE / "slim_models" / "__init__.py").read_text(), re.MULTILINE)[1]
 
 # The sample photographs, SSIM and HOG; ranks, and the MATLAB file of ILSVRC's devkit.
 SCIENCE = ["scikit-image>=0.20", "scipy>=1.8"]
+# A typed program of a user's is checked by a test too.
+TYPES = ["mypy>=2.4,<2.5"]
 
 setuptools.setup(
     name="gradcam-tf1",
-    version="0.1.0",
+    version=VERSION,
     description="Grad-CAM for TensorFlow static graphs",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -39,9 +43,17 @@ setuptools.setup(
     extras_require={
         "demo": [*SCIENCE, "notebook>=7.3"],  # also JupyterLab
         # The notebook is run without Jupyter's pages, which are twice as large as what is listed here.
-        "test": [*SCIENCE, "pytest>=7.4", "pytest-xdist>=3.3", "nbclient>=0.8", "nbformat>=5.10", "ipykernel>=6.23"],
+        "test": [
+            *SCIENCE,
+            "pytest>=7.4",
+            "pytest-xdist>=3.3",
+            "nbclient>=0.8",
+            "nbformat>=5.10",
+            "ipykernel>=6.23",
+            *TYPES,
+        ],
         # Of one minor version: the next may want other formatting.
-        "lint": ["ruff>=0.17,<0.18", "mypy>=2.4,<2.5"],
+        "lint": ["ruff>=0.17,<0.18", *TYPES],
     },
     entry_points={"console_scripts": ["gradcam=gradcam.cli:main"]},
 )

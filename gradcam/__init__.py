@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from slim_models import __version__ as __version__
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
     from gradcam.boxes import box_of as box_of
     from gradcam.cams import (
-        METHODS as METHODS,
         counterfactual as counterfactual,
         grad_cam as grad_cam,
         grad_cam_plus_plus as grad_cam_plus_plus,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gradcam.explainer import Explainer as Explainer
     from gradcam.explanation import Explanation as Explanation
     from gradcam.maps import guided_grad_cam as guided_grad_cam, heatmap as heatmap, overlay as overlay
+    from gradcam.methods import METHODS as METHODS
     from gradcam.perturbation import occlusion_map as occlusion_map
     from gradcam.pictures import (
         SAMPLES as SAMPLES,
@@ -42,12 +43,13 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "boxes": "box_of",
-        "cams": "METHODS counterfactual grad_cam grad_cam_plus_plus hires_cam layer_cam xgrad_cam",
+        "cams": "counterfactual grad_cam grad_cam_plus_plus hires_cam layer_cam xgrad_cam",
         "comparison": "compare",
         "evaluation.datasets": "read_examples",
         "explainer": "Explainer",
         "explanation": "Explanation",
         "maps": "guided_grad_cam heatmap overlay",
+        "methods": "METHODS",
         "perturbation": "occlusion_map",
         "pictures": "SAMPLES Photograph fit_image read_image read_photograph write_png",
         "slim_models.labels": "Labels read_labels",

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, UnknownName
 
 CamMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -68,8 +68,12 @@ def grad_cam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.nda
 
     Returns:
         `[N, h, w]`, >= 0.
+
+    Raises:
+        ValueError: an activation is negative: sum_ab A^k_ab may be so too, and eq. 19 is then no coefficient.
     """
     activations, gradients = checked(activations, gradients)
+    _refuse_negative(activations, "Grad-CAM++", "the denominator of its eq. 19")
     # Only places with a positive gradient count, and there eq. 19 divided by the squared gradient is
     # 1 / (2 + sum_ab A_ab g): no 0 / 0, and no squares that underflow.
     positive = np.maximum(gradients, 0)
@@ -91,8 +95,12 @@ def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
     Returns:
         `[N, h, w]`, >= 0.
+
+    Raises:
+        ValueError: an activation is negative: A^k_ij / sum_ab A^k_ab is then no share.
     """
     activations, gradients = checked(activations, gradients)
+    _refuse_negative(activations, "XGrad-CAM", "the sum that it divides by")
     total = activations.sum(axis=(1, 2))
     product = (activations * gradients).sum(axis=(1, 2))
     return positive_sum(activations, np.divide(product, total, out=np.zeros_like(product), where=total != 0))
@@ -127,32 +135,6 @@ def layer_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         `[N, h, w]`, >= 0.
     """
     return hires_cam(activations, np.maximum(gradients, 0))
-
-
-METHODS: dict[str, CamMethod] = {
-    method.__name__: method
-    for method in (grad_cam, counterfactual, grad_cam_plus_plus, xgrad_cam, hires_cam, layer_cam)
-}
-
-
-def weighted_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
-    """sum_k channel_weights_k A^k, signed: `[N, h, w, K]`, `[N, K]` -> `[N, h, w]`."""
-    return np.einsum("nhwk,nk->nhw", activations, channel_weights)
-
-
-def positive_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
-    """ReLU(sum_k channel_weights_k A^k), eq. 2 of Grad-CAM: `[N, h, w, K]`, `[N, K]` -> `[N, h, w]`."""
-    return np.maximum(weighted_sum(activations, channel_weights), 0)
-
-
-def checked(activations: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as arrays of at least float32: sums over a map overflow half precision."""
-    first, second = (np.asarray(array) for array in (activations, gradients))
-    if first.ndim != 4 or first.shape != second.shape:
-        raise BadValue(
-            f"activations and gradients must both be [N, h, w, K], not {list(first.shape)} and {list(second.shape)}"
-        )
-    return first.astype(np.result_type(first, np.float32)), second.astype(np.result_type(second, np.float32))
 
 
 def without_relu(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -214,3 +196,61 @@ def class_activation_map(activations: np.ndarray, class_weights: np.ndarray) -> 
         `[N, h, w]`, >= 0.
     """
     return positive_sum(activations, class_weights)
+
+
+# By name, all that take activations and gradients alone.
+FORMULAS: dict[str, CamMethod] = {
+    formula.__name__: formula
+    for formula in (
+        grad_cam,
+        counterfactual,
+        grad_cam_plus_plus,
+        xgrad_cam,
+        hires_cam,
+        layer_cam,
+        without_relu,
+        max_pooled,
+        absolute_gradients,
+    )
+}
+
+
+def formula(name: str) -> CamMethod:
+    """The formula of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if name not in FORMULAS:
+        raise UnknownName(f"no formula {name!r}; the formulas are {', '.join(FORMULAS)}")
+    return FORMULAS[name]
+
+
+def weighted_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
+    """sum_k channel_weights_k A^k, signed: `[N, h, w, K]`, `[N, K]` -> `[N, h, w]`."""
+    return np.einsum("nhwk,nk->nhw", activations, channel_weights)
+
+
+def positive_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.ndarray:
+    """ReLU(sum_k channel_weights_k A^k), eq. 2 of Grad-CAM: `[N, h, w, K]`, `[N, K]` -> `[N, h, w]`."""
+    return np.maximum(weighted_sum(activations, channel_weights), 0)
+
+
+def checked(activations: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays of at least float32: sums over a map overflow half precision."""
+    first, second = (np.asarray(array) for array in (activations, gradients))
+    if first.ndim != 4 or first.shape != second.shape:
+        raise BadValue(
+            f"activations and gradients must both be [N, h, w, K], not {list(first.shape)} and {list(second.shape)}"
+        )
+    return first.astype(np.result_type(first, np.float32)), second.astype(np.result_type(second, np.float32))
+
+
+def _refuse_negative(activations: np.ndarray, title: str, what: str) -> None:
+    """Raises a ValueError if activations can be negative, as those of a swish are: the method is not defined there."""
+    lowest = float(activations.min(initial=0))
+    if lowest < 0:
+        raise BadValue(
+            f"{title} is not defined for activations below 0 (these go down to {lowest:.3g}), as {what} may vanish or "
+            "be negative: it is a method for layers after a ReLU"
+        )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradcam import maps
-from gradcam.cams import CamMethod, grad_cam
+from gradcam.cams import CamMethod, formula, grad_cam
 from slim_models.mistakes import BadValue, UnknownName
 
 
@@ -51,11 +51,11 @@ class Explanation:
             raise BadValue("a network with a linear head says no probabilities; its outputs are the logits")
         return sigmoid(self.logits) if self.head == "sigmoid" else softmax(self.logits)
 
-    def cam(self, method: CamMethod = grad_cam, layer: str | None = None, rule: str = "backprop") -> np.ndarray:
+    def cam(self, method: CamMethod | str = grad_cam, layer: str | None = None, rule: str = "backprop") -> np.ndarray:
         """The map of a layer by any method of `gradcam.cams`; costs no further run.
 
         Args:
-            method: `(activations, gradients) -> cam`.
+            method: by name, such as `"layer_cam"`, or a function `(activations, gradients) -> cam`.
             layer: one of those explained; None is `default_layer`.
             rule: `"backprop"`, the true gradient, or one of `signals` (paper, appendix: ablations).
 
@@ -63,7 +63,8 @@ class Explanation:
             `[N, h, w]`, >= 0, not normalised.
 
         Raises:
-            KeyError: the layer or the rule was not asked for when the `Explainer` was made.
+            KeyError: no such method; or the layer or the rule was not asked for when the `Explainer` was made.
+            ValueError: the method is not defined for the layer's activations.
         """
         layer = self.default_layer if layer is None else layer
         if layer not in self.activations:
@@ -71,13 +72,14 @@ class Explanation:
         signals = {**self.signals, "backprop": self.gradients}
         if rule not in signals:
             raise UnknownName(f"no signals under the rule {rule!r} at the layers; there are {', '.join(signals)}")
-        return method(self.activations[layer], signals[rule][layer])
+        function = formula(method) if isinstance(method, str) else method
+        return function(self.activations[layer], signals[rule][layer])
 
-    def heatmap(self, method: CamMethod = grad_cam, layer: str | None = None) -> np.ndarray:
+    def heatmap(self, method: CamMethod | str = grad_cam, layer: str | None = None) -> np.ndarray:
         """The `cam` at the images' size: `[N, H, W]` in [0, 1]."""
         return maps.heatmap(self.cam(method, layer), self.images.shape[1:3])
 
-    def guided_grad_cam(self, layer: str | None = None, method: CamMethod = grad_cam) -> np.ndarray:
+    def guided_grad_cam(self, layer: str | None = None, method: CamMethod | str = grad_cam) -> np.ndarray:
         """Guided backprop times the heat map: `[N, H, W, 3]`, signed (paper, sec. 3.2).
 
         Raises:
@@ -87,19 +89,23 @@ class Explanation:
             raise UnknownName(f"guided Grad-CAM needs the rule 'guided'; explained were {list(self.saliency)}")
         return maps.guided_grad_cam(self.saliency["guided"], self.heatmap(method, layer))
 
+    def __len__(self) -> int:
+        """N, the number of images."""
+        return len(self.images)
+
     def __getitem__(self, number: int) -> Explanation:
-        """The explanation of one image of the batch, as a batch of one."""
-        one = slice(number, number + 1)
-        images = self.images[one]
-        if not len(images):
-            raise IndexError(f"no image {number} among {len(self.images)}")
+        """The explanation of one image of the batch, as a batch of one; -1 is the last."""
+        count = len(self)
+        if not -count <= number < count:
+            raise IndexError(f"no image {number} among {count}")
+        one = slice(number % count, number % count + 1)
 
         def alone(mapping: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {key: array[one] for key, array in mapping.items()}
 
         return dataclasses.replace(
             self,
-            images=images,
+            images=self.images[one],
             logits=self.logits[one],
             targets=self.targets[one],
             activations=alone(self.activations),
@@ -108,7 +114,7 @@ class Explanation:
             saliency=alone(self.saliency),
         )
 
-    def arrays(self, method: CamMethod = grad_cam, layer: str | None = None) -> dict[str, np.ndarray]:
+    def arrays(self, method: CamMethod | str = grad_cam, layer: str | None = None) -> dict[str, np.ndarray]:
         """Everything by name, as it is: nothing scaled for display.
 
         Args:

@@ -6,16 +6,17 @@ import os
 import pathlib
 import textwrap
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from gradcam import maps
-from gradcam.cams import CamMethod, grad_cam
+from gradcam.cams import CamMethod
 from gradcam.explanation import Explanation
-from gradcam.pictures import Photograph
+from gradcam.methods import METHODS, REGISTRY, methods_named, title_of
+from gradcam.pictures import Photograph, write_json
 from slim_models.files import whole_file
 from slim_models.mistakes import BadValue
 
@@ -23,15 +24,8 @@ from slim_models.mistakes import BadValue
 Panels = Sequence[tuple[str, np.ndarray]]
 
 
-# What the papers call their methods.
-TITLES = {
-    "grad_cam": "Grad-CAM",
-    "counterfactual": "counterfactual",
-    "grad_cam_plus_plus": "Grad-CAM++",
-    "xgrad_cam": "XGrad-CAM",
-    "hires_cam": "HiResCAM",
-    "layer_cam": "LayerCAM",
-}
+# What the papers call their methods; deprecated: `methods.REGISTRY` has the titles.
+TITLES = {name: REGISTRY[name].title for name in METHODS}
 
 
 def panels(
@@ -39,7 +33,7 @@ def panels(
     explanation: Explanation,
     *,
     layer: str | None = None,
-    method: CamMethod = grad_cam,
+    method: CamMethod | str = "grad_cam",
     colormap: str = "jet",
 ) -> dict[str, np.ndarray]:
     """The pictures that explain one photograph for one class.
@@ -48,21 +42,28 @@ def panels(
         photograph: as it was fitted to the network.
         explanation: of that photograph alone.
         layer: one of those explained; None is the default layer.
-        method: of `gradcam.cams`.
+        method: by its name in `methods.REGISTRY`, or a function of activations and gradients.
         colormap: of the heat map.
 
     Returns:
         Panel name -> uint8 `[H, W, 3]` RGB of the photograph's proportions: the original, the heat map
-        over it and, if the rule `guided` was explained, guided backprop and its product with the map.
+        over it and, if the rule `guided` was explained, guided backprop and its product with the map of a formula.
+
+    Raises:
+        KeyError: no such method, or what it needs was not explained.
     """
     photograph = photograph.shrunk(1000)  # a panel is a few hundred pixels wide, a photograph thousands
-    title = TITLES.get(method.__name__, method.__name__)
-    heatmap = photograph.heatmap(explanation.cam(method, layer)[0])
-    original, overlay = photograph.pixels, photograph.overlay(heatmap, colormap)
+    entry = methods_named([method])[method] if isinstance(method, str) else None
+    title = title_of(method) if entry is None else entry.title
+    cam = explanation.cam(method, layer) if entry is None else entry.make(explanation, layer)
+    original, overlay = photograph.pixels, photograph.overlay(photograph.heatmap(cam[0]), colormap)
     if "guided" not in explanation.saliency:
         return {"original": original, title: overlay}
     guided = _placed(photograph, explanation.saliency["guided"][0])
-    product = _placed(photograph, explanation.guided_grad_cam(layer, method)[0])
+    formula = method if entry is None else entry.formula
+    if formula is None:
+        return {"original": original, "guided backprop": guided, title: overlay}
+    product = _placed(photograph, explanation.guided_grad_cam(layer, formula)[0])
     return {"original": original, "guided backprop": guided, title: overlay, f"guided {title}": product}
 
 
@@ -123,3 +124,26 @@ def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 300) -> None
     options: dict[str, Any] = {"pil_kwargs": {"compress_type": zlib.Z_RLE}} if suffix == "png" else {}
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format=suffix, bbox_inches="tight", pad_inches=0.05, **options)
+
+
+def write_figure(
+    figure: Figure, numbers: Mapping[str, Any], out: pathlib.Path, say: Callable[[str], object] | None = None
+) -> pathlib.Path:
+    """Writes a figure, and beside it the numbers behind it as JSON.
+
+    Args:
+        figure: of matplotlib.
+        numbers: what JSON can hold, and NumPy arrays and numbers.
+        out: the figure's name.
+        say: is told both names; None is silent.
+
+    Returns:
+        The figure's name.
+    """
+    save_figure(figure, out)
+    path = out.with_suffix(".json")
+    write_json(path, numbers)
+    for name in (out, path):
+        if say:
+            say(str(name))
+    return out

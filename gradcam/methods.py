@@ -1,4 +1,4 @@
-"""Every way to a map by name, for tables and figures that compare them: what it needs, and how it is made."""
+"""The one registry of methods: every way to a map by name, for the command line, the tables and the figures."""
 
 from __future__ import annotations
 
@@ -12,74 +12,93 @@ from gradcam import cams, maps
 from gradcam.explanation import Explanation
 from slim_models.mistakes import BadValue, UnknownName
 
+Make = Callable[[Explanation, "str | None"], np.ndarray]
+
 
 @dataclasses.dataclass(frozen=True)
-class MapMethod:
+class Method:
     """A way from an explanation to maps.
 
     Attributes:
         title: what papers call it.
-        make: explanation of N images -> `[N, h, w]`, >= 0, of the network's whole input.
+        making: explanation of N images and a layer (None is the default one) -> `[N, h, w]`, >= 0, of the network's
+            whole input.
+        formula: of `gradcam.cams`, if the map is that of the true gradient.
         rules: ReLU rules of the saliency that it needs.
         layer_rules: ReLU rules, besides the true gradient's, that it needs at the layer.
     """
 
     title: str
-    make: Callable[[Explanation], np.ndarray]
+    making: Make
+    formula: cams.CamMethod | None = None
     rules: tuple[str, ...] = ()
     layer_rules: tuple[str, ...] = ()
 
-
-def _cam(title: str, method: cams.CamMethod, rule: str = "backprop") -> MapMethod:
-    layer_rules = () if rule == "backprop" else (rule,)
-    return MapMethod(title, lambda explanation: explanation.cam(method, rule=rule), layer_rules=layer_rules)
-
-
-def _saliency(title: str, rule: str, smooth: float) -> MapMethod:
-    return MapMethod(title, lambda explanation: maps.magnitude(explanation.saliency[rule], smooth), (rule,))
+    def make(self, explanation: Explanation, layer: str | None = None) -> np.ndarray:
+        """The maps of N images: `[N, h, w]`, >= 0."""
+        return self.making(explanation, layer)
 
 
-def _product(title: str, rule: str, smooth: float) -> MapMethod:
+def _cam(title: str, name: str) -> Method:
+    formula = cams.formula(name)
+    return Method(title, lambda explanation, layer: explanation.cam(formula, layer), formula)
+
+
+def _signal(title: str, rule: str) -> Method:
+    """Grad-CAM of what reaches the layer under another rule."""
+    return Method(title, lambda e, layer: e.cam(cams.grad_cam, layer, rule), layer_rules=(rule,))
+
+
+def _saliency(title: str, rule: str, smooth: float) -> Method:
+    return Method(title, lambda explanation, _: maps.magnitude(explanation.saliency[rule], smooth), rules=(rule,))
+
+
+def _product(title: str, rule: str, smooth: float) -> Method:
     """Saliency under a rule times the heat map of Grad-CAM."""
 
-    def make(explanation: Explanation) -> np.ndarray:
-        return maps.magnitude(maps.guided_grad_cam(explanation.saliency[rule], explanation.heatmap()), smooth)
+    def make(explanation: Explanation, layer: str | None) -> np.ndarray:
+        heatmap = explanation.heatmap(layer=layer)
+        return maps.magnitude(maps.guided_grad_cam(explanation.saliency[rule], heatmap), smooth)
 
-    return MapMethod(title, make, (rule,))
+    return Method(title, make, rules=(rule,))
 
 
-def _methods(smooth: float) -> dict[str, MapMethod]:
+def _registry(smooth: float) -> dict[str, Method]:
     return {
-        "grad_cam": _cam("Grad-CAM", cams.grad_cam),
-        "grad_cam_plus_plus": _cam("Grad-CAM++", cams.grad_cam_plus_plus),
-        "xgrad_cam": _cam("XGrad-CAM", cams.xgrad_cam),
-        "hires_cam": _cam("HiResCAM", cams.hires_cam),
-        "layer_cam": _cam("LayerCAM", cams.layer_cam),
+        "grad_cam": _cam("Grad-CAM", "grad_cam"),
+        "counterfactual": _cam("counterfactual", "counterfactual"),
+        "grad_cam_plus_plus": _cam("Grad-CAM++", "grad_cam_plus_plus"),
+        "xgrad_cam": _cam("XGrad-CAM", "xgrad_cam"),
+        "hires_cam": _cam("HiResCAM", "hires_cam"),
+        "layer_cam": _cam("LayerCAM", "layer_cam"),
         "backprop": _saliency("backprop", "backprop", smooth),
         "guided_backprop": _saliency("guided backprop", "guided", smooth),
         "deconvnet": _saliency("deconvnet", "deconvnet", smooth),
         "guided_grad_cam": _product("guided Grad-CAM", "guided", smooth),
         "deconvnet_grad_cam": _product("deconvnet Grad-CAM", "deconvnet", smooth),
         # The appendix's ablations.
-        "without_relu": _cam("without ReLU", cams.without_relu),
-        "max_pooled": _cam("max instead of mean", cams.max_pooled),
-        "absolute_gradients": _cam("absolute gradients", cams.absolute_gradients),
-        "guided_gradient": _cam("guided gradient", cams.grad_cam, "guided"),
-        "deconvnet_gradient": _cam("deconvnet gradient", cams.grad_cam, "deconvnet"),
+        "without_relu": _cam("without ReLU", "without_relu"),
+        "max_pooled": _cam("max instead of mean", "max_pooled"),
+        "absolute_gradients": _cam("absolute gradients", "absolute_gradients"),
+        "guided_gradient": _signal("guided gradient", "guided"),
+        "deconvnet_gradient": _signal("deconvnet gradient", "deconvnet"),
     }
 
 
 SMOOTH = 0.02  # of saliency, as a share of the height
-MAP_METHODS = _methods(SMOOTH)
+REGISTRY = _registry(SMOOTH)
+_OF_THE_LITERATURE = ("grad_cam", "counterfactual", "grad_cam_plus_plus", "xgrad_cam", "hires_cam", "layer_cam")
+# The formulas that `Explanation.cam` and `Explanation.heatmap` take, by name.
+METHODS: dict[str, cams.CamMethod] = {name: cams.FORMULAS[name] for name in _OF_THE_LITERATURE}
 
 
-def map_methods(
+def methods_named(
     names: Iterable[str], weights: Mapping[str, np.ndarray] | None = None, smooth: float = SMOOTH
-) -> dict[str, MapMethod]:
+) -> dict[str, Method]:
     """The methods of these names, in this order.
 
     Args:
-        names: keys of `MAP_METHODS`, or `"cam"` for networks whose logits are linear in the last layer's mean.
+        names: keys of `REGISTRY`, or `"cam"` for networks whose logits are linear in the last layer's mean.
         weights: of the network, variable name -> array; only `"cam"` needs them, and none where the maps are to
             be of another layer than the last.
         smooth: how far saliency is blurred, as in `maps.magnitude`.
@@ -88,20 +107,20 @@ def map_methods(
         KeyError: no such method.
         ValueError: CAM was asked for, and the network has another head or the layer is another.
     """
-    known = _methods(smooth)
+    names, known = list(names), _registry(smooth)
     class_weights = linear_head(weights or {})
     if class_weights is not None:
-        known["cam"] = MapMethod("CAM", lambda e: cams.class_activation_map(_last(e), class_weights[:, e.targets].T))
-    elif "cam" in (names := list(names)):
+        known["cam"] = Method(
+            "CAM", lambda e, layer: cams.class_activation_map(_last(e), class_weights[:, e.targets].T)
+        )
+    elif "cam" in names:
         raise BadValue(
             "CAM needs the last layer of a network whose logits are linear in the mean of it, as a ResNet's are"
         )
-    chosen = {}
     for name in names:
         if name not in known:
             raise UnknownName(f"no method {name!r}; the methods are {', '.join(known)}")
-        chosen[name] = known[name]
-    return chosen
+    return {name: known[name] for name in names}
 
 
 def linear_head(weights: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -115,9 +134,15 @@ def _last(explanation: Explanation) -> np.ndarray:
     return explanation.activations[explanation.default_layer]
 
 
-def needs(methods: Mapping[str, MapMethod]) -> dict[str, Any]:
+def needs(methods: Mapping[str, Method]) -> dict[str, Any]:
     """What an `Explainer` has to be told so that all the methods can be made: its `rules` and `layer_rules`."""
     return {
         kind: tuple(dict.fromkeys(rule for method in methods.values() for rule in getattr(method, kind)))
         for kind in ("rules", "layer_rules")
     }
+
+
+def title_of(formula: cams.CamMethod | str) -> str:
+    """What papers call a formula; its own name, if it is none of the registry's."""
+    titles = [method.title for method in REGISTRY.values() if method.formula is formula]
+    return titles[0] if titles else getattr(formula, "__name__", "map")

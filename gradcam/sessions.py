@@ -86,3 +86,8 @@ def _processor_flags() -> set[str]:
     except OSError:
         return set()
     return {word for line in lines if line.lower().startswith(("flags", "features")) for word in line.split()}
+
+
+def tensorflow_version() -> str:
+    """TensorFlow's version, on which numbers depend in their last digits."""
+    return tf.__version__

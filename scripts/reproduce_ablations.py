@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import pathlib
 
-import reproduction
-from reproduction import open_explainer, overlay, row_title, signed
+from gradcam.terminal import quiet_tensorflow, run_script
 
-from gradcam import figures, maps
-from gradcam.methods import map_methods, needs
-from gradcam.pictures import read_photograph
-from gradcam.terminal import run_script
+with quiet_tensorflow():
+    from gradcam import figures, maps
+    from gradcam.cli import reproduction
+    from gradcam.methods import methods_named, needs
+    from gradcam.pictures import read_photograph
 
 ABOVE = ["grad_cam", "without_relu", "max_pooled", "absolute_gradients"]
 BELOW = ["guided_gradient", "deconvnet_gradient"]
@@ -33,26 +33,28 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     reproduction.add_images(parser, ["sample:cat_and_coffee"], ["Egyptian cat", "espresso"])
     args = parser.parse_args(argv)
 
-    methods = map_methods([*ABOVE, *BELOW])
+    methods = methods_named([*ABOVE, *BELOW])
     rows, titles, numbers = [], [], []
-    with open_explainer(args.network, args.weights, **{**needs(methods), "rules": PRODUCTS.values()}) as explainer:
+    with reproduction.open_explainer(
+        args.network, args.weights, **{**needs(methods), "rules": PRODUCTS.values()}
+    ) as explainer:
         for source in args.images:
             photograph = read_photograph(source)
             explanations = explainer.explain_classes(photograph.fitted(explainer.network.image_size), args.classes)
             for number, target in enumerate(explanations.targets):
                 explanation = explanations[number]
                 cams = {name: method.make(explanation)[0] for name, method in methods.items()}
-                overlays = [(methods[name].title, overlay(photograph, cam)) for name, cam in cams.items()]
+                overlays = [(methods[name].title, reproduction.overlay(photograph, cam)) for name, cam in cams.items()]
                 for title, rule in PRODUCTS.items():
                     product = maps.guided_grad_cam(explanation.saliency[rule], explanation.heatmap())
-                    overlays.append((title, signed(photograph, product[0])))
+                    overlays.append((title, reproduction.signed(photograph, product[0])))
                 rows += [overlays[: len(ABOVE)], overlays[len(ABOVE) :]]
-                title = row_title(explainer, explanation.logits[0], target)
+                title = reproduction.row_title(explainer, explanation.logits[0], target)
                 titles += [title, ""]
                 probability = explanation.probabilities[0, target]
                 numbers.append({"image": source, "class": title, "probability": probability, "cams": cams})
     figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(ABOVE))
-    return reproduction.write(figure, {"network": explainer.network.name, "rows": numbers}, args.out)
+    return figures.write_figure(figure, {"network": explainer.network.name, "rows": numbers}, args.out, say=print)
 
 
 if __name__ == "__main__":

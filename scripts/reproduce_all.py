@@ -10,18 +10,18 @@ By default on the embedded networks and the sample photographs, in a few minutes
 from __future__ import annotations
 
 import argparse
-import importlib
 import pathlib
+import runpy
 import sys
 import time
-
-import reproduction
 
 from gradcam.terminal import MISTAKES, message, run_script
 from slim_models.mistakes import BadValue, UnknownName
 
+SCRIPTS = pathlib.Path(__file__).parent
+VGG, RESNET = "vgg16_tiny", "resnet_v1_50_tiny"
 # Which network a script is for, and whether it is run over a data set.
-SCRIPTS = {
+FIGURES = {
     "figure1": ("both", False),
     "figure3": ("resnet", False),
     "figure6": ("resnet", True),
@@ -39,8 +39,8 @@ SCRIPTS = {
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", default=list(SCRIPTS), metavar="NAME", help=f"of {', '.join(SCRIPTS)}")
-    for network, default in (("vgg", reproduction.VGG), ("resnet", reproduction.RESNET)):
+    parser.add_argument("--only", nargs="+", default=list(FIGURES), metavar="NAME", help=f"of {', '.join(FIGURES)}")
+    for network, default in (("vgg", VGG), ("resnet", RESNET)):
         parser.add_argument(f"--{network}", default=default, metavar="NAME", help="default: %(default)s")
         parser.add_argument(f"--{network}-weights", metavar="PATH", help="default: the network's file in weights/")
     parser.add_argument("--data", metavar="DATA", help="as for reproduce_table1.py (default: the sample photographs)")
@@ -48,16 +48,16 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
         "--out", type=pathlib.Path, default=pathlib.Path("out"), metavar="DIR", help="default: %(default)s"
     )
     args = parser.parse_args(argv)
-    unknown = [name for name in args.only if name not in SCRIPTS]
+    unknown = [name for name in args.only if name not in FIGURES]
     if unknown:
-        raise UnknownName(f"no figure or table {unknown[0]!r}; there are {', '.join(SCRIPTS)}")
+        raise UnknownName(f"no figure or table {unknown[0]!r}; there are {', '.join(FIGURES)}")
 
     failures = []
     for name in args.only:
         print(f"== {name}", flush=True)
         began = time.time()
         try:
-            importlib.import_module(f"reproduce_{name}").main(_flags(name, args))
+            runpy.run_path(str(SCRIPTS / f"reproduce_{name}.py"))["main"](_flags(name, args))
         except MISTAKES as error:
             failures.append(name)
             print(f"{name}: {message(error)}", file=sys.stderr)
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
 
 def _flags(name: str, args: argparse.Namespace) -> list[str]:
     """The flags of one script."""
-    network, over_data = SCRIPTS[name]
+    network, over_data = FIGURES[name]
     flags = ["--out", str(args.out / f"{name}.png")]
     first, weights = (args.resnet, args.resnet_weights) if network == "resnet" else (args.vgg, args.vgg_weights)
     flags += ["--network", first, *(["--weights", weights] if weights else [])]

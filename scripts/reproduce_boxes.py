@@ -16,26 +16,28 @@ import pathlib
 
 import cv2
 import numpy as np
-import reproduction
-from reproduce_table1 import add_protocol
-from reproduction import overlay, row_title
 
-from gradcam import figures
-from gradcam.boxes import Box, best_iou, scaled
-from gradcam.evaluation import BoxProtocol
-from gradcam.evaluation.datasets import read_examples
-from gradcam.explainer import Explainer
-from gradcam.methods import map_methods, needs
-from gradcam.pictures import Photograph
-from gradcam.terminal import run_script
-from slim_models.mistakes import BadValue
+from gradcam.terminal import quiet_tensorflow, run_script
+
+with quiet_tensorflow():
+    import slim_models
+    from gradcam import figures
+    from gradcam.boxes import Box, best_iou, scaled
+    from gradcam.cli import flags, reproduction
+    from gradcam.evaluation import BoxProtocol
+    from gradcam.evaluation.datasets import read_examples
+    from gradcam.explainer import Explainer
+    from gradcam.methods import methods_named, needs
+    from gradcam.pictures import Photograph
+    from slim_models.mistakes import BadValue
 
 METHODS = ["grad_cam", "guided_grad_cam", "guided_backprop"]
 WHITE, MAGENTA, BLACK = (255, 255, 255), (255, 0, 255), (0, 0, 0)  # no colormap has magenta
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
-    parser = add_protocol(reproduction.arguments(__doc__, reproduction.RESNET, "out/boxes.png"))
+    parser = reproduction.arguments(__doc__, reproduction.RESNET, "out/boxes.png")
+    flags.add_box_flags(parser)
     parser.add_argument(
         "--data", default="samples", metavar="DATA", help="as for reproduce_table1.py (default: samples)"
     )
@@ -47,8 +49,8 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
 
     protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    network = reproduction.open_network(args.network, args.weights)
-    methods = map_methods(args.methods, network.values.arrays() or {})
+    network = slim_models.open_network(args.network, args.weights, say=flags.tell)
+    methods = methods_named(args.methods, network.values.arrays() or {})
     examples = [example for example in read_examples(args.data) if example.boxes]
     if args.count < 1 or not examples:
         raise BadValue(f"nothing to draw: --count is {args.count}, {len(examples)} pictures of {args.data} have boxes")
@@ -68,13 +70,14 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
             row = [("original", _drawn(shown.pixels, true, []))]
             for name, cam in cams.items():
                 title = f"{methods[name].title}: {overlaps[name]:.2f}"
-                row.append((title, _drawn(overlay(shown, cam), true, [scaled(boxes[name], *sizes)])))
+                row.append((title, _drawn(reproduction.overlay(shown, cam), true, [scaled(boxes[name], *sizes)])))
             rows.append(row)
-            titles.append(row_title(explainer, explanation.logits[0], explanation.targets[0]))
+            titles.append(reproduction.row_title(explainer, explanation.logits[0], explanation.targets[0]))
             truth = {"picture": example.name, "class": titles[-1], "true_boxes": example.boxes}
             numbers.append({**truth, "boxes": boxes, "iou": overlaps})
     figure = figures.grid(rows, titles, panel=reproduction.PAGE / (len(methods) + 1))
-    return reproduction.write(figure, {"network": args.network, "protocol": str(protocol), "rows": numbers}, args.out)
+    facts = {"network": args.network, "protocol": str(protocol), "rows": numbers}
+    return figures.write_figure(figure, facts, args.out, say=print)
 
 
 def _drawn(picture: np.ndarray, true: list[Box], ours: list[Box]) -> np.ndarray:

@@ -17,14 +17,15 @@ from __future__ import annotations
 import pathlib
 
 import numpy as np
-import reproduction
-from reproduction import open_explainer, overlay, percent
 
-from gradcam import figures
-from gradcam.perturbation import occlusion_map
-from gradcam.pictures import read_photograph
-from gradcam.terminal import run_script
-from slim_models.labels import class_name
+from gradcam.terminal import quiet_tensorflow, run_script
+
+with quiet_tensorflow():
+    from gradcam import figures
+    from gradcam.cli import reproduction
+    from gradcam.perturbation import occlusion_map
+    from gradcam.pictures import read_photograph
+    from slim_models.labels import class_name
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
@@ -39,8 +40,8 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
 
     rows, titles, numbers = [], [], []
     with (
-        open_explainer(args.network, args.weights) as vgg,
-        open_explainer(args.resnet, args.resnet_weights, rules=()) as resnet,
+        reproduction.open_explainer(args.network, args.weights) as vgg,
+        reproduction.open_explainer(args.resnet, args.resnet_weights, rules=()) as resnet,
     ):
         classes = reproduction.same_classes(vgg, resnet, args.classes)
         stride = max(1, vgg.network.image_size[0] // 28) if args.stride is None else args.stride
@@ -52,12 +53,12 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
             for number, target in enumerate(explanation.targets):
                 row = figures.panels(photograph, explanation[number])
                 drops = occlusion_map(vgg.predict, image, target, patch=args.patch, stride=stride, progress=True)
-                row["occlusion map"] = overlay(photograph, np.maximum(drops, 0))
-                row["ResNet Grad-CAM"] = overlay(photograph, seen_by_resnet[number].cam()[0])
+                row["occlusion map"] = reproduction.overlay(photograph, np.maximum(drops, 0))
+                row["ResNet Grad-CAM"] = reproduction.overlay(photograph, seen_by_resnet[number].cam()[0])
                 rows.append(list(row.items()))
                 name = class_name(target, vgg.labels)
                 by_vgg, by_resnet = (e.probabilities[number, target] for e in (explanation, seen_by_resnet))
-                titles.append(f"{name}\nVGG {percent(by_vgg)}\nResNet {percent(by_resnet)}")
+                titles.append(f"{name}\nVGG {reproduction.percent(by_vgg)}\nResNet {reproduction.percent(by_resnet)}")
                 numbers.append(
                     {
                         "image": source,
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
                 )
     networks = {"network": vgg.network.name, "resnet": resnet.network.name}
     figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(rows[0]))
-    return reproduction.write(figure, {**networks, "rows": numbers}, args.out)
+    return figures.write_figure(figure, {**networks, "rows": numbers}, args.out, say=print)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import pathlib
 
-import reproduction
-from reproduction import open_explainer, overlay, row_title
+from gradcam.terminal import quiet_tensorflow, run_script
 
-from gradcam import figures
-from gradcam.cams import counterfactual, grad_cam
-from gradcam.pictures import read_photograph
-from gradcam.terminal import run_script
+with quiet_tensorflow():
+    from gradcam import figures
+    from gradcam.cams import counterfactual, grad_cam
+    from gradcam.cli import reproduction
+    from gradcam.pictures import read_photograph
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
@@ -28,15 +28,17 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
 
     rows, numbers = [], []
-    with open_explainer(args.network, args.weights, rules=()) as explainer:
+    with reproduction.open_explainer(args.network, args.weights, rules=()) as explainer:
         for source in args.images:
             photograph = read_photograph(source)
             explanation = explainer.explain_classes(photograph.fitted(explainer.network.image_size), args.classes)
-            titles = [row_title(explainer, explanation.logits[0], target) for target in explanation.targets]
+            titles = [
+                reproduction.row_title(explainer, explanation.logits[0], target) for target in explanation.targets
+            ]
             row = [("original", photograph.shrunk(reproduction.PIXELS).pixels)]
             for name, method in {"counterfactual": counterfactual, "Grad-CAM": grad_cam}.items():
                 cams = explanation.cam(method)
-                row += [(f"{name}\n{title}", overlay(photograph, cam)) for title, cam in zip(titles, cams)]
+                row += [(f"{name}\n{title}", reproduction.overlay(photograph, cam)) for title, cam in zip(titles, cams)]
             rows.append(row)
             for number, target in enumerate(explanation.targets):
                 numbers.append(
@@ -49,7 +51,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
                     }
                 )
     figure = figures.grid(rows, [""] * len(rows), panel=reproduction.PAGE / len(rows[0]))
-    return reproduction.write(figure, {"network": explainer.network.name, "rows": numbers}, args.out)
+    return figures.write_figure(figure, {"network": explainer.network.name, "rows": numbers}, args.out, say=print)
 
 
 if __name__ == "__main__":

@@ -21,18 +21,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import reproduction
-from reproduction import open_explainer, overlay, percent, signed
 
-from gradcam import figures
-from gradcam.adversarial import strongest_other
-from gradcam.evaluation.datasets import Example, read_examples
-from gradcam.explainer import Explainer
-from gradcam.explanation import softmax
-from gradcam.pictures import Photograph, read_photograph, resize
-from gradcam.terminal import run_script
-from slim_models.labels import class_name
-from slim_models.mistakes import BadValue
+from gradcam.terminal import quiet_tensorflow, run_script
+
+with quiet_tensorflow():
+    from gradcam import figures
+    from gradcam.adversarial import strongest_other
+    from gradcam.cli import reproduction
+    from gradcam.evaluation.datasets import Example, read_examples
+    from gradcam.explainer import Explainer
+    from gradcam.explanation import softmax
+    from gradcam.pictures import Photograph, read_photograph, resize
+    from slim_models.labels import class_name
+    from slim_models.mistakes import BadValue
 
 IMAGES = ("sample:chelsea", "sample:grace_hopper", "sample:coffee", "sample:rocket")
 CLASSES = ("tabby", "military uniform", "espresso", "projectile")  # 'missile' names two of ImageNet's classes
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     if min(args.among, args.count) < 1:
         raise BadValue(f"--among and --count must be at least 1, not {args.among} and {args.count}")
     examples = _from_data(args) if args.data else _from_files(args)
-    with open_explainer(args.network, args.weights) as explainer:
+    with reproduction.open_explainer(args.network, args.weights) as explainer:
         batches = (examples[start : start + BATCH] for start in range(0, len(examples), BATCH))
         predictions = [prediction for batch in batches for prediction in _predict(explainer, batch)]
         wrong = [prediction for prediction in predictions if prediction.lead > 0]
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     titles = [pathlib.PurePath(facts["image"]).name.removeprefix("sample:") for facts in numbers]
     figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(rows[0]))
     counts = {"pictures": len(examples), "misclassified": len(wrong), "seed": args.seed if args.data else None}
-    return reproduction.write(figure, {"network": args.network, **counts, "rows": list(numbers)}, args.out)
+    return figures.write_figure(figure, {"network": args.network, **counts, "rows": list(numbers)}, args.out, say=print)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,8 +136,13 @@ def _row(explainer: Explainer, prediction: Prediction) -> tuple[figures.Panels, 
     roles = ("predicted", "true") if wrong else ("second", "true, predicted")
     for number, (role, target) in enumerate(zip(roles, explanation.targets)):
         name, probability = class_name(target, explainer.labels), explanation.probabilities[number, target]
-        row.append((f"guided Grad-CAM\n{name}", signed(shown, explanation.guided_grad_cam()[number])))
-        row.append((f"{role}: Grad-CAM\n{name} ({percent(probability)})", overlay(shown, explanation.cam()[number])))
+        row.append((f"guided Grad-CAM\n{name}", reproduction.signed(shown, explanation.guided_grad_cam()[number])))
+        row.append(
+            (
+                f"{role}: Grad-CAM\n{name} ({reproduction.percent(probability)})",
+                reproduction.overlay(shown, explanation.cam()[number]),
+            )
+        )
     numbers = {
         "image": photograph.name,
         "misclassified": wrong,

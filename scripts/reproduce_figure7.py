@@ -18,17 +18,18 @@ import argparse
 import pathlib
 
 import numpy as np
-import reproduction
-from reproduction import open_explainer, overlay, row_title
 
-from gradcam import figures
-from gradcam.adversarial import Perturbed, perturb
-from gradcam.explainer import Explainer
-from gradcam.explanation import Explanation
-from gradcam.pictures import Photograph, read_photograph, write_png
-from gradcam.terminal import run_script
-from slim_models.labels import class_name
-from slim_models.mistakes import BadValue
+from gradcam.terminal import quiet_tensorflow, run_script
+
+with quiet_tensorflow():
+    from gradcam import figures
+    from gradcam.adversarial import Perturbed, perturb
+    from gradcam.cli import reproduction
+    from gradcam.explainer import Explainer
+    from gradcam.explanation import Explanation
+    from gradcam.pictures import Photograph, read_photograph, write_png
+    from slim_models.labels import class_name
+    from slim_models.mistakes import BadValue
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     if len(args.images) != 1:
         raise BadValue(f"--images takes one picture here, not {len(args.images)}")
     photograph = read_photograph(args.images[0])
-    with open_explainer(args.network, args.weights, rules=("backprop",)) as explainer:
+    with reproduction.open_explainer(args.network, args.weights, rules=("backprop",)) as explainer:
         image = photograph.fitted(explainer.network.image_size)
         classes = [*args.classes, args.adversarial_class]
         before = explainer.explain_classes(image, classes)
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     write_png(path, perturbed.image)
     print(path)
     figure = figures.grid(rows, ["original", "adversarial"], panel=reproduction.PAGE / len(rows[1]))
-    return reproduction.write(figure, numbers, args.out)
+    return figures.write_figure(figure, numbers, args.out, say=print)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,9 +85,9 @@ def _row(explainer: Explainer, photograph: Photograph, explanation: Explanation)
     """The picture with what the network takes it for, and Grad-CAM of each class."""
     fed = _as_photograph(photograph, explanation.images[0])
     logits = explanation.logits[0]
-    row = [(f"top: {row_title(explainer, logits, logits.argmax())}", fed.pixels)]
+    row = [(f"top: {reproduction.row_title(explainer, logits, logits.argmax())}", fed.pixels)]
     for target, cam in zip(explanation.targets, explanation.cam()):
-        row.append((row_title(explainer, logits, target), overlay(fed, cam)))
+        row.append((reproduction.row_title(explainer, logits, target), reproduction.overlay(fed, cam)))
     return row
 
 

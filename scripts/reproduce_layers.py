@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import reproduction
-from reproduction import open_explainer, overlay, row_title
 
-from gradcam import figures
-from gradcam.explainer import Explainer
-from gradcam.pictures import Photograph, read_photograph
-from gradcam.terminal import run_script
+from gradcam.terminal import quiet_tensorflow, run_script
+
+with quiet_tensorflow():
+    from gradcam import figures
+    from gradcam.cli import reproduction
+    from gradcam.explainer import Explainer
+    from gradcam.pictures import Photograph, read_photograph
 
 LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 RESNET_LAYERS = ("block1", "block2", "block3", "block4")
@@ -40,8 +41,8 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     photographs = {source: read_photograph(source) for source in args.images}
     rows, titles, numbers = [], [], []
     with (
-        open_explainer(args.network, args.weights, layers=args.layers, rules=()) as vgg,
-        open_explainer(args.resnet, args.resnet_weights, layers=args.resnet_layers, rules=()) as resnet,
+        reproduction.open_explainer(args.network, args.weights, layers=args.layers, rules=()) as vgg,
+        reproduction.open_explainer(args.resnet, args.resnet_weights, layers=args.resnet_layers, rules=()) as resnet,
     ):
         classes = reproduction.same_classes(vgg, resnet, args.classes)
         for explainer in (vgg, resnet):
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
                 numbers.append(facts)
     columns = max(map(len, rows))
     figure = figures.grid(rows, titles, panel=reproduction.PAGE / columns)
-    return reproduction.write(figure, {"rows": numbers}, args.out)
+    return figures.write_figure(figure, {"rows": numbers}, args.out, say=print)
 
 
 def _rows(
@@ -67,9 +68,9 @@ def _rows(
     for number, (source, target) in enumerate(zip(sources, explanations.targets)):
         explanation = explanations[number]
         cams = {layer: explanation.cam(layer=layer)[0] for layer in layers}
-        title = row_title(explainer, explanation.logits[0], target)
+        title = reproduction.row_title(explainer, explanation.logits[0], target)
         row: figures.Panels = [
-            (f"{layer}, {cam.shape[0]} x {cam.shape[1]}", overlay(photographs[source], cam))
+            (f"{layer}, {cam.shape[0]} x {cam.shape[1]}", reproduction.overlay(photographs[source], cam))
             for layer, cam in cams.items()
         ]
         facts = {

@@ -12,55 +12,16 @@ centred box of half its area. By default it is run on the sample photographs, to
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 
-import dataset_run
+from gradcam.terminal import quiet_tensorflow, run_script
 
-from gradcam.boxes import SEGMENTS
-from gradcam.evaluation import RESIZINGS, BoxProtocol, Localization, classification_errors, localization_errors
-from gradcam.terminal import run_script
-
-METHODS = [
-    "grad_cam",
-    "cam",
-    "grad_cam_plus_plus",
-    "xgrad_cam",
-    "hires_cam",
-    "layer_cam",
-    "guided_grad_cam",
-    "guided_backprop",
-    "backprop",
-]
-# ILSVRC-15 val, per cent, top-1 / top-5: Selvaraju et al., table 1, and a reproduction of it.
-PUBLISHED = """\
-published for ILSVRC-15 val, 224 pixels, 1000 classes; not comparable with other data (localisation, top-1 / top-5):
-  Grad-CAM: VGG-16 56.51 / 46.41, GoogLeNet 60.09 / 49.34, AlexNet 68.3 / 56.6;   VGG-16 CAM 57.20 / 45.14
-  VGG-16 Grad-CAM, independent reproduction (KTH): 55.82 / 44.82;   classification, VGG-16: 30.38 / 10.89"""
+with quiet_tensorflow():
+    from gradcam.cli import evaluate
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
-    parser = add_protocol(dataset_run.arguments(__doc__, "out/table1.png", METHODS))
-    args = parser.parse_args(argv)
-    protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    run = dataset_run.run(args, lambda methods: Localization(methods, protocol), boxes=dataclasses.asdict(protocol))
-    tables = {
-        "classification error": {run.network: classification_errors(run.rows)},
-        "localisation error": localization_errors(run.rows, run.methods),
-    }
-    return dataset_run.write(run, tables, args.out, "%", [f"protocol: {protocol}", PUBLISHED])
-
-
-def add_protocol(parser):
-    """The flags of how a map becomes a box."""
-    parser.add_argument("--threshold", type=float, default=0.15, help="share of the maximum (default: %(default)s)")
-    parser.add_argument(
-        "--segment", default="largest", help=f"the segment boxed: {', '.join(SEGMENTS)} (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--resize", default="picture", help=f"the size maps are cut at: {', '.join(RESIZINGS)} (default: %(default)s)"
-    )
-    return parser
+    return evaluate.reproduce("localization", __doc__, "out/table1.png", argv)
 
 
 if __name__ == "__main__":

@@ -12,30 +12,16 @@ matter: the default is a VGG16. On the few sample photographs the numbers mean n
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 
-import dataset_run
-import reproduction
-from reproduce_table1 import add_protocol
+from gradcam.terminal import quiet_tensorflow, run_script
 
-from gradcam.evaluation import BoxProtocol, Localization, localization_errors
-from gradcam.terminal import run_script
-
-METHODS = ["grad_cam", "without_relu", "max_pooled", "absolute_gradients", "guided_gradient", "deconvnet_gradient"]
-PUBLISHED = """\
-published for ILSVRC, VGG-16, top-1 localisation error, by another protocol than that of Table 1:
-  Grad-CAM 59.65   guided gradient 59.14   deconvnet gradient 83.95"""
+with quiet_tensorflow():
+    from gradcam.cli import evaluate
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
-    parser = add_protocol(dataset_run.arguments(__doc__, "out/table3.png", METHODS))
-    parser.set_defaults(network=reproduction.VGG)
-    args = parser.parse_args(argv)
-    protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    run = dataset_run.run(args, lambda methods: Localization(methods, protocol), boxes=dataclasses.asdict(protocol))
-    tables = {"localisation error": localization_errors(run.rows, run.methods)}
-    return dataset_run.write(run, tables, args.out, "%", [f"protocol: {protocol}", PUBLISHED])
+    return evaluate.reproduce("ablations", __doc__, "out/table3.png", argv)
 
 
 if __name__ == "__main__":

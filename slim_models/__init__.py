@@ -50,6 +50,8 @@ if TYPE_CHECKING:
         write_weights as write_weights,
     )
 
+__version__ = "0.1.0"  # of both packages; setup.py and gradcam --version have it from here
+
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {

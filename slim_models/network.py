@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from slim_models.backward import operations_between
 from slim_models.labels import Labels
 from slim_models.mistakes import BadValue
 
@@ -114,6 +113,8 @@ class Network:
     def variables(self) -> dict[str, tf.Variable]:
         """The variables that the logits depend on, by the names of the weight files (`conv1_1/weights`, ...)."""
         import tensorflow.compat.v1 as tf
+
+        from slim_models.backward import operations_between
 
         with self.graph.as_default():
             variables = {variable.op.name: variable for variable in tf.global_variables()}

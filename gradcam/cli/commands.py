@@ -6,13 +6,13 @@ import argparse
 import pathlib
 import sys
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 import slim_models
-from gradcam import figures
-from gradcam.cams import METHODS
+from gradcam import figures, methods
+from gradcam.cli.evaluate import KINDS
 from gradcam.cli.explain import OUTPUTS, Reports, Writer, rules_for
 from gradcam.cli.flags import chosen_network, found_in, tell
 from gradcam.comparison import authors, comparing, side_by_side
@@ -24,14 +24,13 @@ from slim_models import downloading
 from slim_models.labels import class_name, read_labels
 from slim_models.mistakes import BadValue, UnknownName
 
-__all__ = ["compare", "convert", "download", "explain", "layers", "networks"]
+__all__ = ["compare", "convert", "download", "evaluate", "explain", "layers", "networks"]
 
 
 def explain(args: argparse.Namespace) -> int:
     """Explains every picture for every class; see `gradcam explain --help`."""
-    methods = list(dict.fromkeys(args.method or ["grad_cam"]))
+    named = methods.methods_named(dict.fromkeys(args.method or ["grad_cam"]))
     written = list(dict.fromkeys(args.write or OUTPUTS))
-    _check("method", methods, METHODS)
     _check("colormap", [args.colormap], COLORMAPS)
     _check("output", written, OUTPUTS)
     if args.batch < 1:
@@ -39,15 +38,11 @@ def explain(args: argparse.Namespace) -> int:
     sources = expand(args.images)
     network = chosen_network(args)
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
-    rules = rules_for(written)
-    if rules and (reason := slim_models.refusal(network.logits, [network.images])):
-        tell(f"no guided backprop: {reason}")
-        rules = []
-    options = {"rules": rules, "precision": args.precision, "device": args.device}
+    options = {**_rules(network, written, named), "precision": args.precision, "device": args.device}
     with Explainer(network, layers=layers, **options) as explainer:
         asked = list(dict.fromkeys(explainer.index(target) for target in args.target or []))
         out = pathlib.Path(args.out)
-        writer = Writer(out, written, layers, methods, args.colormap, network.name, explainer.labels)
+        writer = Writer(out, written, layers, list(named), args.colormap, network.name, explainer.labels)
         failures = Reports(explainer, asked, writer, args.fit).write(sources, args.batch)
     if failures and len(sources) == 1:
         raise failures[0][1]
@@ -58,6 +53,25 @@ def explain(args: argparse.Namespace) -> int:
     if len(failures) < len(sources):
         print(f"the files are in {args.out}")
     return 1 if failures else 0
+
+
+def _rules(
+    network: slim_models.Network, written: Collection[str], named: Mapping[str, methods.Method]
+) -> dict[str, list[str]]:
+    """The ReLU rules that files and methods need; what is not defined for the network is said, if it can be left out.
+
+    Raises:
+        ValueError: a method needs a rule that is not defined for the network's activations.
+    """
+    needed = methods.needs(named)
+    wanted = dict.fromkeys([*needed["rules"], *rules_for(written)])
+    reason = slim_models.refusal(network.logits, [network.images])
+    if reason and {*needed["rules"], *needed["layer_rules"]} - {"backprop"}:
+        raise BadValue(reason)
+    if reason and set(wanted) - {"backprop"}:
+        tell(f"no guided backprop: {reason}")
+    rules = [rule for rule in wanted if rule == "backprop" or not reason]
+    return {"rules": rules, "layer_rules": list(needed["layer_rules"])}
 
 
 def _check(kind: str, words: Collection[str], known: Collection[str]) -> None:
@@ -104,6 +118,12 @@ def compare_authors(args: argparse.Namespace) -> int:
     original = np.rint(authors.scale(image, network.image_size)).astype(np.uint8)
     figures.save_figure(side_by_side.of_authors(pairs, original), plot, dpi=150)
     print(plot)
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Judges maps over a data set; see `gradcam evaluate --help`."""
+    KINDS[args.kind].run(args)
     return 0
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from gradcam import figures
-from gradcam.cams import METHODS
-from gradcam.explainer import Explainer
+from gradcam.cams import grad_cam
 from gradcam.explanation import Explanation
+from gradcam.methods import REGISTRY
 from gradcam.pictures import Photograph, read_photograph, write_npz, write_png
 from gradcam.pipeline import ahead
 from gradcam.terminal import MISTAKES
 from slim_models.labels import Labels, class_name
+
+if TYPE_CHECKING:
+    from gradcam.explainer import Explainer
 
 # What can be written -> the ReLU rules that the explainer needs for it.
 OUTPUTS: dict[str, tuple[str, ...]] = {"overlay": (), "figure": ("guided",), "arrays": ("guided",)}
@@ -37,7 +40,7 @@ class Writer:
         folder: of the files.
         outputs: keys of `OUTPUTS`.
         layers: endpoints that were explained.
-        methods: keys of `METHODS`.
+        methods: keys of `methods.REGISTRY`.
         colormap: a key of `maps.COLORMAPS`.
         network: its name, for the figures' titles.
         labels: of its classes, if they are known.
@@ -67,18 +70,20 @@ class Writer:
     def _write(
         self, stem: pathlib.Path, photograph: Photograph, explanation: Explanation, layer: str, word: str
     ) -> None:
-        method = METHODS[word]
+        method = REGISTRY[word]
         if {"overlay", "arrays"} & set(self.outputs):
-            heatmap = photograph.heatmap(explanation.cam(method, layer)[0])
+            cam = method.make(explanation, layer)[0]
+            heatmap = photograph.heatmap(cam)
         if "overlay" in self.outputs:
             write_png(f"{stem}.overlay.png", photograph.overlay(heatmap, self.colormap))
         if "figure" in self.outputs:
-            row = figures.panels(photograph, explanation, layer=layer, method=method, colormap=self.colormap)
+            row = figures.panels(photograph, explanation, layer=layer, method=word, colormap=self.colormap)
             figure = figures.grid([list(row.items())], [""], f"{self._title(explanation)}   {self.network} {layer}")
             figures.save_figure(figure, f"{stem}.figure.png", dpi=150)
         if "arrays" in self.outputs:
-            arrays: dict[str, Any] = {key: array[0] for key, array in explanation.arrays(method, layer).items()}
-            write_npz(f"{stem}.npz", {"heatmap": heatmap, **arrays})
+            everything = explanation.arrays(method.formula or grad_cam, layer)
+            arrays: dict[str, Any] = {key: array[0] for key, array in everything.items()}
+            write_npz(f"{stem}.npz", {"heatmap": heatmap, **arrays, "cam": cam})
 
     def _title(self, explanation: Explanation) -> str:
         target = int(explanation.targets[0])

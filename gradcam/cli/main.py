@@ -1,14 +1,67 @@
-"""The command `gradcam`: flags, errors and exit codes. TensorFlow is imported only when needed."""
+"""The command `gradcam`: its commands, errors and exit codes. TensorFlow is imported only when needed."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from gradcam import terminal
 from gradcam.cli import flags
+from slim_models import __version__
+
+
+class Command(NamedTuple):
+    """A command: what `gradcam --help` and its own help say of it, and its flags."""
+
+    help: str
+    description: str
+    add_flags: Callable[[argparse.ArgumentParser], None]
+
+
+def _add_evaluate_flags(evaluate: argparse.ArgumentParser) -> None:
+    """Of `gradcam evaluate`: a command of its own for each kind."""
+    from gradcam.cli.evaluate import KINDS
+
+    kinds = evaluate.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for name, kind in KINDS.items():
+        sub = kinds.add_parser(name, help=kind.help, description=kind.description)
+        sub.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="as of gradcam evaluate")
+        kind.add_flags(sub, f"out/{name}.png", kind.network)
+        flags.add_tensor_flags(sub, "--network-labels")
+
+
+COMMANDS = {
+    "explain": Command("explain pictures", "Explains pictures by a network's classes.", flags.add_explain_flags),
+    "compare": Command(
+        "compare our numbers with Caffe's",
+        "Runs a network on the pictures of a reference and compares its arrays; exit code 1 if any fails.",
+        flags.add_compare_flags,
+    ),
+    "evaluate": Command(
+        "judge maps over a data set",
+        "Measures how good a network's maps are over a data set, and writes tables with 95 % intervals.",
+        _add_evaluate_flags,
+    ),
+    "download": Command("fetch published weights", "Fetches and verifies weights.", flags.add_download_flags),
+    "networks": Command(
+        "list the networks and whether their weights are here",
+        "Lists the networks: input, layers, classes, weights.",
+        lambda parser: None,
+    ),
+    "layers": Command(
+        "list a network's layers",
+        "Lists the layers of a network that can be explained, with their shapes; the default is marked.",
+        flags.add_layers_flags,
+    ),
+    "convert": Command(
+        "write weights in another format",
+        "Writes the weights of one file as another: from npy, npz, a checkpoint V1 or V2 (also slim's "
+        "VGG16 or VGG19), Keras' VGG16 or VGG19 (.h5) or a .caffemodel, to .npy, .npz or .ckpt (V2).",
+        flags.add_convert_flags,
+    ),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,64 +72,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 1 if some of several pictures failed and the others are done, or if a comparison failed; 2 for a
-        user's mistake, which is told in one line.
+        user's mistake, which is told in one line; 130 for Ctrl-C.
     """
-    parser = _parser()
+    argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = parser.parse_args(argv)
+        args = _parser(next((word for word in argv if word in COMMANDS), None)).parse_args(argv)
     except SystemExit as stop:  # --help, --version, or flags that argparse does not know
         return int(stop.code or 0)
-    try:
-        with terminal.quiet_tensorflow(not args.verbose):
-            from gradcam.cli import commands
-        return getattr(commands, args.command)(args)
-    except terminal.MISTAKES as error:
-        if args.verbose:
-            traceback.print_exc()
-        print(f"gradcam: {terminal.message(error)}", file=sys.stderr)
-        return 2
+    code = terminal.run("gradcam", lambda: _run(args), args.verbose)
+    return code if isinstance(code, int) else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _run(args: argparse.Namespace) -> int:
+    with terminal.quiet_tensorflow(not args.verbose):
+        from gradcam.cli import commands
+    return getattr(commands, args.command)(args)
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    """The parser; only the command that was chosen gets its flags, whose help asks registries what there is."""
     parser = argparse.ArgumentParser(prog="gradcam", description="Grad-CAM for TensorFlow static graphs.")
+    parser.add_argument("--version", action="version", version=f"gradcam {__version__}")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--verbose", action="store_true", help="let TensorFlow talk, and show tracebacks")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    explain = commands.add_parser(
-        "explain", parents=[shared], help="explain pictures", description="Explains pictures by a network's classes."
-    )
-    flags.add_explain_flags(explain)
-    compare = commands.add_parser(
-        "compare",
-        parents=[shared],
-        help="compare our numbers with Caffe's",
-        description="Runs a network on the pictures of a reference and compares its arrays; exit code 1 if any fails.",
-    )
-    flags.add_compare_flags(compare)
-    download = commands.add_parser(
-        "download", parents=[shared], help="fetch published weights", description="Fetches and verifies weights."
-    )
-    flags.add_download_flags(download)
-    _add_small_commands(commands, shared)
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, parents=[shared], help=command.help, description=command.description)
+        if name == chosen:
+            command.add_flags(sub)
     return parser
-
-
-def _add_small_commands(commands: argparse._SubParsersAction, shared: argparse.ArgumentParser) -> None:
-    commands.add_parser("networks", parents=[shared], help="list the networks and whether their weights are here")
-    layers = commands.add_parser(
-        "layers",
-        parents=[shared],
-        help="list a network's layers",
-        description="Lists the layers of a network that can be explained, with their shapes; the default is marked.",
-    )
-    layers.add_argument("network", metavar="NAME|PATH", help="as of gradcam explain --network")
-    flags.add_tensor_flags(layers)
-    convert = commands.add_parser(
-        "convert",
-        parents=[shared],
-        help="write weights in another format",
-        description="Writes the weights of one file as another: from npy, npz, a checkpoint V1 or V2 (also slim's "
-        "VGG16 or VGG19), Keras' VGG16 or VGG19 (.h5) or a .caffemodel, to .npy, .npz or .ckpt (V2).",
-    )
-    convert.add_argument("source", metavar="SRC", help="a file of weights")
-    convert.add_argument("destination", metavar="DST", help="a name that ends in .npy, .npz or .ckpt")

@@ -30,7 +30,7 @@ def compare(
     layer: str | None = None,
     layout: str = "tensorflow",
     tolerance: float = 1e-4,
-    say: Callable[[str], Any] = lambda line: None,
+    say: Callable[[str], object] | None = None,
     **options: Any,
 ) -> Comparison:
     """Runs a network on a reference's pictures and compares every array of the reference.
@@ -46,7 +46,7 @@ def compare(
         layout: `"tensorflow"` (channels last), or `"caffe"` for blobs as pycaffe gives them.
         tolerance: greatest relative L2 difference. Gradients above it pass only if turning decisions within
             rounding of a tie (see `gradcam.ties`) brings them below it.
-        say: called with a line before what takes long, and with what was guessed of a network at a path.
+        say: is told in lines what takes long, and what was guessed of a network at a path; None is silent.
         options: of `slim_models.load`, for a network at a path.
 
     Returns:
@@ -75,11 +75,12 @@ def compare(
         rows: list[Agreement] = []
         ties: dict[int, tuple[list[Tie], list[Tie]]] = {}
         for picture in range(len(read.images)):
-            comparer = _Comparer(explainer, read, parts, picture, tolerance)
+            comparer = _Comparer(explainer, read, parts, picture, tolerance, progress=say is not None)
             found = comparer.rows()
             # Maps alone are evidence: a few sums could be explained by anything.
             if suspects := [row for row in found if row.may_be_by_ties and row.theirs.ndim > 1]:
-                say(f"picture {picture}: gradients differ; looking for decisions within rounding of a tie")
+                if say:
+                    say(f"picture {picture}: gradients differ; looking for decisions within rounding of a tie")
                 ties[picture] = comparer.ties_that_make(suspects)
                 found = comparer.rows(turned=ties[picture][1])
             rows += found
@@ -110,9 +111,16 @@ class _Comparer:
     """Compares the arrays of one picture, whose explanation it holds."""
 
     def __init__(
-        self, explainer: Explainer, reference: Reference, parts: Sequence[Quantity], picture: int, tolerance: float
+        self,
+        explainer: Explainer,
+        reference: Reference,
+        parts: Sequence[Quantity],
+        picture: int,
+        tolerance: float,
+        progress: bool,
     ):
-        self._explainer, self._reference, self._picture, self._tolerance = explainer, reference, picture, tolerance
+        self._explainer, self._reference, self._picture = explainer, reference, picture
+        self._tolerance, self._progress = tolerance, progress
         self._parts = {part.name: part for part in parts}
         self._order = explainer.network.input_order
         self._image, self._classes = reference.images[picture], [int(index) for index in reference.classes[picture]]
@@ -151,7 +159,7 @@ class _Comparer:
         Decisions are taken before any class is chosen: what explains one class's differences has to hold for
         the others too, of which only what is then left is searched.
         """
-        self._ties = Ties(self._explainer, self._image)
+        self._ties = Ties(self._explainer, self._image, progress=self._progress)
         turned: list[Tie] = []
         for target in dict.fromkeys(row.target for row in suspects):
             assert target is not None  # see Agreement.may_be_by_ties

@@ -33,7 +33,7 @@ class Ties:
         found: the ties, nearest first.
     """
 
-    def __init__(self, explainer: Explainer, image: np.ndarray, rounding: float = 5e-6):
+    def __init__(self, explainer: Explainer, image: np.ndarray, rounding: float = 5e-6, *, progress: bool = False):
         """Runs the picture once.
 
         Args:
@@ -41,8 +41,9 @@ class Ties:
             image: `[H, W, 3]`, RGB in [0, 255].
             rounding: how far from a tie, over the root mean square of the layer, float32's rounding errors
                 can be in two implementations: they grow to some 1e-6 in a deep network.
+            progress: whether a bar is shown, if on a terminal.
         """
-        self._explainer, self._image = explainer, np.asarray(image, np.float32)
+        self._explainer, self._image, self._progress = explainer, np.asarray(image, np.float32), progress
         network, feed = explainer.network, {explainer.network.images: self._image[None]}
         operations = deciding_operations(network)
         inputs = explainer.session.run([operation.inputs[0] for operation in operations], feed)
@@ -105,7 +106,8 @@ class Ties:
     ) -> Iterator[tuple[Tie, np.ndarray]]:
         """What each tie, turned alone, takes from the difference; four to a run, for the memory's sake."""
         left = [tie for tie in self.found if tie not in turned]
-        for first in tqdm(range(0, len(left), 4), unit_scale=4, unit="tie", disable=None, leave=False):
+        bar = {"unit_scale": 4, "unit": "tie", "disable": None if self._progress else True, "leave": False}
+        for first in tqdm(range(0, len(left), 4), **bar):
             ties = left[first : first + 4]
             explanation = self.explain([target] * len(ties), [[*turned, tie] for tie in ties])
             for entry, tie in enumerate(ties):

@@ -1,4 +1,8 @@
-"""Maps judged over a data set: what is measured, the run, the estimates and their charts."""
+"""Maps judged over a data set: what is measured, the run, the estimates and their charts.
+
+`running` measures every picture by one of `localization`, `pointing` and `faithfulness`, `report` writes what it comes
+to; `sanity` makes networks forget instead.
+"""
 
 from __future__ import annotations
 
@@ -12,35 +16,51 @@ if TYPE_CHECKING:
         intervals as intervals,
         similarity_curves as similarity_curves,
     )
-    from gradcam.evaluation.estimates import Table as Table, as_rows as as_rows, as_text as as_text
-    from gradcam.evaluation.faithfulness import Faithfulness as Faithfulness, correlations as correlations
+    from gradcam.evaluation.estimates import (
+        Estimate as Estimate,
+        Table as Table,
+        as_rows as as_rows,
+        as_text as as_text,
+        estimate as estimate,
+    )
+    from gradcam.evaluation.faithfulness import Faithfulness as Faithfulness
+    from gradcam.evaluation.journal import Journal as Journal, Row as Row
     from gradcam.evaluation.localization import (
         RESIZINGS as RESIZINGS,
         BoxProtocol as BoxProtocol,
         Localization as Localization,
-        classification_errors as classification_errors,
-        localization_errors as localization_errors,
-        require_boxes as require_boxes,
     )
-    from gradcam.evaluation.pointing import Pointing as Pointing, accuracies as accuracies, recalls as recalls
-    from gradcam.evaluation.run import (
-        Journal as Journal,
+    from gradcam.evaluation.pointing import Pointing as Pointing
+    from gradcam.evaluation.report import write_run as write_run
+    from gradcam.evaluation.running import (
+        Batch as Batch,
+        Choices as Choices,
         Measure as Measure,
-        Row as Row,
+        Run as Run,
         evaluate as evaluate,
         fingerprint as fingerprint,
+        require_boxes as require_boxes,
+        run as run,
     )
-    from gradcam.evaluation.sanity import KINDS as KINDS, parameter_layers as parameter_layers
+    from gradcam.evaluation.sanity import (
+        KINDS as KINDS,
+        heatmaps as heatmaps,
+        parameter_layers as parameter_layers,
+        randomization_test as randomization_test,
+        unrelated as unrelated,
+    )
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "charts": "SERIES intervals similarity_curves",
-        "estimates": "Table as_rows as_text",
-        "faithfulness": "Faithfulness correlations",
-        "localization": "RESIZINGS BoxProtocol Localization classification_errors localization_errors require_boxes",
-        "pointing": "Pointing accuracies recalls",
-        "run": "Journal Measure Row evaluate fingerprint",
-        "sanity": "KINDS parameter_layers",
+        "estimates": "Estimate Table as_rows as_text estimate",
+        "faithfulness": "Faithfulness",
+        "journal": "Journal Row",
+        "localization": "RESIZINGS BoxProtocol Localization",
+        "pointing": "Pointing",
+        "report": "write_run",
+        "running": "Batch Choices Measure Run evaluate fingerprint require_boxes run",
+        "sanity": "KINDS heatmaps parameter_layers randomization_test unrelated",
     },
 )

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcam import boxes, maps
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets import Example
-from gradcam.evaluation.estimates import Estimate, estimate
-from gradcam.evaluation.run import Batch, Row
-from gradcam.explainer import Explainer
-from gradcam.methods import MapMethod
+from gradcam.evaluation.estimates import Estimate, Table, estimate
+from gradcam.evaluation.journal import Row
+from gradcam.evaluation.running import Batch, require_boxes
+from gradcam.methods import Method
 from gradcam.pictures import Photograph, region
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import UnknownName
+
+if TYPE_CHECKING:
+    from gradcam.explainer import Explainer
 
 RESIZINGS = ("picture", "network")
-WHOLE, CENTRE = "whole picture", "centred box, half the area"
+WHOLE, CENTRED_BOX = "whole picture", "centred box, half the area"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,10 +72,27 @@ class Localization:
     rule (right class and IoU >= 0.5), so that this says all about the boxes of the five most probable ones.
     """
 
-    def __init__(self, methods: Mapping[str, MapMethod], protocol: BoxProtocol):
-        self.methods, self.protocol = methods, protocol
+    needs_boxes, unit, digits = True, "%", 2
 
-    def __call__(self, explainer: Explainer, batch: Batch) -> list[Row]:
+    def __init__(self, methods: Mapping[str, Method], boxes: BoxProtocol | None = None, classification: bool = True):
+        """Says what is compared.
+
+        Args:
+            methods: whose maps become boxes.
+            boxes: how; None is as in the paper.
+            classification: whether there is a table of the classification error too.
+        """
+        self.methods, self.boxes, self.classification = methods, boxes or BoxProtocol(), classification
+
+    def protocol(self) -> dict[str, Any]:
+        """How maps become boxes."""
+        return {"boxes": dataclasses.asdict(self.boxes)}
+
+    def remark(self) -> str:
+        """The protocol in words."""
+        return f"protocol: {self.boxes}"
+
+    def rows(self, explainer: Explainer, batch: Batch) -> list[Row]:
         """The rows of a batch: `rank`, 0 where the class is the most probable, and `iou` by method.
 
         Raises:
@@ -85,20 +105,16 @@ class Localization:
         rows: list[Row] = []
         for i, (example, photograph) in enumerate(zip(batch.examples, batch.photographs)):
             size = photograph.pixels.shape[:2]
-            found = {
-                n: self.protocol.box(photograph, cams[i], explainer.network.image_size) for n, cams in made.items()
-            }
-            found |= {WHOLE: boxes.whole(size), CENTRE: boxes.centred(size)}
+            found = {n: self.boxes.box(photograph, cams[i], explainer.network.image_size) for n, cams in made.items()}
+            found |= {WHOLE: boxes.whole(size), CENTRED_BOX: boxes.centred(size)}
             overlaps = {name: boxes.best_iou(box, example.boxes) for name, box in found.items()}
             rows.append({"rank": int(ranks[i]), "iou": overlaps})
         return rows
 
-
-def require_boxes(examples: Sequence[Example]) -> None:
-    """Raises a ValueError that names the first picture without a true box."""
-    without = [example.name for example in examples if not example.boxes]
-    if without:
-        raise BadValue(f"{len(without)} of {len(examples)} pictures have no box, the first being {without[0]}")
+    def tables(self, rows: Sequence[Row], network: str) -> dict[str, Table]:
+        """The classification error of the network, and the localisation error of methods and baselines."""
+        classification = {"classification error": {network: classification_errors(rows)}} if self.classification else {}
+        return {**classification, "localisation error": localization_errors(rows, self.methods)}
 
 
 def rank(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -113,7 +129,7 @@ def classification_errors(rows: Sequence[Row]) -> dict[str, Estimate]:
     return {f"top-{k}": estimate(ranks >= k, 100) for k in (1, 5)}
 
 
-def localization_errors(rows: Sequence[Row], methods: Mapping[str, MapMethod]) -> dict[str, dict[str, Estimate]]:
+def localization_errors(rows: Sequence[Row], methods: Mapping[str, Method]) -> dict[str, dict[str, Estimate]]:
     """Per cent of pictures without a right class and a box of IoU >= 0.5.
 
     Args:
@@ -124,7 +140,7 @@ def localization_errors(rows: Sequence[Row], methods: Mapping[str, MapMethod]) -
         Title of the method or baseline -> `top-1`, `top-5` and `class given`, in which the class is always right.
     """
     ranks = np.array([row["rank"] for row in rows])
-    titles = {**{name: method.title for name, method in methods.items()}, WHOLE: WHOLE, CENTRE: CENTRE}
+    titles = {**{name: method.title for name, method in methods.items()}, WHOLE: WHOLE, CENTRED_BOX: CENTRED_BOX}
     table = {}
     for name, title in titles.items():
         apart = np.array([row["iou"][name] < 0.5 for row in rows])

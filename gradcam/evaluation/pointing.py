@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcam.evaluation.estimates import Estimate, estimate
-from gradcam.evaluation.localization import rank, require_boxes
+from gradcam.evaluation.estimates import Estimate, Table, estimate
+from gradcam.evaluation.journal import Row
+from gradcam.evaluation.localization import rank
 from gradcam.evaluation.metrics import points_at
-from gradcam.evaluation.run import Batch, Row
-from gradcam.explainer import Explainer
-from gradcam.methods import MapMethod
+from gradcam.evaluation.running import Batch, require_boxes
+from gradcam.methods import Method
 from gradcam.pictures import Photograph
 from slim_models.mistakes import BadValue
 
-CENTRE = "centre"
+if TYPE_CHECKING:
+    from gradcam.explainer import Explainer
+
+PICTURE_CENTRE = "centre"
 SIDE = 224  # the tolerance is in pixels of a picture whose shorter side has that many
 
 
@@ -26,12 +30,22 @@ class Pointing:
     most probable classes, whether each class is the picture's own, and whether its map points at it.
     """
 
-    def __init__(self, methods: Mapping[str, MapMethod], tolerance: float = 15.0, classes: int = 0):
+    needs_boxes, unit, digits = True, "%", 2
+
+    def __init__(self, methods: Mapping[str, Method], tolerance: float = 15.0, classes: int = 0):
         if not 0 <= tolerance < np.inf or classes < 0:
             raise BadValue(f"tolerance and classes must be numbers of at least 0, not {tolerance} and {classes}")
         self.methods, self.tolerance, self.classes = methods, tolerance, classes
 
-    def __call__(self, explainer: Explainer, batch: Batch) -> list[Row]:
+    def protocol(self) -> dict[str, Any]:
+        """The tolerance, and of how many classes the recall is."""
+        return {"tolerance": self.tolerance, "classes": self.classes}
+
+    def remark(self) -> str:
+        """The protocol in words."""
+        return f"protocol: tolerance {self.tolerance:g} of {SIDE} pixels; rejection threshold chosen on the other half"
+
+    def rows(self, explainer: Explainer, batch: Batch) -> list[Row]:
         """The rows of a batch: `hit` by method and, by method, a list `predicted` of peak, own class and hit.
 
         Raises:
@@ -44,10 +58,15 @@ class Pointing:
             for i, cam in enumerate(method.make(explanation)):
                 rows[i]["hit"][name] = self._points(batch, i, cam)
         for i, row in enumerate(rows):
-            row["hit"][CENTRE] = self._points(batch, i, np.ones((1, 1)))
+            row["hit"][PICTURE_CENTRE] = self._points(batch, i, np.ones((1, 1)))
         if self.classes:
             self._add_predicted(explainer, batch, explanation.logits, rows)
         return rows
+
+    def tables(self, rows: Sequence[Row], network: str) -> dict[str, Table]:
+        """How many maps point at their class; with `classes`, also the recall."""
+        recall = {"pointing game with recall": recalls(rows, self.methods)} if self.classes else {}
+        return {"pointing game": accuracies(rows, self.methods), **recall}
 
     def _add_predicted(self, explainer: Explainer, batch: Batch, logits: np.ndarray, rows: list[Row]) -> None:
         for row in rows:
@@ -67,16 +86,16 @@ class Pointing:
         return points_at(photograph.heatmap(cam), batch.examples[i].boxes, tolerance)
 
 
-def accuracies(rows: Sequence[Row], methods: Mapping[str, MapMethod]) -> dict[str, dict[str, Estimate]]:
+def accuracies(rows: Sequence[Row], methods: Mapping[str, Method]) -> dict[str, dict[str, Estimate]]:
     """Per cent of pictures whose map points at their class, by the method's title and for the picture's centre."""
-    titles = {**{name: method.title for name, method in methods.items()}, CENTRE: CENTRE}
+    titles = {**{name: method.title for name, method in methods.items()}, PICTURE_CENTRE: PICTURE_CENTRE}
     return {
         title: {"points at the class": estimate([row["hit"][name] for row in rows], 100)}
         for name, title in titles.items()
     }
 
 
-def recalls(rows: Sequence[Row], methods: Mapping[str, MapMethod]) -> dict[str, dict[str, Estimate]]:
+def recalls(rows: Sequence[Row], methods: Mapping[str, Method]) -> dict[str, dict[str, Estimate]]:
     """Per cent of the predicted classes' maps that are right: on the object, or rejected where there is none.
 
     A map is rejected where its peak is below a threshold, for which the paper names no value. Here it is the one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -13,13 +13,15 @@ from tqdm import tqdm
 import slim_models
 from gradcam import maps
 from gradcam.evaluation.metrics import MEASURES, similarities
-from gradcam.explainer import Explainer, Targets
 from gradcam.explanation import Explanation
-from gradcam.methods import MapMethod
+from gradcam.methods import Method
 from slim_models.mistakes import UnknownName
 
+if TYPE_CHECKING:
+    from gradcam.explainer import Explainer, Targets
+
 Maps = Mapping[str, np.ndarray]  # method -> [N, H, W] in [0, 1]
-Row = dict[str, Any]
+Likeness = dict[str, Any]  # of one layer and method: what `compared` says, and of what
 Weights = Mapping[str, np.ndarray]
 Layers = Mapping[str, "list[str]"]  # layer -> names of its variables, from the logits down to the input
 Steps = Iterator["tuple[str, dict[str, np.ndarray]]"]
@@ -31,14 +33,14 @@ def randomization_test(
     weights: Mapping[str, np.ndarray],
     images: np.ndarray,
     targets: Targets | None,
-    methods: Mapping[str, MapMethod],
+    methods: Mapping[str, Method],
     *,
     layers: Layers | None = None,
     kind: str = "cascading",
     seed: int = 0,
     progress: bool = False,
     watch: Callable[[str, Maps], None] | None = None,
-) -> list[Row]:
+) -> list[Likeness]:
     """How alike the maps of a trained network and of its randomised ones are (Adebayo et al. 2018, sec. 3).
 
     The classes stay those given for, or predicted by, the trained network, whatever the randomised ones predict.
@@ -48,7 +50,7 @@ def randomization_test(
         weights: those of the explainer, variable name -> array.
         images: `[N, H, W, 3]`, RGB in [0, 255]; all go through the network at once.
         targets: as `Explainer.explain` takes them.
-        methods: from `methods.map_methods`; not `cam`, which keeps weights of its own.
+        methods: from `methods.methods_named`; not `cam`, which keeps weights of its own.
         layers: some of `parameter_layers`, in its order; None is all of them.
         kind: a key of `randomization.KINDS`.
         seed: of the draws.
@@ -83,7 +85,7 @@ def randomization_test(
     return rows
 
 
-def unrelated(trained: Maps) -> list[Row]:
+def unrelated(trained: Maps) -> list[Likeness]:
     """How alike a method's maps of different pictures are, which is no likeness at all: what to read the test by.
 
     Args:
@@ -98,13 +100,13 @@ def unrelated(trained: Maps) -> list[Row]:
     ]
 
 
-def heatmaps(explanation: Explanation, methods: Mapping[str, MapMethod]) -> dict[str, np.ndarray]:
+def heatmaps(explanation: Explanation, methods: Mapping[str, Method]) -> dict[str, np.ndarray]:
     """The maps of the methods at the images' size: method -> `[N, H, W]` in [0, 1]."""
     size = explanation.images.shape[1:3]
     return {name: maps.heatmap(method.make(explanation), size) for name, method in methods.items()}
 
 
-def compared(pairs: Iterable[Sequence[np.ndarray]]) -> Row:
+def compared(pairs: Iterable[Sequence[np.ndarray]]) -> Likeness:
     """The likeness of pairs of maps.
 
     Args:

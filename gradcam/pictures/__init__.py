@@ -18,7 +18,12 @@ if TYPE_CHECKING:
         resize as resize,
     )
     from gradcam.pictures.samples import SAMPLES as SAMPLES, cat_and_coffee as cat_and_coffee
-    from gradcam.pictures.writing import write_npz as write_npz, write_png as write_png
+    from gradcam.pictures.writing import (
+        plain as plain,
+        write_json as write_json,
+        write_npz as write_npz,
+        write_png as write_png,
+    )
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -26,6 +31,6 @@ __getattr__, __dir__, __all__ = lazy(
         "images": "checked_images read_image",
         "photograph": "FITS Photograph expand fit_image read_photograph region resize",
         "samples": "SAMPLES cat_and_coffee",
-        "writing": "write_npz write_png",
+        "writing": "plain write_json write_npz write_png",
     },
 )

@@ -1,10 +1,13 @@
-"""Pictures and arrays that appear whole or not at all, compressed as far as is cheap."""
+"""Pictures, arrays and numbers that appear whole or not at all, compressed as far as is cheap."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,3 +48,26 @@ def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def write_json(path: str | os.PathLike, numbers: Mapping[str, Any]) -> None:
+    """Writes numbers as JSON: to six digits, and null for what is not defined.
+
+    Args:
+        path: of the file.
+        numbers: what JSON can hold, and NumPy arrays and numbers.
+    """
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(plain(numbers), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def plain(value: Any) -> Any:
+    """NumPy's arrays and numbers as JSON has them: to six digits, and None for what is not finite."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value

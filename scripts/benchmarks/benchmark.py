@@ -1,7 +1,8 @@
 """Measures this project beside the libraries that make the same maps, and beside what the machine can do at best.
 
-    python scripts/benchmark.py --quick
-    pip install -r scripts/benchmark-requirements.txt && python scripts/benchmark.py --json out/benchmark.json
+    python scripts/benchmarks/benchmark.py --quick
+    pip install -r scripts/benchmark-requirements.txt
+    python scripts/benchmarks/benchmark.py --json out/benchmark.json
 
 Everybody gets the same random weights, the same pictures, two processors and a process of its own. Whose maps are
 not ours is not timed; with everybody else ours takes turns. Who is not installed is left out. `--quick` is one picture

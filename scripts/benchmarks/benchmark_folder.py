@@ -1,7 +1,7 @@
 """How much of the session's speed a folder of photographs gets, from JPEGs read to overlays written.
 
-    python scripts/benchmark_folder.py --quick
-    python scripts/benchmark_folder.py --network vgg16 --weights vgg16.npy --json folder.json
+    python scripts/benchmarks/benchmark_folder.py --quick
+    python scripts/benchmarks/benchmark_folder.py --network vgg16 --weights vgg16.npy --json folder.json
 
 makes JPEGs, then measures in turns (a) the session alone, fed pictures that lie ready in memory, and (b) the code
 of `gradcam explain --write overlay` on the folder, with the same explainer. Both are made of the processor's time,

@@ -1,7 +1,7 @@
 """How the cost of an explanation grows with the batch, the pictures, the classes and the depth of the layer.
 
-    python scripts/benchmark_growth.py --quick
-    python scripts/benchmark_growth.py --network vgg16 --out out
+    python scripts/benchmarks/benchmark_growth.py --quick
+    python scripts/benchmarks/benchmark_growth.py --network vgg16 --out out
 
 writes `growth_NETWORK.png`, four panels of medians with the quartiles as bands, and the numbers as JSON. All but
 the first panel explain one picture at a time. For pictures of other sizes than its own a network has random weights,

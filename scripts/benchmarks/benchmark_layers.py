@@ -1,7 +1,7 @@
 """Where the time goes: an explanation's milliseconds by layer, and by type of operation, from TensorFlow's own trace.
 
-    python scripts/benchmark_layers.py --batch 8
-    python scripts/benchmark_layers.py --network vgg16 --precision bfloat16 --task cam
+    python scripts/benchmarks/benchmark_layers.py --batch 8
+    python scripts/benchmarks/benchmark_layers.py --network vgg16 --precision bfloat16 --task cam
 
 prints Markdown. Operations that TensorFlow fused count as the last of them. Small ones run beside each other, so the
 sum over operations can exceed the time of a run.

@@ -1,7 +1,7 @@
 """Memory stays flat: explains thousands of pictures in every way, and watches what the process holds.
 
-    python scripts/benchmark_memory.py
-    python scripts/benchmark_memory.py --network vgg16 --explanations 2000 --every 100
+    python scripts/benchmarks/benchmark_memory.py
+    python scripts/benchmarks/benchmark_memory.py --network vgg16 --explanations 2000 --every 100
 
 The pictures are random, of one size; maps, guided Grad-CAM, several classes of one picture and bare predictions
 take turns. The first fifth is warm-up. Ends with 0 if memory is flat, with 1 if it grows.

@@ -1,7 +1,7 @@
 """What bfloat16 costs in accuracy: the same pictures explained in both precisions.
 
-    python scripts/benchmark_precision.py --data tiny-imagenet-200.zip
-    python scripts/benchmark_precision.py --data tiny-imagenet-200 --network vgg16_tiny --limit 100
+    python scripts/benchmarks/benchmark_precision.py --data tiny-imagenet-200.zip
+    python scripts/benchmarks/benchmark_precision.py --data tiny-imagenet-200 --network vgg16_tiny --limit 100
 
 For each network a row: pictures whose prediction changes, the error of the predictions and of Grad-CAM's boxes (the
 class given, IoU >= 0.5) in either precision, and the correlation of the Grad-CAM maps and of guided backprop, each for

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from slim_models import files
-from slim_models.builders.mobilenet_v1 import mobilenet_v1
-from slim_models.builders.resnet_v1 import resnet_v1_50, resnet_v1_101
-from slim_models.builders.vgg import vgg16, vgg19
 from slim_models.mistakes import MissingFile, UnknownName
 
 
@@ -19,7 +18,7 @@ class Architecture:
     """What `build` needs to know of a network, and the names of what belongs to it.
 
     Attributes:
-        builder: `(images, *, num_classes, width_divisor, ...) -> (logits, endpoints)`.
+        function: what builds it: a module of this folder and its function, `"vgg.vgg16"`.
         default_layer: the layer that Grad-CAM explains unless told otherwise.
         file: name of its weights in a `weights` folder.
         labels: name of the list of its classes.
@@ -30,9 +29,10 @@ class Architecture:
         input_order: order of the channels that the network itself takes, which Caffe's gradients speak of.
         less_mean: whether it takes pictures less the mean of ImageNet, as Caffe's networks do.
         folds: whether its batch norm, if it has some, can be folded into the weights before it (`folding`).
+        options: of the function, that are always the same.
     """
 
-    builder: Callable
+    function: str
     default_layer: str
     file: str
     labels: str = "imagenet"
@@ -43,15 +43,23 @@ class Architecture:
     input_order: str = "RGB"
     less_mean: bool = True
     folds: bool = True
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def builder(self) -> Callable:
+        """`(images, *, num_classes, width_divisor, ...) -> (logits, endpoints)`; brings TensorFlow."""
+        module, _, function = self.function.partition(".")
+        found = getattr(importlib.import_module(f"slim_models.builders.{module}"), function)
+        return functools.partial(found, **self.options)
 
 
 NETWORKS = {
-    "vgg16": Architecture(vgg16, "conv5_3", "vgg16.npy", input_order="BGR"),
-    "vgg19": Architecture(vgg19, "conv5_4", "vgg19.npy", input_order="BGR"),
-    "resnet_v1_50": Architecture(resnet_v1_50, "block4", "resnet_v1_50.ckpt"),
-    "resnet_v1_101": Architecture(resnet_v1_101, "block4", "resnet_v1_101.ckpt"),
+    "vgg16": Architecture("vgg.vgg16", "conv5_3", "vgg16.npy", input_order="BGR"),
+    "vgg19": Architecture("vgg.vgg19", "conv5_4", "vgg19.npy", input_order="BGR"),
+    "resnet_v1_50": Architecture("resnet_v1.resnet_v1_50", "block4", "resnet_v1_50.ckpt"),
+    "resnet_v1_101": Architecture("resnet_v1.resnet_v1_101", "block4", "resnet_v1_101.ckpt"),
     "mobilenet_v1": Architecture(
-        mobilenet_v1,
+        "mobilenet_v1.mobilenet_v1",
         "Conv2d_13_pointwise",
         "mobilenet_v1.ckpt",
         num_classes=1001,
@@ -60,16 +68,17 @@ NETWORKS = {
         folds=False,
     ),
     "resnet_v1_50_tiny": Architecture(
-        functools.partial(resnet_v1_50, output_stride=16),
+        "resnet_v1.resnet_v1_50",
         "block4",
         "resnet_v1_50_tiny.ckpt",
+        options={"output_stride": 16},
         labels="tiny_imagenet",
         image_size=112,
         num_classes=200,
         width_divisor=4,
     ),
     "vgg16_tiny": Architecture(
-        vgg16,
+        "vgg.vgg16",
         "conv5_3",
         "vgg16_tiny.npy",
         labels="tiny_imagenet",

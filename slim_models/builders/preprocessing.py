@@ -6,8 +6,10 @@ Because this is part of the graph, gradients with respect to `images` are RGB fo
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import tensorflow.compat.v1 as tf
+if TYPE_CHECKING:
+    import tensorflow.compat.v1 as tf
 
 RGB_MEAN = (123.68, 116.779, 103.939)  # of ImageNet, as Caffe and slim use it
 
@@ -21,6 +23,8 @@ def subtract_mean(images: tf.Tensor) -> tf.Tensor:
     Returns:
         `[N, H, W, 3]`, RGB, centred on zero.
     """
+    import tensorflow.compat.v1 as tf
+
     return images - tf.constant(RGB_MEAN, images.dtype)
 
 
@@ -33,6 +37,8 @@ def caffe_bgr(images: tf.Tensor) -> tf.Tensor:
     Returns:
         `[N, H, W, 3]`, BGR, centred on zero.
     """
+    import tensorflow.compat.v1 as tf
+
     return tf.reverse(subtract_mean(images), axis=[-1])
 
 
@@ -69,14 +75,30 @@ def standardized(images: tf.Tensor) -> tf.Tensor:
     Returns:
         `[N, H, W, 3]`, RGB, of about zero mean and unit variance.
     """
+    import tensorflow.compat.v1 as tf
+
     return (zero_to_one(images) - tf.constant((0.485, 0.456, 0.406), images.dtype)) / tf.constant(
         (0.229, 0.224, 0.225), images.dtype
     )
 
 
+def none(images: tf.Tensor) -> tf.Tensor:
+    """The images as they are: the graph takes RGB in [0, 255], or does the rest itself.
+
+    Args:
+        images: `[N, H, W, 3]`, RGB in [0, 255].
+
+    Returns:
+        The same.
+    """
+    import tensorflow.compat.v1 as tf
+
+    return tf.identity(images)
+
+
 # What a graph of the user's may want, by name.
 PREPROCESSINGS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
-    "none": tf.identity,  # the graph takes RGB in [0, 255], or does the rest itself
+    "none": none,
     "minus_one_to_one": minus_one_to_one,
     "zero_to_one": zero_to_one,
     "subtract_mean": subtract_mean,

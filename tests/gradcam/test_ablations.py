@@ -6,7 +6,7 @@ import pytest
 import slim_models
 from gradcam import cams
 from gradcam.explainer import Explainer
-from gradcam.methods import MAP_METHODS, linear_head, map_methods, needs
+from gradcam.methods import REGISTRY, linear_head, methods_named, needs
 
 # One image of 2 x 2 places and two channels, and the gradient at each.
 ACTIVATIONS = np.array([[[1, 0], [2, 1]], [[0, 3], [1, 0]]], np.float32)[None]
@@ -35,7 +35,7 @@ class TestByHand:
 @pytest.fixture(scope="module")
 def everything(thin):
     """An explanation by a thin network with all that any method needs."""
-    with Explainer(thin.network, thin.weights, **needs(MAP_METHODS)) as explainer:
+    with Explainer(thin.network, thin.weights, **needs(REGISTRY)) as explainer:
         yield explainer.explain(thin.images, [1, 2, 3])
 
 
@@ -45,9 +45,9 @@ class TestOnNetworks:
         weights = {name: np.asarray(array) for name, array in thin.weights.items()}
         if thin.network.name == "vgg16":
             with pytest.raises(ValueError, match="linear in the mean"):
-                map_methods(["cam"], weights)
+                methods_named(["cam"], weights)
             return
-        cam = map_methods(["cam"], weights)["cam"].make(everything)
+        cam = methods_named(["cam"], weights)["cam"].make(everything)
         places = np.prod(cam.shape[1:])
         expected = cam / places
         np.testing.assert_allclose(everything.cam(), expected, rtol=1e-4, atol=1e-5 * expected.max())
@@ -73,14 +73,14 @@ class TestOnNetworks:
             everything.signals["deconvnet"][thin.network.default_layer][1], expected[1], rtol=1e-4, atol=1e-7
         )
 
-    @pytest.mark.parametrize("name", MAP_METHODS)
+    @pytest.mark.parametrize("name", REGISTRY)
     def test_every_method_makes_maps(self, name, everything):
-        made = MAP_METHODS[name].make(everything)
+        made = REGISTRY[name].make(everything)
         assert made.shape[0] == 3
         assert made.ndim == 3
         assert (made >= 0).all()
         assert np.isfinite(made).all()
-        alone = MAP_METHODS[name].make(everything[1])
+        alone = REGISTRY[name].make(everything[1])
         np.testing.assert_allclose(alone[0], made[1], rtol=1e-5, atol=1e-6 * made[1].max())
 
     def test_a_rule_that_was_not_asked_for(self, thin):
@@ -89,11 +89,11 @@ class TestOnNetworks:
 
 
 def test_methods_by_name():
-    assert list(map_methods(["layer_cam", "grad_cam"])) == ["layer_cam", "grad_cam"]
+    assert list(methods_named(["layer_cam", "grad_cam"])) == ["layer_cam", "grad_cam"]
     with pytest.raises(KeyError, match=r"no method 'gradcam'; the methods are grad_cam, "):
-        map_methods(["gradcam"])
-    assert needs(map_methods(["grad_cam"])) == {"rules": (), "layer_rules": ()}
-    wanted = needs(map_methods(["guided_grad_cam", "guided_backprop", "backprop", "deconvnet_gradient"]))
+        methods_named(["gradcam"])
+    assert needs(methods_named(["grad_cam"])) == {"rules": (), "layer_rules": ()}
+    wanted = needs(methods_named(["guided_grad_cam", "guided_backprop", "backprop", "deconvnet_gradient"]))
     assert wanted == {"rules": ("guided", "backprop"), "layer_rules": ("deconvnet",)}
 
 

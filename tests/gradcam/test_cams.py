@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradcam.cams import METHODS, counterfactual, grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, xgrad_cam
+from gradcam.cams import counterfactual, grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, xgrad_cam
+from gradcam.methods import METHODS
 
 # One image; the places are (0, 0), (0, 1), (1, 0), (1, 1).
 A1, A2 = [[1, 0], [2, 1]], [[0, 4], [1, 0]]

@@ -6,8 +6,9 @@ import tensorflow.compat.v1 as tf
 from thin import THIN
 
 import slim_models
-from gradcam.cams import METHODS, grad_cam
+from gradcam.cams import grad_cam
 from gradcam.explainer import Explainer
+from gradcam.methods import METHODS
 from slim_models.weights import random_weights
 
 

@@ -6,11 +6,11 @@ import reproduce_figure3
 import reproduce_figure6
 import reproduce_figure7
 import reproduce_layers
-import reproduction
 from PIL import Image
 from scripted import as_script, calmed, checked, close
 
 import slim_models
+from gradcam.cli import reproduction
 from gradcam.evaluation.datasets.examples import read_examples
 from gradcam.explainer import Explainer
 from gradcam.pictures.photograph import read_photograph

@@ -1,6 +1,7 @@
 """Figure 1, the ablations, boxes, and all scripts at once, on thin networks; their numbers by a second way."""
 
 import json
+import pathlib
 import types
 
 import numpy as np
@@ -9,15 +10,17 @@ import reproduce_ablations
 import reproduce_all
 import reproduce_boxes
 import reproduce_figure1
-import reproduction
 from PIL import Image
 from scripted import checked, close
 
 from gradcam import boxes
 from gradcam.cams import grad_cam
+from gradcam.cli import reproduction
 from gradcam.perturbation.occlusion import occlusion_map
+from gradcam.pictures import plain
 from gradcam.pictures.photograph import read_photograph
 from slim_models.labels import read_labels
+from slim_models.mistakes import BadValue
 
 
 def test_figure1(thin_script, tmp_path):
@@ -87,23 +90,22 @@ class TestBoxes:
 
 class TestAll:
     def test_every_script_is_among_them(self):
-        scripts = {
-            path.stem for path in (reproduce_all.pathlib.Path(reproduce_all.__file__).parent).glob("reproduce_*.py")
-        }
-        assert scripts - {"reproduce_all"} == {f"reproduce_{name}" for name in reproduce_all.SCRIPTS}
+        scripts = {path.stem for path in reproduce_all.SCRIPTS.glob("reproduce_*.py")}
+        assert scripts - {"reproduce_all"} == {f"reproduce_{name}" for name in reproduce_all.FIGURES}
 
     def test_each_gets_its_network_and_a_failure_does_not_stop_the_others(self, monkeypatch, tmp_path, capsys):
         seen = {}
 
-        def module(name):
+        def script(path):
             def main(flags):
                 if name == "reproduce_table1":
-                    raise ValueError("no boxes")
+                    raise BadValue("no boxes")
                 seen[name] = flags
 
-            return type("Script", (), {"main": staticmethod(main)})
+            name = pathlib.Path(path).stem
+            return {"main": main}
 
-        monkeypatch.setattr(reproduce_all.importlib, "import_module", module)
+        monkeypatch.setattr(reproduce_all.runpy, "run_path", script)
         arguments = ["--vgg", "vgg16", "--resnet-weights", "r.ckpt", "--data", "d", "--out", str(tmp_path)]
         with pytest.raises(ValueError, match="1 of 12 failed: table1"):
             reproduce_all.main(arguments)
@@ -129,9 +131,7 @@ class TestShared:
         assert not list(tmp_path.iterdir())
 
     def test_json_has_no_nan(self):
-        found = reproduction.plain(
-            {"a": [float("nan"), np.float32(1.23456789)], "b": np.array([[1, 2]]), "c": (True, "x")}
-        )
+        found = plain({"a": [float("nan"), np.float32(1.23456789)], "b": np.array([[1, 2]]), "c": (True, "x")})
         assert found == {"a": [None, 1.23457], "b": [[1, 2]], "c": [True, "x"]}
         assert json.dumps(found)
 

@@ -1,1 +1,1 @@
-"""What `scripts/benchmark.py` is made of: the machine and its limits, the contests, the tables."""
+"""What `scripts/benchmarks/benchmark.py` is made of: the machine and its limits, the contests, the tables."""

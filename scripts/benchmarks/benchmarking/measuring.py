@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from reproduction import plain
 
+from gradcam.pictures import plain
 from gradcam.terminal import quiet_tensorflow
 from slim_models.weights import random_weights
 

@@ -1,4 +1,4 @@
-"""Who is measured by `scripts/benchmark.py`: this project and the libraries that make the same maps, one module each.
+"""Who is measured by `benchmark.py`: this project and the libraries that make the same maps, one module each.
 
 A module `peers/NAME.py` has a
 

@@ -14,6 +14,7 @@ from gradcam.cli.explain import OUTPUTS, Reports, Writer, rules_for
 from gradcam.explanation import Explanation
 from gradcam.pictures import samples
 from gradcam.pictures.photograph import read_photograph
+from slim_models.mistakes import BadValue, MissingFile
 
 LONG = 30  # seconds after which an event that should have come is given up
 
@@ -56,7 +57,7 @@ class TestTheSameAsOneAfterTheOther:
         lost = [str(tmp_path / "lost-1.jpg"), str(tmp_path / "lost-2.jpg")]
         failures = Reports(thin.explainer, [0], writer_for(thin, out)).write([*sources[:4], *lost, sources[4]], batch=2)
         assert [source for source, _ in failures] == [sources[1], sources[2], *lost]
-        assert [type(error) for _, error in failures[:1] + failures[2:]] == [ValueError, *[FileNotFoundError] * 2]
+        assert [type(error) for _, error in failures[:1] + failures[2:]] == [BadValue, *[MissingFile] * 2]
         assert isinstance(failures[1][1], OSError)
         assert re.findall(r"^p\d", capsys.readouterr().out, re.MULTILINE) == ["p0", "p3", "p4"]
 

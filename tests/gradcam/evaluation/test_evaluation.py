@@ -22,9 +22,10 @@ from gradcam import boxes
 from gradcam.cams import grad_cam
 from gradcam.evaluation import faithfulness, localization, pointing
 from gradcam.evaluation.datasets.example import Example
+from gradcam.evaluation.journal import Journal
 from gradcam.evaluation.metrics import rank_correlation
-from gradcam.evaluation.run import Batch, Journal, evaluate, fingerprint
-from gradcam.methods import MapMethod, map_methods
+from gradcam.evaluation.running import Batch, evaluate, fingerprint
+from gradcam.methods import Method, methods_named
 from gradcam.perturbation.occlusion import occlusion_map
 from gradcam.pictures.photograph import Photograph, fit_image
 
@@ -47,7 +48,7 @@ class Told:
         return types.SimpleNamespace(logits=self.logits, cams=cams, targets=targets)
 
 
-MAPS = {"told": MapMethod("as told", lambda explanation: explanation.cams)}
+MAPS = {"told": Method("as told", lambda explanation, layer: explanation.cams)}
 
 
 def batch_of(*targets_and_boxes, size=8):
@@ -68,7 +69,7 @@ class TestLocalization:
     LOGITS = ([5, 1, 0, 0, 0, 0, 0], [1, 3, 2, 0, 0, 0, 0], [0, 4, 0, 0, 0, 0, 0])
 
     def rows(self):
-        return localization.Localization(MAPS, localization.BoxProtocol())(Told(self.LOGITS, PEAKS), self.BATCH)
+        return localization.Localization(MAPS).rows(Told(self.LOGITS, PEAKS), self.BATCH)
 
     def test_ranks_and_overlaps(self):
         rows = self.rows()
@@ -76,26 +77,27 @@ class TestLocalization:
         assert [row["iou"]["told"] for row in rows] == pytest.approx([1, 1 / 3, 1])
         assert rows[0]["iou"][localization.WHOLE] == pytest.approx(1 / 64)
         centred = boxes.centred((8, 8))
-        assert rows[1]["iou"][localization.CENTRE] == pytest.approx(boxes.iou(centred, (3, 2, 4, 5)))
+        assert rows[1]["iou"][localization.CENTRED_BOX] == pytest.approx(boxes.iou(centred, (3, 2, 4, 5)))
 
     def test_errors(self):
         """Made-up rows: right and apart, right and together, fourth and together, sixth and together."""
-        rows = [{"rank": rank, "iou": {"told": iou, localization.WHOLE: 1, localization.CENTRE: 0.5}} for rank, iou in
-                ((0, 0.49), (0, 0.5), (3, 0.9), (5, 0.9))]  # fmt: skip
+        baselines = {localization.WHOLE: 1, localization.CENTRED_BOX: 0.5}
+        words = ((0, 0.49), (0, 0.5), (3, 0.9), (5, 0.9))
+        rows = [{"rank": rank, "iou": {"told": iou, **baselines}} for rank, iou in words]
         table = localization.localization_errors(rows, MAPS)
         values = {title: {column: cell.value for column, cell in cells.items()} for title, cells in table.items()}
         assert values["as told"] == {"top-1": 75, "top-5": 50, "class given": 25}
         assert values[localization.WHOLE] == {"top-1": 50, "top-5": 25, "class given": 0}
-        assert values[localization.CENTRE] == values[localization.WHOLE]  # an IoU of 0.5 itself is right
+        assert values[localization.CENTRED_BOX] == values[localization.WHOLE]  # an IoU of 0.5 itself is right
         errors = localization.classification_errors(rows)
         assert {name: cell.value for name, cell in errors.items()} == {"top-1": 50, "top-5": 25}
 
     def test_a_picture_without_a_box(self):
         batch = batch_of((0, (3, 2, 4, 3)))
         bare = Batch([Example("bare.jpg", 0, (), None)], batch.photographs, batch.images, batch.targets)
-        for measure in (localization.Localization(MAPS, localization.BoxProtocol()), pointing.Pointing(MAPS)):
+        for measure in (localization.Localization(MAPS), pointing.Pointing(MAPS)):
             with pytest.raises(ValueError, match=r"1 of 1 pictures have no box, the first being bare\.jpg"):
-                measure(Told([[1, 0]], PEAKS), bare)
+                measure.rows(Told([[1, 0]], PEAKS), bare)
 
     @pytest.mark.parametrize("fit", ["stretch", "crop"])
     def test_a_box_comes_out_in_the_picture_s_own_pixels(self, fit):
@@ -120,7 +122,9 @@ class TestLocalization:
 class TestPointing:
     def test_hits_and_what_the_recall_needs(self):
         told = Told([[5, 1], [1, 5]], PEAKS)
-        rows = pointing.Pointing(MAPS, tolerance=0, classes=2)(told, batch_of((0, (3, 2, 4, 3)), (0, (0, 0, 1, 1))))
+        rows = pointing.Pointing(MAPS, tolerance=0, classes=2).rows(
+            told, batch_of((0, (3, 2, 4, 3)), (0, (0, 0, 1, 1)))
+        )
         assert [row["hit"] for row in rows] == [{"told": True, "centre": False}, {"told": False, "centre": False}]
         # Peak, whether it is the picture's own class, and whether it points at it: the most probable class first.
         assert rows[0]["predicted"]["told"] == [[4, True, True], [1, False, False]]
@@ -130,7 +134,7 @@ class TestPointing:
         batch = batch_of((0, (60, 24, 64, 36)), size=64)  # the peak is at x 28, y 20: 32 to the left, 4 above
         distance = np.hypot(32, 4) * 224 / 64
         for tolerance, expected in ((distance - 1, False), (distance + 1, True)):
-            rows = pointing.Pointing(MAPS, tolerance)(Told([[1, 0]], PEAKS), batch)
+            rows = pointing.Pointing(MAPS, tolerance).rows(Told([[1, 0]], PEAKS), batch)
             assert rows[0]["hit"]["told"] is expected
 
     def test_the_best_threshold(self):
@@ -173,10 +177,10 @@ class TestPointing:
 class TestFaithfulness:
     def test_the_correlation_is_that_of_the_two_maps(self, thin):
         size = thin.network.image_size
-        measure = faithfulness.Faithfulness(map_methods(["grad_cam"]), stride=size[0] // 4)
+        measure = faithfulness.Faithfulness(methods_named(["grad_cam"]), stride=size[0] // 4)
         photographs = [Photograph(f"p{i}", image.astype(np.uint8)) for i, image in enumerate(thin.images)]
         targets = np.array([1, 2, 3])
-        rows = measure(thin.explainer, Batch([None] * 3, photographs, thin.images, targets))
+        rows = measure.rows(thin.explainer, Batch([None] * 3, photographs, thin.images, targets))
         explanation = thin.explainer.explain(thin.images, targets)
         drops = occlusion_map(thin.explainer.predict, thin.images[1], 2, stride=size[0] // 4)
         heatmap = explanation.heatmap(grad_cam)[1]
@@ -198,7 +202,7 @@ class TestFaithfulness:
 
     def test_undefined_correlations_do_not_count(self):
         rows = [
-            {"rank": r, "correlation": {"told": c, faithfulness.CENTRE: 0.0}}
+            {"rank": r, "correlation": {"told": c, faithfulness.NEARNESS: 0.0}}
             for r, c in ((0, 0.5), (0, None), (4, 0.1))
         ]
         table = faithfulness.correlations(rows, MAPS)["as told"]
@@ -214,6 +218,11 @@ def examples(thin):
     return [Example(f"p{i}", i, ((2, 2, size - 2, size - 2),), lambda p=p: p) for i, p in enumerate(pictures)]
 
 
+def measuring(rows):
+    """A measure that is nothing but its rows."""
+    return types.SimpleNamespace(rows=rows)
+
+
 class TestEvaluate:
     @staticmethod
     def logits(explainer, batch):
@@ -222,7 +231,7 @@ class TestEvaluate:
         ]
 
     def test_every_picture_once_in_order(self, thin, examples, tmp_path):
-        rows = evaluate(thin.explainer, examples, self.logits, Journal(tmp_path / "rows", {}), batch=3)
+        rows = evaluate(thin.explainer, examples, measuring(self.logits), Journal(tmp_path / "rows", {}), batch=3)
         assert [row["name"] for row in rows] == [f"p{i}" for i in range(7)]
         assert [row["target"] for row in rows] == list(range(7))
         images = np.stack([example.read() for example in examples]).astype(np.float32)
@@ -232,7 +241,7 @@ class TestEvaluate:
         )
 
     def test_it_goes_on_where_it_stopped(self, thin, examples, tmp_path):
-        whole = evaluate(thin.explainer, examples, self.logits, Journal(tmp_path / "whole", {}), batch=2)
+        whole = evaluate(thin.explainer, examples, measuring(self.logits), Journal(tmp_path / "whole", {}), batch=2)
         seen = []
 
         def interrupted(explainer, batch):
@@ -242,11 +251,11 @@ class TestEvaluate:
             return self.logits(explainer, batch)
 
         with pytest.raises(RuntimeError, match="power cut"):
-            evaluate(thin.explainer, examples, interrupted, Journal(tmp_path / "rows", {}), batch=2)
+            evaluate(thin.explainer, examples, measuring(interrupted), Journal(tmp_path / "rows", {}), batch=2)
         with (tmp_path / "rows").open("a") as file:
             file.write('[{"name": "p4", "logi')  # half a line, as of a process that was killed while it wrote
         seen.append(None)
-        rows = evaluate(thin.explainer, examples, interrupted, Journal(tmp_path / "rows", {}), batch=2)
+        rows = evaluate(thin.explainer, examples, measuring(interrupted), Journal(tmp_path / "rows", {}), batch=2)
         assert rows == whole
         assert seen[3:] == [["p4", "p5"], ["p6"]]
         assert (
@@ -254,10 +263,10 @@ class TestEvaluate:
         )  # nothing to do
 
     def test_rows_of_other_pictures(self, thin, examples, tmp_path):
-        evaluate(thin.explainer, examples[:4], self.logits, Journal(tmp_path / "rows", {}), batch=2)
+        evaluate(thin.explainer, examples[:4], measuring(self.logits), Journal(tmp_path / "rows", {}), batch=2)
         for others in (examples[1:], examples[:3]):
             with pytest.raises(ValueError, match="rows of other pictures: begin afresh"):
-                evaluate(thin.explainer, others, self.logits, Journal(tmp_path / "rows", {}), batch=2)
+                evaluate(thin.explainer, others, measuring(self.logits), Journal(tmp_path / "rows", {}), batch=2)
 
     def test_a_damaged_picture_is_named(self, thin, examples, tmp_path):
         def damaged():
@@ -265,12 +274,25 @@ class TestEvaluate:
 
         broken = [*examples[:3], Example("bad.jpg", 0, (), damaged)]
         with pytest.raises(ValueError, match=r"bad\.jpg: it is truncated"):
-            evaluate(thin.explainer, broken, self.logits, Journal(tmp_path / "rows", {}), batch=2)
+            evaluate(thin.explainer, broken, measuring(self.logits), Journal(tmp_path / "rows", {}), batch=2)
         assert len(Journal(tmp_path / "rows", {}).rows) == 2  # what came before is kept
+
+    def test_a_damaged_line_is_named(self, thin, examples, tmp_path):
+        path = tmp_path / "rows"
+        evaluate(thin.explainer, examples, measuring(self.logits), Journal(path, {}), batch=3)
+        lines = path.read_text().splitlines()
+        for damaged, message in (
+            ("[{", r"rows:3: the line is damaged"),
+            ('{"a": 1}', "rows:3: the line holds no rows"),
+        ):
+            path.write_text("\n".join([*lines[:2], damaged, *lines[3:]]) + "\n")
+            with pytest.raises(ValueError, match=message):
+                Journal(path, {})
+            assert Journal(path, {}, fresh=True).rows == []
 
     def test_a_batch_of_none(self, thin, examples, tmp_path):
         with pytest.raises(ValueError, match="at least 1 picture, not 0"):
-            evaluate(thin.explainer, examples, self.logits, Journal(tmp_path / "rows", {}), batch=0)
+            evaluate(thin.explainer, examples, measuring(self.logits), Journal(tmp_path / "rows", {}), batch=0)
 
 
 class TestJournal:

@@ -13,7 +13,7 @@ import slim_models
 from gradcam.evaluation import sanity
 from gradcam.evaluation.metrics import MEASURES, SIZE, similarities
 from gradcam.evaluation.sanity import KINDS, cascading, independent, parameter_layers, randomized
-from gradcam.methods import MapMethod, map_methods
+from gradcam.methods import Method, methods_named
 from slim_models.weights import random_weights
 
 pytest.importorskip("skimage")
@@ -227,17 +227,17 @@ class TestSimilarities:
             similarities(smooth_map(0), smooth_map(1))
 
 
-def edges(explanation):
+def edges(explanation, layer):
     """An edge detector: a 'method' that knows no network."""
     grey = explanation.images.mean(axis=-1)
     return np.hypot(*np.gradient(grey, axis=(1, 2)))
 
 
-def last_activations(explanation):
+def last_activations(explanation, layer):
     return explanation.activations[explanation.default_layer].mean(axis=-1)
 
 
-WITHOUT_NETWORK = {"edges": MapMethod("edges", edges)}
+WITHOUT_NETWORK = {"edges": Method("edges", edges)}
 
 
 class TestRandomizationTest:
@@ -257,7 +257,7 @@ class TestRandomizationTest:
         layers = parameter_layers(thin.network.variables())
         top = ["logits"] if "logits" in layers else ["fc8", "fc7", "fc6"]
         some = {name: layers[name] for name in [*top, "conv1" if "conv1" in layers else "conv1_1"]}
-        methods = {"activations": MapMethod("activations", last_activations), **map_methods(["backprop"])}
+        methods = {"activations": Method("activations", last_activations), **methods_named(["backprop"])}
         seen = {}
         rows = sanity.randomization_test(
             thin.explainer,
@@ -280,7 +280,7 @@ class TestRandomizationTest:
                 assert row["spearman"] < 0.95  # the gradient passes through all of them
 
     def test_a_row_is_the_mean_of_its_pictures(self, thin):
-        methods = map_methods(["grad_cam", "guided_backprop"])
+        methods = methods_named(["grad_cam", "guided_backprop"])
         layers = dict(list(parameter_layers(thin.network.variables()).items())[:1])
         watched = []
         rows = sanity.randomization_test(
@@ -304,7 +304,7 @@ class TestRandomizationTest:
                 assert row[measure] == pytest.approx(np.nanmean(row["pictures"][measure]))
 
     def test_the_seed_decides(self, thin):
-        methods = map_methods(["backprop"])
+        methods = methods_named(["backprop"])
         layers = dict(list(parameter_layers(thin.network.variables()).items())[:1])
 
         def run(seed):
@@ -320,11 +320,11 @@ class TestRandomizationTest:
     def test_the_weights_come_back_even_after_a_mistake(self, thin, kind):
         calls = []
 
-        def fails_in_the_third_step(explanation):
+        def fails_in_the_third_step(explanation, layer):
             calls.append(explanation.logits)
             if len(calls) == 4:  # the first is of the trained network
                 raise RuntimeError("no more maps")
-            return edges(explanation)
+            return edges(explanation, layer)
 
         with pytest.raises(RuntimeError, match="no more maps"):
             sanity.randomization_test(
@@ -332,7 +332,7 @@ class TestRandomizationTest:
                 thin.weights,
                 thin.images,
                 None,
-                {"fails": MapMethod("fails", fails_in_the_third_step)},
+                {"fails": Method("fails", fails_in_the_third_step)},
                 kind=kind,
             )
         assert not np.allclose(calls[3], calls[0], rtol=0.1)  # it was another network at the time

@@ -1,31 +1,23 @@
-"""What the reproduction scripts share: flags, networks, and what they write."""
+"""What the scripts that make figures share: flags, explainers, titles and panels."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import pathlib
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gradcam.terminal import quiet_tensorflow
+import slim_models
+from gradcam import maps
+from gradcam.cli import flags
+from gradcam.explainer import Explainer
+from gradcam.explanation import softmax
+from gradcam.pictures import Photograph
+from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
 
-with quiet_tensorflow():
-    import slim_models
-    from gradcam import figures, maps
-    from gradcam.explainer import Explainer
-    from gradcam.explanation import softmax
-    from gradcam.pictures import Photograph
-    from slim_models.files import whole_file
-    from slim_models.labels import class_name
-
 VGG, RESNET = "vgg16_tiny", "resnet_v1_50_tiny"
-FIGURES = (".png", ".pdf", ".svg")
 PAGE = 7.0  # inches: the width of text on a page, at which figures are readable when printed
 PIXELS = 600  # longest side of a panel; what a network is fed is made of the photograph itself
 
@@ -39,22 +31,8 @@ def arguments(documentation: str | None, network: str, out: str) -> argparse.Arg
         out: the figure's default name, `out/NAME.png`.
     """
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--network", default=network, metavar="NAME|PATH", help="ours, or your own (default: %(default)s)"
-    )
-    parser.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/")
-    parser.add_argument(
-        "--out", type=figure_path, default=pathlib.Path(out), metavar="FILE", help="default: %(default)s"
-    )
+    flags.add_run_flags(parser, network, out)
     return parser
-
-
-def figure_path(text: str) -> pathlib.Path:
-    """The name of a figure, as a flag's type: a mistake is told before hours of work."""
-    path = pathlib.Path(text)
-    if path.suffix.lower() not in FIGURES:
-        raise argparse.ArgumentTypeError(f"{text!r} is no figure's name: it must end in {', '.join(FIGURES)}")
-    return path
 
 
 def add_resnet(parser: argparse.ArgumentParser) -> None:
@@ -79,14 +57,9 @@ def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: 
     parser.add_argument("--classes", nargs="+", default=classes and list(classes), metavar="CLASS", help=text)
 
 
-def open_network(name: str, weights: str | Mapping[str, np.ndarray] | None) -> slim_models.Network:
-    """The network that a script's flags mean; what was guessed of the user's own is printed."""
-    return slim_models.open_network(name, weights, say=lambda line: print(line, file=sys.stderr))
-
-
-def open_explainer(name: str, weights: str | Mapping[str, np.ndarray] | None, **options: Any) -> Explainer:
-    """The explainer of a network as `open_network` opens it, with options of `Explainer`."""
-    return Explainer(open_network(name, weights), **options)
+def open_explainer(name: str, weights: str | None, **options: Any) -> Explainer:
+    """The explainer of a network by name or path, with options of `Explainer`; what was guessed is printed."""
+    return Explainer(slim_models.open_network(name, weights, say=flags.tell), **options)
 
 
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:
@@ -110,37 +83,6 @@ def overlay(photograph: Photograph, cam: np.ndarray) -> np.ndarray:
 def signed(photograph: Photograph, saliency: np.ndarray) -> np.ndarray:
     """Signed saliency `[h, w, 3]` as a picture of the panel's size: uint8 `[H, W, 3]`, zero is mid-grey."""
     return maps.display(photograph.shrunk(PIXELS).place(saliency)[None])[0]
-
-
-def write(figure: figures.Figure, numbers: Mapping[str, Any], out: pathlib.Path) -> pathlib.Path:
-    """Writes a figure, and beside it the numbers behind it as JSON, and prints both names.
-
-    Args:
-        figure: of matplotlib.
-        numbers: what JSON can hold, and NumPy arrays and numbers.
-        out: the figure's name.
-
-    Returns:
-        The figure's name.
-    """
-    figures.save_figure(figure, out)
-    path = out.with_suffix(".json")
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(plain(numbers), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    print(out, path, sep="\n")
-    return out
-
-
-def plain(value: Any) -> Any:
-    """NumPy's arrays and numbers as JSON has them: to six digits, and null for what is not defined."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value
 
 
 def same_classes(first: Explainer, second: Explainer, classes: Sequence[str]) -> list[int | str]:

@@ -1,0 +1,96 @@
+"""The rows of a long run on disk, so that a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from slim_models.mistakes import BadValue
+
+Row = dict[str, Any]  # one picture's numbers, as JSON can hold them
+
+
+class Journal:
+    """Batches of rows, one line of JSON each, after a line that says what they are rows of.
+
+    A line is a whole batch: what a process that was killed had half written is forgotten, and the batches after
+    it are made of the same pictures as in a run without an interruption.
+
+    Attributes:
+        path: of the file.
+        batches: the rows so far, batch by batch.
+    """
+
+    def __init__(self, path: str | os.PathLike, protocol: Mapping[str, Any], fresh: bool = False):
+        """Opens the journal of a run; a new file appears with the first batch.
+
+        Args:
+            path: of the file; folders on the way are made.
+            protocol: everything that the rows depend on, as JSON has it.
+            fresh: forget what the file holds.
+
+        Raises:
+            ValueError: the file holds rows of another run, or is no journal.
+        """
+        self.path = pathlib.Path(path)
+        self.batches: list[list[Row]] = []
+        protocol = json.loads(json.dumps(protocol))
+        self._head = json.dumps(protocol) + "\n"
+        self._size = 0
+        lines = self._whole_lines() if self.path.exists() and not fresh else []
+        if lines:
+            self._check(lines[0], protocol)
+            self.batches = [self._batch(number, line) for number, line in enumerate(lines[1:], 2)]
+            self._size = self.path.stat().st_size
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows in their order."""
+        return [row for batch in self.batches for row in batch]
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Adds a batch; it is on disk when this returns.
+
+        Raises:
+            ValueError: somebody else has written to the file since.
+        """
+        if self._size and self.path.stat().st_size != self._size:
+            raise BadValue(f"another run writes to {self.path} too: wait for it, or write elsewhere")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab" if self._size else "wb") as file:
+            file.write(("" if self._size else self._head).encode() + json.dumps(list(rows)).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+            self._size = file.tell()
+        self.batches.append(list(rows))
+
+    def _whole_lines(self) -> list[bytes]:
+        """The lines that end; the rest, which a killed process left, is cut off the file."""
+        data = self.path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end < len(data):
+            with self.path.open("r+b") as file:
+                file.truncate(end)
+        return data[:end].splitlines()
+
+    def _batch(self, number: int, line: bytes) -> list[Row]:
+        try:
+            rows = json.loads(line)
+        except ValueError as error:
+            raise BadValue(f"{self.path}:{number}: the line is damaged ({error}): begin afresh") from error
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise BadValue(f"{self.path}:{number}: the line holds no rows: begin afresh")
+        return rows
+
+    def _check(self, line: bytes, protocol: Mapping[str, Any]) -> None:
+        try:
+            found = dict(json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise BadValue(f"{self.path} is not the journal of a run") from error
+        other = [key for key in {**protocol, **found} if found.get(key) != protocol.get(key)]
+        if other:
+            differences = ", ".join(f"{key} {found.get(key)!r}, not {protocol.get(key)!r}" for key in other)
+            raise BadValue(f"{self.path} holds rows of another run ({differences}): begin afresh, or write elsewhere")

@@ -1,0 +1,267 @@
+"""A network over a data set, in batches of bounded memory, resumable; what is measured is a `Measure`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from gradcam.evaluation.datasets import Example
+from gradcam.evaluation.estimates import Table
+from gradcam.evaluation.journal import Journal, Row
+from gradcam.methods import Method, needs
+from gradcam.pictures import Photograph
+from gradcam.pipeline import ahead
+from slim_models.mistakes import BadValue
+
+if TYPE_CHECKING:
+    from gradcam.explainer import Explainer
+    from slim_models.network import Network
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Batch:
+    """Labelled pictures, ready for a network.
+
+    Attributes:
+        examples: what the data set says of the N pictures.
+        photographs: the pictures at their own size.
+        images: `[N, H, W, 3]`, RGB in [0, 255], at the network's size.
+        targets: `[N]`, the indices of their classes.
+    """
+
+    examples: Sequence[Example]
+    photographs: Sequence[Photograph]
+    images: np.ndarray
+    targets: np.ndarray
+
+
+class Measure(Protocol):
+    """What is measured over a data set: what a picture's row is, and what tables all rows become.
+
+    Attributes:
+        methods: name -> whose maps are measured.
+        needs_boxes: whether every picture must have a true box.
+        unit: of the tables' numbers.
+        digits: of the tables' numbers after the point.
+    """
+
+    methods: Mapping[str, Method]
+    needs_boxes: bool
+    unit: str
+    digits: int
+
+    def protocol(self) -> Mapping[str, Any]:
+        """The choices that the rows depend on, as JSON can hold them."""
+
+    def remark(self) -> str:
+        """The protocol in words."""
+
+    def rows(self, explainer: Explainer, batch: Batch) -> list[Row]:
+        """A row for each picture of a batch."""
+
+    def tables(self, rows: Sequence[Row], network: str) -> Mapping[str, Table]:
+        """The tables of all rows, by title; `network` is the network's name."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run over a data set.
+
+    Attributes:
+        network: its name.
+        measure: what was measured.
+        rows: one a picture.
+        protocol: everything that the numbers depend on.
+    """
+
+    network: str
+    measure: Measure
+    rows: Sequence[Row]
+    protocol: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Network, data and number of pictures in one line."""
+        return f"{self.network}, {self.protocol['data']}: {len(self.rows):,} pictures"
+
+    def tables(self) -> Mapping[str, Table]:
+        """The tables, by title."""
+        return self.measure.tables(self.rows, self.network)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choices:
+    """What a run is told beside the network, the pictures and the measure.
+
+    Attributes:
+        layer: of the maps; None is the network's default one.
+        fit: how pictures become square, `"stretch"` or `"crop"`.
+        smooth: of saliency, as in `maps.magnitude`.
+        batch: pictures a session run.
+        fresh: forget what an interrupted run has measured.
+    """
+
+    layer: str | None = None
+    fit: str = "stretch"
+    smooth: float = 0.02
+    batch: int = 25
+    fresh: bool = False
+
+
+def run(
+    network: Network,
+    examples: Sequence[Example],
+    measure: Measure,
+    path: pathlib.Path,
+    *,
+    name: str | None = None,
+    data: str = "",
+    choices: Choices | None = None,
+    say: Callable[[str], object] | None = None,
+) -> Run:
+    """Measures every picture that no earlier, interrupted run has measured.
+
+    Args:
+        network: with its values.
+        examples: the data set, in an order that stays.
+        measure: what is measured.
+        path: beside it, under names that tell runs apart, the rows are kept.
+        name: what the network is called in titles, and the path of one that has no values by name; None is its own.
+        data: what the data set is called.
+        choices: None are the defaults.
+        say: is told what was measured before, and shown a progress bar on a terminal; None is silent.
+
+    Raises:
+        KeyError: the class of a picture is none of the network's, or there is no such layer.
+        ValueError: a picture is damaged or lacks a box; or the rows that are there are not of these pictures.
+    """
+    from gradcam.explainer import Explainer
+    from gradcam.sessions import tensorflow_version
+
+    choices, name = choices or Choices(), name or network.name
+    if measure.needs_boxes:
+        require_boxes(examples)
+    protocol = {
+        "network": name,
+        "weights": _fingerprint_of(network, name),
+        "tensorflow": tensorflow_version(),
+        "data": data,
+        "pictures": digest([(example.name, str(example.target), example.boxes) for example in examples]),
+        "layer": choices.layer or network.default_layer,
+        "methods": list(measure.methods),
+        "fit": choices.fit,
+        "smooth": choices.smooth,
+        "batch": choices.batch,
+        **measure.protocol(),
+    }
+    layers = [choices.layer] if choices.layer else None
+    with Explainer(network, layers=layers, **needs(measure.methods)) as explainer:
+        journal = Journal(path.with_suffix(f".{digest(protocol)}.jsonl"), protocol, fresh=choices.fresh)
+        if journal.rows and say:
+            say(f"{len(journal.rows)} of {len(examples)} pictures are in {journal.path}; --fresh measures them again")
+        rows = evaluate(
+            explainer, examples, measure, journal, batch=choices.batch, fit=choices.fit, progress=say is not None
+        )
+    return Run(name, measure, rows, protocol)
+
+
+def evaluate(
+    explainer: Explainer,
+    examples: Sequence[Example],
+    measure: Measure,
+    journal: Journal,
+    *,
+    batch: int = 50,
+    fit: str = "stretch",
+    progress: bool = False,
+) -> list[Row]:
+    """Measures every picture that the journal does not have yet.
+
+    Args:
+        explainer: with the rules and layers that the measure's methods need.
+        examples: the data set, in an order that stays.
+        measure: what is measured.
+        journal: of this run.
+        batch: pictures at a time.
+        fit: `"stretch"` or `"crop"`, as in `photograph.region`.
+        progress: whether a bar is shown, if on a terminal.
+
+    Returns:
+        The rows of all pictures, in their order.
+
+    Raises:
+        KeyError: the class of a picture is none of the network's.
+        ValueError: a picture is damaged; or the journal's rows are not of these pictures.
+    """
+    if batch < 1:
+        raise BadValue(f"a batch has at least 1 picture, not {batch}")
+    for target in {example.target: None for example in examples}:
+        explainer.index(target)  # complains before hours of work
+    parts = [examples[start : start + batch] for start in range(0, len(examples), batch)]
+    names = [[example.name for example in part] for part in parts]
+    if [[row.get("name") for row in rows] for rows in journal.batches] != names[: len(journal.batches)]:
+        raise BadValue(f"{journal.path} holds rows of other pictures: begin afresh, or write elsewhere")
+    done = sum(map(len, journal.batches))
+    bar = {"total": len(examples), "initial": done, "unit": "picture", "disable": None if progress else True}
+    prepare = functools.partial(_prepared, explainer, fit)
+    with tqdm(**bar, leave=False) as shown, ahead(prepare, parts[len(journal.batches) :]) as batches:
+        for ready in batches:
+            rows = measure.rows(explainer, ready)
+            journal.append([{"name": example.name, **row} for example, row in zip(ready.examples, rows)])
+            shown.update(len(rows))
+    return journal.rows
+
+
+def require_boxes(examples: Sequence[Example]) -> None:
+    """Raises a ValueError that names the first picture without a true box."""
+    without = [example.name for example in examples if not example.boxes]
+    if without:
+        raise BadValue(f"{len(without)} of {len(examples)} pictures have no box, the first being {without[0]}")
+
+
+def _prepared(explainer: Explainer, fit: str, part: Sequence[Example]) -> Batch:
+    photographs = _read(part, fit)
+    images = np.stack([photograph.fitted(explainer.network.image_size) for photograph in photographs])
+    return Batch(part, photographs, images, np.array([explainer.index(example.target) for example in part]))
+
+
+def _read(part: Sequence[Example], fit: str) -> list[Photograph]:
+    photographs = []
+    for example in part:
+        try:
+            photographs.append(Photograph(example.name, example.read(), fit))
+        except ValueError as error:
+            raise BadValue(f"{example.name}: {error}") from error
+    return photographs
+
+
+def _fingerprint_of(network: Network, path: str) -> str:
+    """What tells a network's values from others: their hash, or size and time of every file at its path."""
+    arrays = network.values.arrays()
+    if arrays is not None:
+        return fingerprint(arrays)
+    place = pathlib.Path(path)
+    files = sorted(place.rglob("*")) if place.is_dir() else sorted(place.parent.glob(f"{place.name}*"))
+    return digest([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files])
+
+
+def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
+    """The first 16 digits of a SHA-256 over names and values: what tells two sets of weights apart."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(f"{name} {np.shape(weights[name])} {weights[name].dtype}".encode())
+        found.update(np.ascontiguousarray(weights[name]).tobytes())
+    return found.hexdigest()[:16]
+
+
+def digest(value: Any) -> str:
+    """Eight digits that tell one run from another."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]

@@ -1,0 +1,110 @@
+"""How the command line behaves: its version, its help, mistakes in one line, errors of our own, Ctrl-C."""
+
+import subprocess
+import sys
+
+import pytest
+
+import gradcam
+import slim_models
+from gradcam.cli import commands, main
+from gradcam.cli.evaluate import KINDS
+from gradcam.cli.explain import OUTPUTS
+from gradcam.comparison.references import LAYOUTS
+from gradcam.maps import COLORMAPS
+from gradcam.methods import REGISTRY
+from gradcam.terminal import run_script
+from slim_models.labels import LISTS
+from slim_models.mistakes import BadValue, MissingFile, MissingPackage, UnknownName, Unreachable
+
+KINDS_OF_MISTAKES = {
+    BadValue: ValueError,
+    UnknownName: KeyError,
+    MissingFile: FileNotFoundError,
+    MissingPackage: ImportError,
+    Unreachable: OSError,
+}
+# What a command's help has to name, which is all that its registry has.
+REGISTRIES = {
+    "explain": [*REGISTRY, *COLORMAPS, *OUTPUTS, *slim_models.PREPROCESSINGS, *slim_models.PRECISIONS, *LISTS],
+    "compare": [*LAYOUTS, *slim_models.PREPROCESSINGS, *slim_models.HEADS],
+    "download": list(slim_models.SOURCES),
+    "layers": list(slim_models.PREPROCESSINGS),
+    "evaluate": list(KINDS),
+}
+
+
+@pytest.mark.parametrize(("kind", "builtin"), KINDS_OF_MISTAKES.items())
+def test_a_mistake_is_also_what_a_caller_would_catch(kind, builtin):
+    mistake = kind("no layer 'conv9'; the layers are 'a' and \"b\"")
+    assert isinstance(mistake, builtin)
+    assert isinstance(mistake, gradcam.Mistake)
+    assert str(mistake) == "no layer 'conv9'; the layers are 'a' and \"b\""
+
+
+def test_a_sentence_is_never_printed_in_quotes(capsys):
+    for arguments in (["explain", "sample:tea"], ["explain", "sample:coffee", "--network", "vgg61"]):
+        assert main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("gradcam: no ") and not line.endswith(("'", '"'))
+
+
+@pytest.mark.parametrize("error", [KeyError("conv5_3"), ValueError("operands could not be broadcast"), TypeError("x")])
+def test_an_error_of_our_own_is_no_mistake_of_the_user_s(error, monkeypatch):
+    def fails(args):
+        raise error
+
+    monkeypatch.setattr(commands, "networks", fails)
+    with pytest.raises(type(error)):
+        main(["networks"])
+
+
+def test_what_the_system_refuses_is_told_in_one_line(monkeypatch, capsys):
+    def fails(args):
+        raise PermissionError(13, "Permission denied", "/out")
+
+    monkeypatch.setattr(commands, "networks", fails)
+    assert main(["networks"]) == 2
+    assert capsys.readouterr().err == "gradcam: [Errno 13] Permission denied: '/out'\n"
+
+
+def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "networks", interrupted)
+    assert main(["networks"]) == 130
+    assert capsys.readouterr().err == "gradcam: interrupted\n"
+    with pytest.raises(SystemExit) as stop:
+        run_script("reproduce_figure1", interrupted)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "reproduce_figure1: interrupted\n"
+
+
+def test_the_version_has_one_place(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"gradcam {slim_models.__version__}\n"
+    assert gradcam.__version__ == slim_models.__version__
+
+
+@pytest.mark.parametrize(("command", "names"), REGISTRIES.items())
+def test_help_names_what_the_registries_have(command, names, capsys):
+    assert main([command, "--help"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert [name for name in names if name not in printed] == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([name, "--help"] for name in REGISTRIES), ["evaluate", "pointing", "-h"]]
+)
+def test_help_does_not_wait_for_tensorflow(arguments):
+    code = "import sys, gradcam.cli; gradcam.cli.main(sys.argv[1:]); sys.exit('tensorflow' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, timeout=60)
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_evaluation_has_its_flags(kind, capsys):
+    assert main(["evaluate", kind, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(flag in printed for flag in ("--data", "--network", "--out", "--methods", "--preprocessing"))
