@@ -37,6 +37,8 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
         ValueError: the file is not what its name says, is damaged, or holds anything else than
             arrays of numbers.
     """
+    if not os.fspath(path):
+        raise MissingFile("no weights at ''")
     path = pathlib.Path(path)
     reader = _READERS.get(path.suffix.lower(), read_checkpoint)
     if reader is not read_checkpoint and not path.is_file():

@@ -8,7 +8,7 @@ import tf_slim
 import slim_models
 from gradcam.evaluation.sanity import parameter_layers
 from gradcam.explainer import Explainer
-from gradcam.methods import map_methods
+from gradcam.methods import methods_named
 from slim_models.builders import layers, preprocessing
 from slim_models.weights import random_weights
 
@@ -227,7 +227,7 @@ def test_classes_that_share_a_forward_pass_are_explained_as_each_alone():
 def test_cam_is_grad_cam(explained):
     """The logits are linear in the mean of the last layer: Grad-CAM is CAM over the number of places (2 x 2)."""
     weights, explanation = explained
-    cam = map_methods(["cam"], weights)["cam"].make(explanation)
+    cam = methods_named(["cam"], weights)["cam"].make(explanation)
     assert cam.max() > 0
     np.testing.assert_allclose(explanation.cam(), cam / 4, rtol=1e-4, atol=1e-5 * cam.max())
 

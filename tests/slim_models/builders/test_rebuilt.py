@@ -9,7 +9,7 @@ import slim_models
 from gradcam.evaluation import sanity
 from gradcam.evaluation.datasets.examples import read_examples
 from gradcam.explainer import Explainer
-from gradcam.methods import map_methods
+from gradcam.methods import methods_named
 from gradcam.pictures.photograph import Photograph
 from slim_models.builders import layers
 
@@ -63,7 +63,7 @@ class TestFolded:
     def test_random_weights_and_the_trained_ones_again(self, thin):
         with Explainer(thin.network, thin.weights, precision="bfloat16") as explainer:
             before = explainer.predict(thin.images)
-            methods = map_methods(["grad_cam"])
+            methods = methods_named(["grad_cam"])
             rows = sanity.randomization_test(explainer, thin.weights, thin.images[:1], 3, methods)
             np.testing.assert_array_equal(explainer.predict(thin.images), before)
         with Explainer(thin.network, thin.weights) as explainer:

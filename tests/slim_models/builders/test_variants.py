@@ -64,3 +64,34 @@ def test_weights_of_ones_own_classes_explain_pictures_without_further_flags(tmp_
     assert "class 6 *" in capsys.readouterr().out
     with np.load(tmp_path / "noise.class_6.npz") as arrays:
         assert arrays["logits"].shape == (7,)
+
+
+class TestOddWeights:
+    """Files that are no network's: an error that says what does not fit, not one of Python's."""
+
+    @pytest.mark.parametrize(
+        "arrays",
+        [
+            {"fc8/biases": np.float32(3)},
+            {"conv1_1/weights": np.zeros((3, 3, 3, 0), np.float32)},
+            {"fc6/weights": np.zeros((), np.float32), "conv5_3/biases": np.zeros(0, np.float32)},
+            {"fc6/weights": np.zeros((0, 0), np.float32), "conv5_3/biases": np.zeros(64, np.float32)},
+            {"fc6/biases": np.zeros((), np.float32), "logits/biases": np.zeros(0, np.float32)},
+            {},
+        ],
+    )
+    def test_the_ordinary_network_is_built_and_the_weights_do_not_fit(self, arrays):
+        for name in ("vgg16", "resnet_v1_50"):
+            network = slim_models.build_for(name, arrays, 64)
+            with pytest.raises(ValueError, match=f"the weights do not fit {name}"):
+                slim_models.check_weights(network, arrays)
+
+    @pytest.mark.parametrize("value", [0, -1, 2.5, "8", (32,)])
+    @pytest.mark.parametrize("option", ["image_size", "num_classes", "width_divisor", "fc_width"])
+    def test_sizes_that_cannot_be(self, option, value):
+        with pytest.raises(ValueError, match=f"{option} must be a positive whole number, not "):
+            slim_models.build("vgg16", **{option: value})
+
+    def test_an_image_size_of_nothing(self):
+        with pytest.raises(ValueError, match="image_size must be a positive whole number, not 0"):
+            slim_models.build_for("vgg16", {}, 0)
