@@ -1,4 +1,4 @@
-"""The paper's figures, drawn from explanations; the only module that imports matplotlib."""
+"""The paper's figures, drawn from explanations."""
 
 from __future__ import annotations
 

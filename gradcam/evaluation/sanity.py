@@ -52,7 +52,7 @@ def randomization_test(
         targets: as `Explainer.explain` takes them.
         methods: from `methods.methods_named`; not `cam`, which keeps weights of its own.
         layers: some of `parameter_layers`, in its order; None is all of them.
-        kind: a key of `randomization.KINDS`.
+        kind: a key of `KINDS`.
         seed: of the draws.
         progress: whether a bar is shown, if on a terminal.
         watch: is called after each step with the layer and the maps.

@@ -24,7 +24,7 @@ class Photograph:
     Attributes:
         name: of its files, without a suffix.
         pixels: uint8 `[H, W, 3]`, RGB.
-        fit: `"stretch"` or `"crop"`, as in `fitting.region`.
+        fit: `"stretch"` or `"crop"`, as in `region`.
     """
 
     name: str

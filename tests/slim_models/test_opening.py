@@ -47,9 +47,7 @@ class TestOurs:
             np.testing.assert_allclose(logits_of(network, thin.images), expected, rtol=1e-5, atol=1e-5)
 
     def test_what_cannot_be(self):
-        with pytest.raises(
-            ValueError, match="resnet_v1_50 is a network of ours, whose tensors are known: it takes no logits"
-        ):
+        with pytest.raises(ValueError, match="resnet_v1_50 is a network of ours, .*: it takes no logits"):
             slim_models.open_network("resnet_v1_50", logits="y")
         with pytest.raises(KeyError, match=r"no network 'vgg61'; the networks are vgg16, .* no file of that name"):
             slim_models.open_network("vgg61")
@@ -112,7 +110,8 @@ class TestAnybodys:
         assert network.head == "sigmoid"
         with Explainer(network) as explainer:
             explanation = explainer.explain(IMAGES)
-        np.testing.assert_allclose(explanation.probabilities, 1 / (1 + np.exp(-explanation.logits)), rtol=1e-6)
+        expected = [[0.5 * (1 + np.tanh(value / 2)) for value in row] for row in explanation.logits.tolist()]
+        np.testing.assert_allclose(explanation.probabilities, expected, atol=1e-6)
         assert load(file_of(tmp_path / "soft.pb")).head == "softmax"
         assert load(tmp_path / "net.pb", head="softmax").head == "softmax"
         with pytest.raises(KeyError, match="no head 'hinge'; there are softmax, sigmoid, linear"):
