@@ -15,6 +15,7 @@ COLORMAPS = {
     "hot": cv2.COLORMAP_HOT,
     "gray": None,  # the heat map itself
 }
+_ROUNDING = 1e-5  # of the operations in float32 that may have made a heat map; a level of colour is 4e-3
 
 
 def heatmap(cam: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -59,9 +60,13 @@ def colorize(heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
 
     Raises:
         KeyError: no such colormap.
+        ValueError: an empty array, or one that is not finite somewhere.
     """
     if colormap not in COLORMAPS:
         raise UnknownName(f"no colormap {colormap!r}; the colormaps are {', '.join(COLORMAPS)}")
+    heatmap = np.asarray(heatmap)
+    if not heatmap.size or not np.isfinite(heatmap).all():  # of an empty one OpenCV kills Python
+        raise BadValue(f"a heat map must have places and be finite everywhere; this one is {list(heatmap.shape)}")
     levels = np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)
     code = COLORMAPS[colormap]
     if code is None:
@@ -82,7 +87,22 @@ def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opac
 
     Returns:
         uint8 `[..., H, W, 3]`, RGB.
+
+    Raises:
+        KeyError: no such colormap.
+        ValueError: shapes that do not fit, or values that are not in those ranges or not finite; pictures that
+            look like [0, 1].
     """
+    images, heatmap = np.asarray(images), np.asarray(heatmap)
+    if heatmap.ndim < 2 or not heatmap.size or images.shape != (*heatmap.shape, 3):
+        shapes = f"{list(images.shape)} and {list(heatmap.shape)}"
+        raise BadValue(f"pictures and heat maps must be [..., H, W, 3] and [..., H, W], not {shapes}")
+    check_pixels(images)
+    low, high = float(heatmap.min()), float(heatmap.max())
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # so that a NaN is outside too
+        raise BadValue(f"a heat map must be in [0, 1]; this one is in [{low:g}, {high:g}]")
+    if not 0 <= opacity <= 1:
+        raise BadValue(f"the opacity of a heat map must be from 0 to 1, not {opacity}")
     parts = np.nditer(  # of a size that stays in the processor's cache, whatever that of the pictures
         [images, colorize(heatmap, colormap), None],
         ["external_loop", "buffered"],
@@ -96,6 +116,26 @@ def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opac
         for pixels, colours, result in parts:
             result[...] = np.rint(np.clip((1 - opacity) * pixels + opacity * colours, 0, 255))
         return parts.operands[2]
+
+
+def check_pixels(images: np.ndarray) -> None:
+    """Refuses what are no pictures' values.
+
+    Args:
+        images: RGB in [0, 255], of any numeric type and any shape.
+
+    Raises:
+        ValueError: they are no numbers, not finite or not in [0, 255], or look like [0, 1].
+    """
+    if images.dtype.kind not in "fiu":
+        raise BadValue(f"images must be numbers, not {images.dtype}")
+    if images.dtype == np.uint8 or not images.size:  # a photograph's, which can be nothing else
+        return
+    low, high = float(images.min()), float(images.max())  # NaN if there is one
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise BadValue("images must be finite; there is a NaN or an infinity in them")
+    if low < 0 or high > 255 or (images.dtype.kind == "f" and 0 < high <= 1):
+        raise BadValue(f"images must be RGB in [0, 255], not preprocessed; these are in [{low:g}, {high:g}]")
 
 
 def guided_grad_cam(saliency: np.ndarray, heatmap: np.ndarray) -> np.ndarray:

@@ -108,7 +108,7 @@ def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """
     folder = target.with_name(f".fetching-{target.name}")
     worker = folder / "process"
-    if worker.is_file() and _is_running(worker.read_text()):
+    if worker.is_file() and files.is_running(worker.read_text()):
         raise Unreachable(f"process {worker.read_text()} is fetching {target} already")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -117,17 +117,6 @@ def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(process: str) -> bool:
-    """Whether there is a process of that number; on Windows, where asking would end it, none is seen."""
-    if os.name == "nt" or not process.isdecimal():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except OSError as error:
-        return isinstance(error, PermissionError)
-    return True
 
 
 def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Path, say: Callable[[str], Any]) -> None:
@@ -155,9 +144,10 @@ def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Pa
     if not parts:
         write_weights(workshop / target.name, {variable: weights[variable] for variable in network.variables()})
         parts = sorted(workshop.glob(f"{target.name}*"))
-    for stale in target.parent.glob(f"{target.name}.*"):  # of a V2 checkpoint there, which would be read first
-        if stale.name.startswith((f"{target.name}.index", f"{target.name}.data-")):
-            stale.unlink()
+    # Of a V2 checkpoint there, which would be read first; its index before its data, so that no mixture is ever there.
+    stale = [*target.parent.glob(f"{target.name}.index"), *target.parent.glob(f"{target.name}.data-*")]
+    for path in [*stale, *([target] if len(parts) > 1 and target.is_file() else [])]:
+        path.unlink()
     for part in parts:
         part.replace(target.with_name(part.name))
 

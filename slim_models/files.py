@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pathlib
+import platform
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 
@@ -82,13 +86,59 @@ def _first_bytes(path: pathlib.Path) -> bytes:
 def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """A temporary name beside `path` to write to, renamed to `path` when the context ends well.
 
-    A V2 checkpoint is several files that begin with that name; they are renamed too, the index last.
     Folders on the way are made. If the context raises, nothing is left and what stood at `path` stays.
+    One file takes the place of an old one at once.
+
+    A V2 checkpoint is several files that begin with that name, and no renaming of several is done at once:
+    what makes an old checkpoint one goes first, the new index comes last. Whoever reads in between, or after
+    a process that ended there, finds no checkpoint rather than new data under an old index.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+    _clear_away(path.parent.absolute())
+    with tempfile.TemporaryDirectory(prefix=f"{_beginning()}{os.getpid()}-", dir=path.parent) as folder:
         yield pathlib.Path(folder) / path.name
         # Sorted: `.data-00000-of-00001` before `.index`, without which TensorFlow sees no checkpoint.
-        for temporary in sorted(pathlib.Path(folder).iterdir()):
-            temporary.replace(path.with_name(temporary.name))
+        parts = sorted(pathlib.Path(folder).iterdir())
+        if len(parts) > 1:
+            for old in (path.with_name(parts[-1].name), path):  # an index; a V1 checkpoint, which is a single file
+                if old.is_file():
+                    old.unlink()
+        for part in parts:
+            part.replace(path.with_name(part.name))
+
+
+@functools.cache  # once: a folder can hold thousands of files, each of them written by a context of its own
+def _clear_away(folder: pathlib.Path) -> None:
+    """Removes what processes of this machine left in a folder when they were killed while they wrote a file."""
+    if os.name == "nt":  # no process is seen there, not even one that is writing
+        return
+    for left in folder.glob(f"{_beginning()}*"):
+        match = re.fullmatch(r"(\d+)-\w+", left.name.removeprefix(_beginning()))
+        if match and not is_running(match[1]):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@functools.cache
+def _beginning() -> str:
+    """How temporary folders begin whose processes can be seen from here: their numbers come next.
+
+    It names the machine and, on Linux, its namespace of processes: containers can share a name and a folder, and
+    do not see each other's processes.
+    """
+    namespace = 0
+    with contextlib.suppress(OSError):
+        namespace = pathlib.Path("/proc/self/ns/pid").stat().st_ino
+    machine = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:64]
+    return f".writing-{machine}-{namespace}-"
+
+
+def is_running(process: str) -> bool:
+    """Whether there is a process of that number; on Windows, where asking would end it, none is seen."""
+    if os.name == "nt" or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except (OSError, OverflowError) as error:
+        return isinstance(error, PermissionError)
+    return True

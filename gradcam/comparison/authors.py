@@ -103,9 +103,14 @@ def scale(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Args:
         array: `[H, W]` or `[H, W, 3]`.
         size: (height, width).
+
+    Returns:
+        `[height, width]` or `[height, width, 3]`, nowhere beyond the smallest and the largest value of the array.
     """
     rows, columns = (_weights(old, new) for old, new in zip(array.shape, size))
-    return np.einsum("yh,xw,hw...->yx...", rows, columns, array, optimize=True)
+    scaled = np.einsum("yh,xw,hw...->yx...", rows, columns, array, optimize=True)
+    # No mean lies beyond what it is of, but rounding makes 255.000000000002 of white, which is no pixel's value.
+    return np.clip(scaled, array.min(), array.max())
 
 
 def _weights(old: int, new: int) -> np.ndarray:

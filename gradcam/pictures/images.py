@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import re
+import threading
 import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import numpy as np
 import PIL
 from PIL import Image, ImageOps
 
+from gradcam.maps import check_pixels
 from slim_models.mistakes import BadValue, MissingFile
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -55,13 +61,49 @@ class _UnknownRangeError(ValueError):
 
 def _decoded(path: pathlib.Path) -> tuple[Image.Image, bool]:
     """The picture, turned upright, and whether its grey values have 16 bits."""
-    with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
-        warnings.simplefilter("ignore")  # of Pillow, about unusual metadata
+    with _unwarned(), Image.open(path, formats=_FORMATS) as image:
         image.load()
         # Older Pillows open a 16-bit PNG in the mode of 32-bit integers.
         sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
         # Pillow turns a TIFF by itself, and some of its versions leave the tag as it was.
         return (image.copy() if image.format == "TIFF" else ImageOps.exif_transpose(image)), sixteen
+
+
+class _Here(threading.local):
+    """The texts of warnings that are ignored: every thread has a `match` of its own, which matches none at first."""
+
+    match: Callable[[str], object] = re.compile("(?!)").match
+
+
+_here = _Here()
+_QUIET = ("ignore", _here, Warning, None, 0)  # an entry of `warnings.filters`: action, texts, category, module, line
+_readers: list[int] = []  # threads that want it there
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _unwarned() -> Iterator[None]:
+    """Keeps what Pillow says about unusual metadata from the user, and nothing that other threads are warned of.
+
+    Pictures are read in threads, which `warnings.catch_warnings` is not made for: of two that overlap, the one that
+    ends last brings back the filters of the other. Here all readers share one entry, which goes with the last of
+    them; and should a `catch_warnings` of others bring it back, it is of no effect where no picture is read.
+    """
+    with _lock:
+        _readers.append(threading.get_ident())
+        filters = cast("list[Any]", warnings.filters)
+        if filters[:1] != [_QUIET]:  # others' filters may have come before it
+            filters.insert(0, _QUIET)
+    _here.match = re.compile("").match
+    try:
+        yield
+    finally:
+        del _here.match
+        with _lock:
+            _readers.remove(threading.get_ident())
+            filters = cast("list[Any]", warnings.filters)
+            while not _readers and _QUIET in filters:
+                filters.remove(_QUIET)
 
 
 def _rgb(image: Image.Image, sixteen: bool) -> Image.Image:
@@ -95,16 +137,10 @@ def checked_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             like [0, 1].
     """
     array = np.asarray(images)
+    check_pixels(array)
     height, width = size
-    if array.dtype.kind not in "fiu":
-        raise BadValue(f"images must be numbers, not {array.dtype}")
     if array.ndim != 4 or array.shape[1:] != (height, width, 3):
         raise BadValue(f"images must be [N, {height}, {width}, 3], not {list(array.shape)}")
     if not len(array):
         raise BadValue("there are no images: N is 0")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise BadValue("images must be finite; there is a NaN or an infinity in them")
-    low, high = float(array.min()), float(array.max())
-    if low < 0 or high > 255 or (array.dtype.kind == "f" and 0 < high <= 1):
-        raise BadValue(f"images must be RGB in [0, 255], not preprocessed; these are in [{low:g}, {high:g}]")
     return array.astype(np.float32)

@@ -40,7 +40,9 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
-        places = float_offsets(prefix) if prefix.is_file() else {}
+        # Beside an index, which TensorFlow reads first, a file of the prefix's name is another checkpoint.
+        is_v1 = prefix.is_file() and not prefix.with_name(f"{prefix.name}.index").is_file()
+        places = float_offsets(prefix) if is_v1 else {}
         return {name: _in_place(prefix, places.get(name), shape, name, reader) for name, shape in shapes.items()}
     except Exception as error:  # TensorFlow raises OpError, IndexError, RuntimeError, ...
         reason = str(error).splitlines()[0]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from gradcam import maps
+from slim_models.mistakes import BadValue
 
 
 def test_enlarging_is_bilinear_between_the_centres_of_the_places():
@@ -89,6 +90,61 @@ def test_overlay_by_hand():
     np.testing.assert_array_equal(maps.overlay(image, heatmap, opacity=1), colours)
 
 
+PICTURE, HEAT = np.full((2, 4, 5, 3), 100.0), np.full((2, 4, 5), 0.5)
+
+
+def spoilt(array, value):
+    array = array.copy()
+    array[1, 2, 3] = value
+    return array
+
+
+NO_OVERLAYS = {
+    "pictures in [0, 1]": (PICTURE / 100, HEAT, 0.5, r"RGB in \[0, 255\], not preprocessed; these are in \[1, 1\]"),
+    "preprocessed pictures": (spoilt(PICTURE, -0.1), HEAT, 0.5, r"these are in \[-0.1, 100\]"),
+    "integers above 255": (spoilt(PICTURE, 256).astype(int), HEAT, 0.5, r"these are in \[100, 256\]"),
+    "a NaN in a picture": (spoilt(PICTURE, np.nan), HEAT, 0.5, "images must be finite"),
+    "an infinity in a picture": (spoilt(PICTURE, np.inf), HEAT, 0.5, "images must be finite"),
+    "a mask for a picture": (PICTURE > 0, HEAT, 0.5, "numbers, not bool"),
+    "a picture and two maps": (PICTURE[0], HEAT, 0.5, r"\[..., H, W\], not \[4, 5, 3\] and \[2, 4, 5\]"),
+    "a map of another size": (PICTURE, HEAT[:, :2], 0.5, r"not \[2, 4, 5, 3\] and \[2, 2, 5\]"),
+    "grey pictures": (PICTURE[..., 0], HEAT[..., 0], 0.5, r"not \[2, 4, 5\] and \[2, 4\]"),
+    "no picture": (PICTURE[:0], HEAT[:0], 0.5, r"not \[0, 4, 5, 3\] and \[0, 4, 5\]"),
+    "a raw cam": (PICTURE, spoilt(HEAT, 7), 0.5, r"heat map must be in \[0, 1\]; this one is in \[0.5, 7\]"),
+    "a signed map": (PICTURE, spoilt(HEAT, -0.01), 0.5, r"in \[-0.01, 0.5\]"),
+    "a NaN in a map": (PICTURE, spoilt(HEAT, np.nan), 0.5, r"in \[nan, nan\]"),
+    "an infinity in a map": (PICTURE, spoilt(HEAT, np.inf), 0.5, r"in \[0.5, inf\]"),
+    "percent": (PICTURE, HEAT, 5, "opacity of a heat map must be from 0 to 1, not 5"),
+    "a negative opacity": (PICTURE, HEAT, -0.1, "not -0.1"),
+    "an opacity of NaN": (PICTURE, HEAT, np.nan, "not nan"),
+}
+
+
+@pytest.mark.parametrize("case", NO_OVERLAYS)
+def test_what_would_be_no_overlay_is_refused_in_a_sentence(case):
+    images, heatmap, opacity, message = NO_OVERLAYS[case]
+    with pytest.raises(BadValue, match=message) as caught:
+        maps.overlay(images, heatmap, opacity=opacity)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float16, np.float32, np.float64])
+def test_a_black_picture_is_one(kind):
+    assert not maps.overlay(np.zeros((4, 5, 3), kind), HEAT[0], opacity=0).any()
+    np.testing.assert_array_equal(maps.overlay(np.zeros((4, 5, 3), kind), HEAT[0], opacity=1), maps.colorize(HEAT[0]))
+
+
+def test_an_almost_black_picture_of_whole_numbers_is_one():
+    np.testing.assert_array_equal(maps.overlay(np.ones((4, 5, 3), int), HEAT[0], opacity=0), np.ones((4, 5, 3)))
+
+
+def test_rounding_may_leave_a_map_a_little_outside():
+    rounded = spoilt(HEAT, 1 + 1e-6).astype(np.float32)
+    rounded[0] = -1e-6
+    expected = maps.overlay(PICTURE, np.clip(rounded, 0, 1))
+    np.testing.assert_array_equal(maps.overlay(PICTURE, rounded), expected)
+
+
 def test_guided_grad_cam_is_the_raw_product():
     saliency = np.array([[[[-2.0, 0, 4]], [[1, 1, 1]]]])
     heatmap = np.array([[[0.5], [0]]])
@@ -150,3 +206,9 @@ class TestMagnitude:
     def test_a_share_that_cannot_be(self):
         with pytest.raises(ValueError, match="from 0 to 1, not -1"):
             maps.magnitude(self.SALIENCY, -1)
+
+
+@pytest.mark.parametrize("heatmap", [np.zeros((0, 4)), np.zeros((2, 0, 4)), np.array([[0.5, np.nan]])])
+def test_colours_of_nothing(heatmap):
+    with pytest.raises(ValueError, match=r"a heat map must have places and be finite"):
+        maps.colorize(heatmap)

@@ -10,6 +10,7 @@ from reference_data import DATA
 import slim_models
 from gradcam.cli.main import main
 from gradcam.comparison import authors
+from gradcam.explainer import Explainer
 from slim_models.weights import random_weights
 
 
@@ -129,6 +130,19 @@ def test_an_early_versions_coloured_map_and_a_photograph_of_any_size(folder, cap
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("classify")]
     assert len(rows) == 5
     assert all(float(row[-2]) > 0.9999 for row in rows)
+
+
+@pytest.mark.parametrize("size", [(300, 400), (150, 131)])
+@pytest.mark.parametrize("white", [slice(None), slice(10, 60)], ids=["all white", "a white area"])
+def test_white_stays_white(folder, size, white):
+    """A mean of white pixels is rounded to 255.000000000002, which no network may be fed."""
+    photograph = np.full((*size, 3), 30, np.uint8)
+    photograph[white] = 255
+    network = slim_models.build("vgg16", image_size=112, num_classes=20, width_divisor=8)
+    with Explainer(network, folder.parent / "vgg16.npy") as explainer:
+        pairs = authors.compare_authors(authors.read_authors(folder), photograph, explainer)
+    assert len(pairs) == 6
+    assert authors.scale(photograph.astype(np.float64), (112, 112)).max() == 255
 
 
 @pytest.mark.parametrize("sizes", [((7, 5), (14, 17)), ((14, 14), (224, 224)), ((9, 31), (4, 7)), ((6, 6), (6, 3))])

@@ -1,14 +1,18 @@
 """Pictures of every kind are read as a viewer shows them, and maps come back to their place."""
 
+import concurrent.futures
 import struct
+import threading
+import warnings
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gradcam.pictures import images, photograph, samples
 from gradcam.pictures.photograph import Photograph, expand, read_photograph
+from slim_models.mistakes import BadValue
 
 # Four flat quarters, large enough for JPEG: red, green / blue, white.
 QUARTERS = np.zeros((32, 48, 3), np.uint8)
@@ -129,6 +133,109 @@ class TestWhatIsNoPicture:
         path.write_bytes(data[: int(len(data) * share)])
         with pytest.raises(ValueError, match=rf"a\.{suffix} is (damaged|not a picture)"):
             images.read_image(path)
+
+
+class TestWarnings:
+    """Pictures are read in threads, and the filters of warnings belong to all threads."""
+
+    @pytest.fixture
+    def unusual(self, tmp_path):
+        """A photograph whose metadata end early, of which Pillow warns."""
+        Image.fromarray(QUARTERS).save(tmp_path / "a.jpg", quality=95, exif=b"Exif\0\0II*\0\x08\0\0\0\1\0abc")
+        with pytest.warns(UserWarning, match="EXIF"), Image.open(tmp_path / "a.jpg") as image:
+            image.getexif()
+        return tmp_path / "a.jpg"
+
+    @pytest.fixture
+    def reading(self, monkeypatch, unusual):
+        """Begins to read in a thread; the function that it returns lets the thread go on, and gives what it read."""
+        transposed = ImageOps.exif_transpose
+        here, all_events = threading.local(), []
+
+        def waiting(image):
+            begun, go_on = here.events
+            begun.set()
+            assert go_on.wait(30)
+            return transposed(image)  # it warns again
+
+        def read(*events):
+            here.events = events
+            return images.read_image(unusual)
+
+        def reading():
+            begun, go_on = threading.Event(), threading.Event()
+            all_events.append(go_on)
+            result = pool.submit(read, begun, go_on)
+            while not begun.wait(0.01):
+                assert not result.done(), result.exception()
+            return lambda: (go_on.set(), result.result(30))[1]
+
+        monkeypatch.setattr(ImageOps, "exif_transpose", waiting)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            yield reading
+            for event in all_events:  # of a test that failed
+                event.set()
+
+    def test_many_threads_leave_the_filters_as_they_were(self, unusual):
+        filters, entries = warnings.filters, list(warnings.filters)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for pixels in pool.map(images.read_image, [unusual] * 80):  # a warning would be an error
+                assert_quarters(pixels)
+        assert warnings.filters is filters
+        assert filters == entries
+
+    @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+    def test_however_readings_overlap(self, reading, order):
+        filters, entries = warnings.filters, list(warnings.filters)
+        end = [reading() for _ in order]
+        for number in order:
+            assert_quarters(end[number]())
+        assert warnings.filters is filters
+        assert filters == entries
+
+    def test_however_many_overlap_the_filters_do_not_grow(self, reading):
+        entries, end = list(warnings.filters), reading()
+        for _ in range(20):
+            following = reading()
+            end()
+            end = following
+            assert len(warnings.filters) == len(entries) + 1
+        end()
+        assert warnings.filters == entries
+
+    def test_other_threads_are_warned_meanwhile(self, reading):
+        end = reading()
+        with pytest.raises(UserWarning, match="of something else"):
+            warnings.warn("of something else", stacklevel=1)
+        assert_quarters(end())
+
+    def test_filters_of_others_that_come_and_go_meanwhile(self, unusual, reading):
+        """What they bring back of ours is of no effect, and goes when the next picture has been read."""
+        entries, end = list(warnings.filters), reading()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert_quarters(reading()())
+            end()
+        with pytest.raises(UserWarning, match="of something else"):
+            warnings.warn("of something else", stacklevel=1)
+        reading()()
+        assert warnings.filters == entries
+
+    def test_a_failure_leaves_the_filters_as_they_were(self, tmp_path):
+        entries = list(warnings.filters)
+        (tmp_path / "a.jpg").write_text("a picture, honestly")
+        with pytest.raises(BadValue, match="is not a picture"):
+            images.read_image(tmp_path / "a.jpg")
+        assert warnings.filters == entries
+
+    def test_a_bomb_is_an_error_and_a_large_picture_is_none(self, unusual, monkeypatch):
+        entries = list(warnings.filters)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", QUARTERS[..., 0].size // 2 - 1)
+        with pytest.raises(BadValue, match=r"a\.jpg is too large: .*decompression bomb"):
+            images.read_image(unusual)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", QUARTERS[..., 0].size - 1)
+        assert_quarters(images.read_image(unusual))
+        assert warnings.filters == entries
 
 
 class TestFit:

@@ -399,3 +399,18 @@ class TestFindingWeights:
         network = slim_models.build("resnet_v1_50_tiny")
         weights = slim_models.read_weights(slim_models.find_weights("resnet_v1_50_tiny"))
         assert weights.keys() == network.variables().keys()
+
+
+def test_a_v1_file_beside_a_v2_checkpoint_of_its_name_is_not_read(tmp_path):
+    """TensorFlow reads the V2 checkpoint; numbers must not come from the offsets of the other."""
+    values = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    with tf.Graph().as_default(), tf.Session() as session:
+        variable = tf.get_variable("a", initializer=values["a"])
+        session.run(variable.initializer)
+        saver = tf.train.Saver(write_version=tf.train.SaverDef.V1)
+        saver.save(session, str(tmp_path / "m.ckpt"), write_meta_graph=False, write_state=False)
+    slim_models.write_weights(tmp_path / "new" / "m.ckpt", {"a": -values["a"]})
+    for part in (tmp_path / "new").iterdir():
+        part.rename(tmp_path / part.name)
+    assert (tmp_path / "m.ckpt").is_file()
+    np.testing.assert_array_equal(slim_models.read_weights(tmp_path / "m.ckpt")["a"], -values["a"])
