@@ -77,7 +77,8 @@ def perturb(
     best, best_odds = Perturbed(current, 0, 0.0, False), -np.inf
     for step in range(steps + 1):
         logits = explainer.predict(current[None])[0]
-        odds = _log_odds(logits, index)
+        # Behind a sigmoid a class's logit is its log-odds, whatever the others are.
+        odds = float(logits[index]) if explainer.network.head == "sigmoid" else _log_odds(logits, index)
         if odds > best_odds:
             found = float(np.exp(-np.logaddexp(0, -odds)))
             best, best_odds = Perturbed(current, step, found, found >= probability), odds

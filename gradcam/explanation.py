@@ -47,9 +47,7 @@ class Explanation:
         Raises:
             ValueError: the network's head is linear: what it says are no probabilities.
         """
-        if self.head == "linear":
-            raise BadValue("a network with a linear head says no probabilities; its outputs are the logits")
-        return sigmoid(self.logits) if self.head == "sigmoid" else softmax(self.logits)
+        return probabilities_of(self.logits, self.head)
 
     def cam(self, method: CamMethod | str = grad_cam, layer: str | None = None, rule: str = "backprop") -> np.ndarray:
         """The map of a layer by any method of `gradcam.cams`; costs no further run.
@@ -139,6 +137,17 @@ class Explanation:
         if "guided" in self.saliency:
             result["guided_grad_cam"] = self.guided_grad_cam(layer, method)
         return result
+
+
+def probabilities_of(logits: np.ndarray, head: str) -> np.ndarray:
+    """Probabilities from logits `[..., C]` by a network's head.
+
+    Raises:
+        ValueError: the head is linear.
+    """
+    if head == "linear":
+        raise BadValue("a network with a linear head says no probabilities; its outputs are the logits")
+    return sigmoid(logits) if head == "sigmoid" else softmax(logits)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

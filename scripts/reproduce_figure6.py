@@ -30,7 +30,7 @@ with quiet_tensorflow():
     from gradcam.cli import reproduction
     from gradcam.evaluation.datasets import Example, read_examples
     from gradcam.explainer import Explainer
-    from gradcam.explanation import softmax
+    from gradcam.explanation import probabilities_of
     from gradcam.pictures import Photograph, read_photograph, resize
     from slim_models.labels import class_name
     from slim_models.mistakes import BadValue
@@ -119,7 +119,7 @@ def _predict(explainer: Explainer, examples: Sequence[Example]) -> Iterator[Pred
     logits = explainer.predict(
         np.stack([Photograph(example.name, example.read()).fitted(size) for example in examples])
     )
-    for example, scores, shares in zip(examples, logits, softmax(logits)):
+    for example, scores, shares in zip(examples, logits, probabilities_of(logits, explainer.network.head)):
         true = explainer.index(example.target)
         rival = strongest_other(scores, true)
         yield Prediction(example, true, rival, float(scores[rival] - scores[true]), float(shares[rival]))

@@ -12,7 +12,7 @@ import slim_models
 from gradcam import maps
 from gradcam.cli import flags
 from gradcam.explainer import Explainer
-from gradcam.explanation import softmax
+from gradcam.explanation import probabilities_of
 from gradcam.pictures import Photograph
 from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
@@ -64,7 +64,8 @@ def open_explainer(name: str, weights: str | None, **options: Any) -> Explainer:
 
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:
     """A class and its probability, such as `espresso (93.0%)`, from the logits `[C]` of a picture."""
-    return f"{class_name(target, explainer.labels)} ({percent(softmax(logits)[target])})"
+    probability = probabilities_of(logits, explainer.network.head)[target]
+    return f"{class_name(target, explainer.labels)} ({percent(probability)})"
 
 
 def percent(probability: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import depending, operations_between, reached, readers, signal_path
-from slim_models.loading.passes import PLACEHOLDERS, Say, computed_from, inferred, tensor_name, topological
+from slim_models.loading.passes import PLACEHOLDERS, Graph, Say
 from slim_models.loading.tensors import CONVOLUTIONS, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue
 
@@ -25,7 +25,7 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
     """The tensor that takes the pictures.
 
     Args:
-        graph: a `skeleton`.
+        graph: of `Graph.inferred`.
         name: the user's word for it, which is final; None looks for it.
         said: names that the file itself gives its inputs (a signature's); where empty, all placeholders.
         say: is told what was guessed.
@@ -71,12 +71,12 @@ def _listed(tensors: Sequence[tf.Tensor]) -> str:
     return ", ".join(map(text_of, tensors))
 
 
-def after_decoding(graph_def: tf.GraphDef, name: str) -> str | None:
+def after_decoding(graph: Graph, name: str) -> str | None:
     """Finds where a graph that takes encoded pictures (JPEG, PNG, a tf.Example) has pixels `[N, H, W, 3]`.
 
     Args:
-        graph_def: the graph.
-        name: its placeholder of strings.
+        graph: the graph, without functions.
+        name: the tensor of its placeholder of strings.
 
     Returns:
         The first floating-point tensor of rank 4 that is computed from `name`, of known size if one is: in
@@ -85,13 +85,12 @@ def after_decoding(graph_def: tf.GraphDef, name: str) -> str | None:
         be of unknown rank. Its values are in the range that the graph has there, be it [0, 255] or [0, 1].
         None if there is no such tensor.
     """
-    nodes, graph = topological(graph_def), inferred(graph_def)
-    after = computed_from(nodes, [tensor_name(name)])
+    after = graph.computed_from([name])
     ranks: tuple[int | None, ...] = (4,)
     exits = [f"{node.name}:0" for node in after if node.op == "Exit"]
     if exits:
-        after, ranks = computed_from(nodes, exits), (4, None)
-    tensors = [tensor for node in after for tensor in graph.get_operation_by_name(node.name).outputs]
+        after, ranks = graph.computed_from(exits), (4, None)
+    tensors = [tensor for node in after for tensor in graph.inferred.get_operation_by_name(node.name).outputs]
     pictures = [tensor for tensor in tensors if tensor.dtype.is_floating and tensor.shape.ndims in ranks]
     of_known_size = [tensor for tensor in pictures if _is_of_known_size(tensor)]
     return next((tensor.name for tensor in (of_known_size or pictures)), None)
@@ -106,7 +105,7 @@ def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequ
     """The tensor of the logits: `[N, C]`, `[N, 1, 1, C]`, or `[N, C, 1, 1]` where channels come first.
 
     Args:
-        graph: a `skeleton`.
+        graph: of `Graph.inferred`.
         images: the tensor of its pictures.
         name: the user's word for the logits or the probabilities; None looks for them.
         said: names that the file itself gives its outputs (a signature's); may be empty.

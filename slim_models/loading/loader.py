@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import os
 import pathlib
 import warnings
@@ -14,12 +15,12 @@ import tensorflow.compat.v1 as tf
 from slim_models.builders import PREPROCESSINGS
 from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
-from slim_models.loading.assembly import Plan, Size, plan, rebuilt
+from slim_models.loading.assembly import Plan, plan, rebuilt
 from slim_models.loading.evidence import recognised
 from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits
 from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
-from slim_models.loading.passes import Say, batch_dependent, cut, inferred, inlined, lightened, node_name, settled
+from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, rewritten, silent
 from slim_models.loading.tensors import tensor_named
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import HEADS, Network
@@ -37,7 +38,7 @@ def load(
     preprocessing: str | None = None,
     labels: str | os.PathLike | Sequence[str] | Labels | None = None,
     head: str | None = None,
-    image_size: Size = None,
+    image_size: int | tuple[int, int] | None = None,
     say: Say | None = None,
 ) -> Network:
     """Makes a `Network` of anybody's classifier.
@@ -64,7 +65,7 @@ def load(
         labels: the classes: `"imagenet"`, `"tiny_imagenet"`, a text file with a name in every line, or names;
             None is ImageNet's for 1000 or 1001 classes, and no names for others.
         head: how logits become what the network says, of `HEADS`; None is what the graph makes of them, or the softmax.
-        image_size: height and width in pixels (or both) where the graph takes any; None is then 224.
+        image_size: height and width in pixels, or the two of them, where the graph takes any; None is then 224.
         say: is told everything that was found or guessed, in lines; None is silent.
 
     Returns:
@@ -80,16 +81,19 @@ def load(
         raise UnknownName(f"no preprocessing {preprocessing!r}; there are {', '.join(PREPROCESSINGS)}")
     if head is not None and head not in HEADS:
         raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
-    say = say or _silent
+    size = None if image_size is None else _height_and_width(image_size)
+    say = say or silent
     original = open_original(path)
-    found, integers = _plan(original, images, logits, image_size, say)
+    found, integers, warned = _plan(original, images, logits, size, say)
+    for sentence in warned:
+        warnings.warn(sentence, RuntimeWarning, stacklevel=3)
     known = _labels(labels, found.num_classes, say)
     if preprocessing is None:
         preprocessing = _preprocessing_of(original, integers, say)
     network = rebuilt(original, found, preprocessing or "none", layer)
     if preprocessing is None:
         # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
-        bgr = any("block1_conv1/" in node.name or "conv1_conv/" in node.name for node in found.part.node)
+        bgr = any("block1_conv1/" in name or "conv1_conv/" in name for name in found.part.nodes)
         preprocessing = recognised(network, known.wnids if known else (), bgr, say)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
@@ -97,40 +101,48 @@ def load(
     return dataclasses.replace(network, labels=known, head=head or found.head)
 
 
-def _silent(line: str) -> None:
-    """For who does not want to be told."""
+def _height_and_width(image_size: Any) -> tuple[int, int]:
+    """The two of them, in pixels.
+
+    Raises:
+        ValueError: it is no such size.
+    """
+    given = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+    try:
+        height, width = (0 if isinstance(side, bool) else operator.index(side) for side in given)
+    except (TypeError, ValueError):  # no whole numbers, or not two
+        height = width = 0
+    if min(height, width) < 1:
+        raise BadValue(
+            f"image_size must be a positive whole number of pixels, or (height, width) in pixels, not {image_size!r}"
+        )
+    return height, width
 
 
-def _plan(original: Original, images: str | None, logits: str | None, size: Size, say: Say) -> tuple[Plan, bool]:
-    """What to import, and whether the graph takes integers."""
-    wanted = [node_name(name) for name in original.logits] or _ends(original.graph_def)
-    graph_def, heavy = lightened(inlined(original.graph_def, wanted))
-    graph = inferred(graph_def)
-    pictures = find_images(graph, images, original.images, say)
+def _plan(
+    original: Original, images: str | None, logits: str | None, size: tuple[int, int] | None, say: Say
+) -> tuple[Plan, bool, list[str]]:
+    """What to import, whether the graph takes integers, and what to warn of."""
+    graph = rewritten(Graph(original.graph_def), WHOLE, Found(outputs=original.logits))
+    pictures = find_images(graph.inferred, images, original.images, say)
     if pictures.dtype.base_dtype == tf.string:
-        pictures = _decoded(graph_def, graph, pictures, say)
-    y = find_logits(graph, pictures, logits, original.logits, say)
-    part = settled(cut(graph_def, pictures, y.name), pictures.name, y.name, say)
-    for finding in batch_dependent(part, [pictures.name], [y.name]):
-        warnings.warn(finding, RuntimeWarning, stacklevel=4)
-    heavy = {node.name: heavy[node.name] for node in part.node if node.name in heavy}
-    planned = plan(part, pictures.name, y.name, size, say, heavy)
-    return dataclasses.replace(planned, head=find_head(y, say)), pictures.dtype.base_dtype.is_integer
+        pictures = _decoded(graph, pictures, say)
+    y = find_logits(graph.inferred, pictures, logits, original.logits, say)
+    warned: list[str] = []
+    found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append)
+    part = rewritten(graph, PART, found)
+    planned = plan(part, pictures.name, y.name, size, say)
+    planned = dataclasses.replace(planned, head=find_head(y, say))
+    return planned, pictures.dtype.base_dtype.is_integer, warned
 
 
-def _ends(graph_def: tf.GraphDef) -> list[str]:
-    """The operations that no other reads."""
-    read = {node_name(word) for node in graph_def.node for word in node.input}
-    return [node.name for node in graph_def.node if node.name not in read]
-
-
-def _decoded(graph_def: tf.GraphDef, graph: tf.Graph, strings: tf.Tensor, say: Say) -> tf.Tensor:
+def _decoded(graph: Graph, strings: tf.Tensor, say: Say) -> tf.Tensor:
     """Where pixels can be fed in place of encoded pictures."""
-    name = after_decoding(graph_def, strings.name)
+    name = after_decoding(graph, strings.name)
     if name is None:
         raise BadValue(f"{strings.name} takes encoded pictures, and nothing after it is [N, H, W, 3]; give images")
     say(f"images: {name} (found: what is decoded from {strings.name})")
-    return tensor_named(graph, name)
+    return tensor_named(graph.inferred, name)
 
 
 def _labels(given: Any, num_classes: int, say: Say) -> Labels | None:

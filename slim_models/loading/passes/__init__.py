@@ -1,45 +1,25 @@
-"""Rewrites of somebody's graph before it is imported again, each with one concern."""
+"""Somebody's graph made one that can be explained: a list of rewrites, each a module, over one `Graph`.
 
-from slim_models.loading.passes.channels_last import channels_last
-from slim_models.loading.passes.cut import cut, settled, shared
-from slim_models.loading.passes.float_input import float_input
-from slim_models.loading.passes.free_batch import free_batch
-from slim_models.loading.passes.graph import (
-    PLACEHOLDERS,
-    VARIABLES,
-    Say,
-    computed_from,
-    imported,
-    inferred,
-    node_name,
-    tensor_name,
-    topological,
-)
-from slim_models.loading.passes.inlined import inlined
-from slim_models.loading.passes.lightened import lightened, restore, variables_of
-from slim_models.loading.passes.training import batch_dependent
-from slim_models.loading.passes.unfused import unfused
+Modules have the names of their functions, so a name of either is asked of the module: `passes.cut.cut`.
+"""
+
+from slim_models.loading.passes.cut import shared
+from slim_models.loading.passes.graph import PLACEHOLDERS, VARIABLES, Graph, Say, imported, silent
+from slim_models.loading.passes.lightened import restore, variables_of
+from slim_models.loading.passes.order import PART, WHOLE, Found, rewritten
 
 __all__ = [
+    "PART",
     "PLACEHOLDERS",
     "VARIABLES",
+    "WHOLE",
+    "Found",
+    "Graph",
     "Say",
-    "batch_dependent",
-    "channels_last",
-    "computed_from",
-    "cut",
-    "float_input",
-    "free_batch",
     "imported",
-    "inferred",
-    "inlined",
-    "lightened",
-    "node_name",
     "restore",
-    "settled",
+    "rewritten",
     "shared",
-    "tensor_name",
-    "topological",
-    "unfused",
+    "silent",
     "variables_of",
 ]

@@ -12,15 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import (
-    Rewriting,
-    constants,
-    data_inputs,
-    inferred,
-    node_name,
-    topological,
-    type_of,
-)
+from slim_models.loading.passes.graph import Graph, Rewriting, data_inputs, node_name, type_of
 from slim_models.mistakes import BadValue
 
 # Types that have a data_format -> the input that is in it, and those that give sizes of the four axes.
@@ -43,7 +35,7 @@ TO_FIRST = (0, 3, 1, 2)
 AXIS_IN_LAST = TO_FIRST  # axis i of NCHW is axis AXIS_IN_LAST[i] of NHWC
 
 
-def channels_last(graph_def: tf.GraphDef) -> tf.GraphDef:
+def channels_last(graph: Graph) -> Graph:
     """Turns a graph in NCHW into one in NHWC that computes the same.
 
     Operations with a data_format, and what is computed from them element by element or axis by axis,
@@ -52,27 +44,27 @@ def channels_last(graph_def: tf.GraphDef) -> tf.GraphDef:
     placeholders and weights stay as they are. Functions in the library stay too.
 
     Args:
-        graph_def: of a classifier, without the operations of its training.
+        graph: of a classifier, without the operations of its training.
 
     Returns:
-        A new GraphDef; `graph_def` itself if none of its nodes is in NCHW and no convolution between Transposes.
+        Another graph; `graph` itself if none of its nodes is in NCHW and no convolution between Transposes.
 
     Raises:
         ValueError: an operation in a layout that has the channels first and no known counterpart: NCDHW, say.
     """
-    if not any(is_channels_first(node) for node in graph_def.node) and not _has_wrapped_convolutions(graph_def):
-        return graph_def
-    layouts = TensorLayouts(graph_def)
-    for node in topological(graph_def):
+    if not any(is_channels_first(node) for node in graph.graph_def.node) and not _has_wrapped_convolutions(graph):
+        return graph
+    layouts = TensorLayouts(graph)
+    for node in graph.topological:
         _convert(layouts, layouts.rewriting.copy(node))
-    return layouts.rewriting.result
+    return layouts.rewriting.finished()
 
 
-def _has_wrapped_convolutions(graph_def: tf.GraphDef) -> bool:
-    values = constants(graph_def)
-    transposes = (node for node in graph_def.node if node.op == "Transpose")
+def _has_wrapped_convolutions(graph: Graph) -> bool:
+    nodes, values = graph.graph_def.node, graph.constants
+    transposes = (node for node in nodes if node.op == "Transpose")
     orders = {f"{node.name}:0": tuple(values.get(data_inputs(node)[1], ())) for node in transposes}
-    convolutions = (node for node in graph_def.node if node.op in ("Conv2D", "DepthwiseConv2dNative"))
+    convolutions = (node for node in nodes if node.op in ("Conv2D", "DepthwiseConv2dNative"))
     to_last = any(orders.get(data_inputs(node)[0]) == TO_LAST for node in convolutions)
     return to_last and TO_FIRST in orders.values()
 
@@ -235,11 +227,11 @@ class TensorLayouts:
         last: tensors that are NHWC in the new graph and were NCHW.
     """
 
-    def __init__(self, graph_def: tf.GraphDef) -> None:
-        self.rewriting = Rewriting(graph_def)
-        self.constants = constants(graph_def)
+    def __init__(self, graph: Graph) -> None:
+        self.rewriting = Rewriting(graph)
+        self.constants = graph.constants
         self.last: set[str] = set()
-        self._shapes = inferred(graph_def)
+        self._shapes = graph.inferred
         self._versions: dict[str, str] = {}
         self._permutations: dict[tuple[int, ...], str] = {}
 

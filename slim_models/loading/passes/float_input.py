@@ -6,15 +6,7 @@ from collections.abc import Iterable
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import (
-    Rewriting,
-    data_inputs,
-    inferred,
-    node_name,
-    tensor_name,
-    topological,
-    type_of,
-)
+from slim_models.loading.passes.graph import Graph, Rewriting, data_inputs, node_name, tensor_name, type_of
 from slim_models.mistakes import BadValue
 
 # What moves, resizes, pads or compares numbers works on float32 as on integers.
@@ -29,7 +21,7 @@ _MOVING = """
 _ARITHMETIC = ("Add", "AddV2", "AddN", "Sub", "Mul", "Neg", "Abs", "Square")
 
 
-def float_input(graph_def: tf.GraphDef, images: str) -> tf.GraphDef:
+def float_input(graph: Graph, images: str) -> Graph:
     """Makes a graph take float32 in the range in which it took another type, with gradients.
 
     Between integers and the Cast that ends them everything becomes float32, so that the gradient of the
@@ -37,21 +29,20 @@ def float_input(graph_def: tf.GraphDef, images: str) -> tf.GraphDef:
     come from a Cast behind the new input.
 
     Args:
-        graph_def: of a classifier, without operations that its logits do not need.
+        graph: of a classifier, without operations that its logits do not need.
         images: a tensor; it becomes a placeholder of the same name and shape.
 
     Returns:
-        A new GraphDef; `graph_def` itself if `images` is float32.
+        Another graph; `graph` itself if `images` is float32.
 
     Raises:
         ValueError: images are encoded (strings), or of a type that is no number; an operation on their way
             to float has no counterpart in float32; the images' node has other outputs too.
     """
     images = tensor_name(images)
-    graph = inferred(graph_def)
-    tensor = graph.get_tensor_by_name(images)
+    tensor = graph.inferred.get_tensor_by_name(images)
     if tensor.dtype == tf.float32:
-        return graph_def
+        return graph
     if not (tensor.dtype.is_floating or tensor.dtype.is_integer) or tensor.dtype.is_quantized:
         raise BadValue(
             f"{images} is of type {tensor.dtype.name}, which has no gradients: give a tensor behind it as images="
@@ -61,20 +52,20 @@ def float_input(graph_def: tf.GraphDef, images: str) -> tf.GraphDef:
             f"{images} is of type {tensor.dtype.name} and one of {len(tensor.op.outputs)} outputs of its operation, "
             f"so it cannot become float32: give a tensor behind it as images="
         )
-    rewriting = Rewriting(graph_def)
+    rewriting = Rewriting(graph)
     source = rewriting.result.node.add(name=tensor.op.name, op="Placeholder")
     source.attr["dtype"].CopyFrom(type_of(tf.float32))
     source.attr["shape"].shape.CopyFrom(tensor.shape.as_proto())
     if tensor.dtype.is_floating:
-        _cast_behind(rewriting, graph_def, tensor)
+        _cast_behind(rewriting, graph, tensor)
     else:
-        _retype_behind(rewriting, graph_def, tensor)
-    return rewriting.result
+        _retype_behind(rewriting, graph, tensor)
+    return rewriting.finished()
 
 
-def _cast_behind(rewriting: Rewriting, graph_def: tf.GraphDef, images: tf.Tensor) -> None:
+def _cast_behind(rewriting: Rewriting, graph: Graph, images: tf.Tensor) -> None:
     cast = _cast(rewriting, images.name, tf.float32, images.dtype)
-    for node in graph_def.node:
+    for node in graph.graph_def.node:
         if node.name != images.op.name:
             copy = rewriting.copy(node)
             inputs = data_inputs(node)
@@ -86,9 +77,9 @@ def _cast(rewriting: Rewriting, tensor: str, source: tf.DType, destination: tf.D
     return rewriting.add("Cast", name, [tensor], SrcT=type_of(source), DstT=type_of(destination))
 
 
-def _retype_behind(rewriting: Rewriting, graph_def: tf.GraphDef, images: tf.Tensor) -> None:
+def _retype_behind(rewriting: Rewriting, graph: Graph, images: tf.Tensor) -> None:
     floats = {images.name}
-    for node in topological(graph_def):
+    for node in graph.topological:
         if node.name != images.op.name:
             copy = rewriting.copy(node)
             if floats.intersection(data_inputs(node)):

@@ -7,18 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import (
-    Rewriting,
-    computed_from,
-    constants,
-    data_inputs,
-    inferred,
-    node_name,
-    skeleton,
-    tensor_name,
-    topological,
-    type_of,
-)
+from slim_models.loading.passes.graph import Graph, Rewriting, data_inputs, node_name, tensor_name, type_of
 
 # What comes out of these says nothing of pixels, only of sizes.
 _SIZES = ("Shape", "ShapeN", "Size", "Rank")
@@ -26,7 +15,7 @@ _SIZES = ("Shape", "ShapeN", "Size", "Rank")
 _MIXING = ("Cumsum", "Cumprod", "CumulativeLogsumexp", "Roll", "RandomShuffle", "ReverseSequence")
 
 
-def free_batch(graph_def: tf.GraphDef, images: str, logits: str) -> tf.GraphDef:
+def free_batch(graph: Graph, images: str, logits: str) -> Graph:
     """Makes the batch size of a graph free, if the graph provably treats pictures one by one.
 
     A Reshape to `[B, ...]`, with B the batch size that the graph was frozen with, becomes one to `[-1, ...]`.
@@ -35,74 +24,72 @@ def free_batch(graph_def: tf.GraphDef, images: str, logits: str) -> tf.GraphDef:
     looked for by name: batch norm by the batch's own statistics; sums, orders and shifts along the first axis.
 
     Args:
-        graph_def: of a classifier.
+        graph: of a classifier.
         images: its float32 input.
         logits: its output, `[B, C]`.
 
     Returns:
-        A new GraphDef; `graph_def` itself if its batch size is free, or nothing is proved.
+        Another graph; `graph` itself if its batch size is free, or nothing is proved.
     """
     images, logits = tensor_name(images), tensor_name(logits)
-    small = skeleton(graph_def)
-    shape = inferred(small).get_tensor_by_name(images).shape
-    if shape.ndims is None:
-        return graph_def
-    rest = shape.as_list()[1:]
-    if shape[0] is None and _is_free(small, images, logits, rest):
-        return graph_def
+    shape = graph.inferred.get_tensor_by_name(images).shape
+    if not shape.ndims:
+        return graph
+    number, *rest = shape.as_list()
+    if number is None and _is_free(graph, images, logits, rest):
+        return graph
     try:
-        reshapes = _free_reshapes(small, images, logits, [shape.as_list()[0] or 1, *rest])
+        reshapes = _free_reshapes(graph, images, logits, [number or 1, *rest])
     except ValueError:  # TensorFlow's: images whose other sizes do not fit
-        return graph_def
-    rewritten = _with_shapes(small, images, reshapes)
-    return _with_shapes(graph_def, images, reshapes) if _is_free(rewritten, images, logits, rest) else graph_def
+        return graph
+    freed = _with_shapes(graph, images, reshapes)
+    return freed if _is_free(freed, images, logits, rest) else graph
 
 
-def _free_reshapes(graph_def: tf.GraphDef, images: str, logits: str, shape: list[int | None]) -> dict[str, np.ndarray]:
+def _free_reshapes(graph: Graph, images: str, logits: str, shape: list[int | None]) -> dict[str, np.ndarray]:
     """Name of a Reshape to `[B, ...]` -> `[-1, ...]`."""
-    graph, values = inferred(graph_def, images, shape), constants(graph_def)
+    shapes = graph.inferred_for(images, shape)
     found = {}
-    for node in _between(graph_def, images, logits):
+    for node in _between(graph, images, logits):
         if node.op == "Reshape":
-            reshaped = graph.get_tensor_by_name(f"{node.name}:0").shape
-            is_free = list(values.get(data_inputs(node)[1], ())[:1]) == [-1]
+            reshaped = shapes.get_tensor_by_name(f"{node.name}:0").shape
+            is_free = list(graph.constants.get(data_inputs(node)[1], ())[:1]) == [-1]
             if not is_free and reshaped.is_fully_defined() and reshaped.as_list()[:1] == [shape[0]]:
                 found[node.name] = np.array([-1, *reshaped.as_list()[1:]], np.int32)
     return found
 
 
-def _with_shapes(graph_def: tf.GraphDef, images: str, reshapes: Mapping[str, np.ndarray]) -> tf.GraphDef:
-    rewriting = Rewriting(graph_def)
-    for node in graph_def.node:
+def _with_shapes(graph: Graph, images: str, reshapes: Mapping[str, np.ndarray]) -> Graph:
+    rewriting = Rewriting(graph)
+    for node in graph.graph_def.node:
         copy = rewriting.copy(node)
         if node.name in reshapes:
             copy.attr["Tshape"].CopyFrom(type_of(tf.int32))
             copy.input[1] = rewriting.constant(f"{node.name}/free_batch", reshapes[node.name])
         elif node.name == node_name(images) and "shape" in node.attr and node.attr["shape"].shape.dim:
             copy.attr["shape"].shape.dim[0].size = -1
-    return rewriting.result
+    return rewriting.finished()
 
 
-def _between(graph_def: tf.GraphDef, images: str, logits: str) -> list[tf.NodeDef]:
+def _between(graph: Graph, images: str, logits: str) -> list[tf.NodeDef]:
     """The nodes that compute the logits from the values, not from the sizes, of the images; last to first."""
     wanted, found = {node_name(logits)}, []
-    for node in reversed(computed_from(topological(graph_def), [images], but=_SIZES)):
+    for node in reversed(graph.computed_from([images], but=_SIZES)):
         if node.name in wanted:
             found.append(node)
             wanted.update(node_name(tensor) for tensor in data_inputs(node) if tensor != images)
     return found
 
 
-def _is_free(graph_def: tf.GraphDef, images: str, logits: str, rest: list[int | None]) -> bool:
+def _is_free(graph: Graph, images: str, logits: str, rest: list[int | None]) -> bool:
     """Whether the shapes prove what `free_batch` says; `rest` is a picture's shape."""
-    between = _between(graph_def, images, logits)
-    values = constants(graph_def)
-    if any(_mixes_pictures(node, values) for node in between):
+    between = _between(graph, images, logits)
+    if any(_mixes_pictures(node, graph.constants) for node in between):
         return False
     names = {node.name for node in between}
     tensors = {tensor for node in between for tensor in data_inputs(node) if node_name(tensor) in names} | {logits}
     try:
-        two, three, any_number = (inferred(graph_def, images, [number, *rest]) for number in (2, 3, None))
+        two, three, any_number = (graph.inferred_for(images, [number, *rest]) for number in (2, 3, None))
     except ValueError:  # a shape that does not fit
         return False
     shapes = [(two.get_tensor_by_name(name).shape, three.get_tensor_by_name(name).shape) for name in tensors]

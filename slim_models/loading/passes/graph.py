@@ -1,14 +1,15 @@
-"""GraphDefs as data: what the passes over graphs from files have in common.
+"""Graphs as data: what the passes over graphs from files have in common.
 
-A pass takes a GraphDef and returns another; the one it was given stays as it was. A GraphDef may hold
-half a gigabyte of constants, so a pass copies every node once.
+A pass takes a `Graph` and returns another; the one it was given stays as it was. A graph may hold half a gigabyte of
+constants, so a pass copies every node once.
 """
 
 from __future__ import annotations
 
 import collections
+import dataclasses
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -17,10 +18,15 @@ from slim_models.backward import reached
 from slim_models.mistakes import BadValue
 
 Say = Callable[[str], object]  # what is told, in lines, what was found or guessed in a graph
+_Fed = tuple[str, tuple[int | None, ...]]  # which tensor is replaced, and the shape of what takes its place
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable")
 SMALL = 256  # elements: shapes, axes and paddings, whose values shape inference reads, have fewer
+
+
+def silent(line: str) -> None:
+    """For who does not want to be told."""
 
 
 def tensor_name(reference: str) -> str:
@@ -36,50 +42,6 @@ def node_name(reference: str) -> str:
 def data_inputs(node: tf.NodeDef) -> list[str]:
     """The tensors that a node reads, in order, without its control inputs; names as of `tensor_name`."""
     return [tensor_name(reference) for reference in node.input if not reference.startswith("^")]
-
-
-def topological(graph_def: tf.GraphDef) -> list[tf.NodeDef]:
-    """The nodes, each after those it reads; in a loop, what comes back from its end counts as not read.
-
-    Raises:
-        ValueError: nodes read each other without a loop's NextIteration between them.
-    """
-    nodes = {node.name: node for node in graph_def.node}
-    readers = collections.defaultdict(list)
-    missing = {}
-    for node in graph_def.node:
-        read = {node_name(reference) for reference in node.input}
-        read = {name for name in read if name in nodes and nodes[name].op != "NextIteration"}
-        missing[node.name] = len(read)
-        for name in read:
-            readers[name].append(node)
-    ready = collections.deque(node for node in graph_def.node if not missing[node.name])
-    ordered = []
-    while ready:
-        ordered.append(ready.popleft())
-        for reader in readers[ordered[-1].name]:
-            missing[reader.name] -= 1
-            if not missing[reader.name]:
-                ready.append(reader)
-    if len(ordered) < len(nodes):
-        raise BadValue(f"the graph's nodes read each other in a circle: {sorted(n for n in nodes if missing[n])[:3]}")
-    return ordered
-
-
-def computed_from(nodes: Iterable[tf.NodeDef], tensors: Iterable[str], but: Sequence[str] = ()) -> list[tf.NodeDef]:
-    """Those of `nodes`, in topological order, that are computed from `tensors`; `but`: operations to stop at."""
-    starts, passed, found = set(tensors), set(), []
-    for node in nodes:
-        if node.op not in but and any(read in starts or node_name(read) in passed for read in data_inputs(node)):
-            passed.add(node.name)
-            found.append(node)
-    return found
-
-
-def constants(graph_def: tf.GraphDef) -> dict[str, np.ndarray]:
-    """Tensor name -> value of the small constants: shapes, axes, paddings."""
-    small = (node for node in graph_def.node if node.op == "Const" and size_of(node) <= SMALL)
-    return {f"{node.name}:0": tf.make_ndarray(node.attr["value"].tensor) for node in small}
 
 
 def size_of(constant: tf.NodeDef) -> int:
@@ -119,16 +81,165 @@ def imported(
         raise BadValue(f"TensorFlow cannot import the graph: {str(error).splitlines()[0]}") from error
 
 
+def type_of(dtype: tf.DType | np.dtype | type) -> tf.AttrValue:
+    """A node's attribute that names a type."""
+    return tf.AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
+
+
+def upstream(
+    nodes: Mapping[str, tf.NodeDef],
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+    dead: Collection[str] = (),
+    waits: bool = True,
+) -> list[tf.NodeDef]:
+    """The nodes that `outputs` depend on, searched back as far as `inputs`.
+
+    Args:
+        nodes: all nodes of the graph by name.
+        inputs: names of nodes or tensors that are fed; they are not in the result.
+        outputs: names of nodes or tensors.
+        dead: names of nodes that are not searched, as they do not run (`training.dead_nodes`).
+        waits: whether what a node only waits for, its control inputs, counts.
+    """
+    stops = {node_name(name) for name in inputs} | set(dead)
+
+    def existing(words: Iterable[str]) -> list[str]:
+        names = [node_name(word) for word in words if waits or not word.startswith("^")]
+        return [name for name in names if name in nodes and name not in stops]
+
+    return [nodes[name] for name in reached(existing(outputs), lambda name: existing(nodes[name].input))]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Graph:
+    """A GraphDef, and what passes ask of it again and again, each answer made once.
+
+    A pass returns another graph, or the same object where it changes nothing, so that the answers stay. Nobody
+    changes `graph_def`.
+
+    Attributes:
+        graph_def: the operations.
+        heavy: constants by name, in whose place `graph_def` has operations that are never run.
+    """
+
+    graph_def: tf.GraphDef
+    heavy: Mapping[str, tf.NodeDef] = dataclasses.field(default_factory=dict)
+    _inferences: dict[_Fed | None, tf.Graph] = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    def alike(self, graph_def: tf.GraphDef, heavy: Mapping[str, tf.NodeDef] | None = None) -> Graph:
+        """Another graph, all of whose tensors have the names, types and shapes that they have in this one."""
+        other = Graph(graph_def, self.heavy if heavy is None else heavy)
+        other._inferences.update(self._inferences)
+        return other
+
+    @functools.cached_property
+    def nodes(self) -> dict[str, tf.NodeDef]:
+        """The nodes by name."""
+        return {node.name: node for node in self.graph_def.node}
+
+    @functools.cached_property
+    def topological(self) -> list[tf.NodeDef]:
+        """The nodes, each after those it reads; in a loop, what comes back from its end counts as not read.
+
+        Raises:
+            ValueError: nodes read each other without a loop's NextIteration between them.
+        """
+        readers = collections.defaultdict(list)
+        missing = {}
+        for node in self.graph_def.node:
+            read = {node_name(reference) for reference in node.input}
+            read = {name for name in read if name in self.nodes and self.nodes[name].op != "NextIteration"}
+            missing[node.name] = len(read)
+            for name in read:
+                readers[name].append(node)
+        ready = collections.deque(node for node in self.graph_def.node if not missing[node.name])
+        ordered = []
+        while ready:
+            ordered.append(ready.popleft())
+            for reader in readers[ordered[-1].name]:
+                missing[reader.name] -= 1
+                if not missing[reader.name]:
+                    ready.append(reader)
+        if len(ordered) < len(self.nodes):
+            circle = sorted(name for name in self.nodes if missing[name])[:3]
+            raise BadValue(f"the graph's nodes read each other in a circle: {circle}")
+        return ordered
+
+    def computed_from(self, tensors: Iterable[str], but: Sequence[str] = ()) -> list[tf.NodeDef]:
+        """The nodes, in topological order, that are computed from `tensors`; `but`: operations to stop at."""
+        starts, passed, found = set(tensors), set(), []
+        for node in self.topological:
+            if node.op not in but and any(read in starts or node_name(read) in passed for read in data_inputs(node)):
+                passed.add(node.name)
+                found.append(node)
+        return found
+
+    @functools.cached_property
+    def constants(self) -> dict[str, np.ndarray]:
+        """Tensor name -> value of the small constants: shapes, axes, paddings."""
+        small = (node for node in self.graph_def.node if node.op == "Const" and size_of(node) <= SMALL)
+        return {f"{node.name}:0": tf.make_ndarray(node.attr["value"].tensor) for node in small}
+
+    @functools.cached_property
+    def skeleton(self) -> tf.GraphDef:
+        """The same graph, names, types and shapes, but constants that are not small have no values."""
+        rewriting = Rewriting(self)
+        for node in self.graph_def.node:
+            heavy = node.op == "Const" and size_of(node) > SMALL
+            rewriting.copy(without_value(node) if heavy else node)
+        return rewriting.result
+
+    @property
+    def inferred(self) -> tf.Graph:
+        """The skeleton in TensorFlow, to read shapes and types from.
+
+        Raises:
+            ValueError: it cannot be imported.
+        """
+        if None not in self._inferences:
+            with tf.Graph().as_default() as graph:
+                imported(self.skeleton)
+            self._inferences[None] = graph
+        return self._inferences[None]
+
+    def inferred_for(self, images: str, shape: Sequence[int | None]) -> tf.Graph:
+        """The skeleton in TensorFlow, with another tensor in place of one.
+
+        Args:
+            images: name of the tensor that is replaced.
+            shape: of the float32 tensor that takes its place.
+
+        Raises:
+            ValueError: it cannot be imported with such images.
+        """
+        own = self.inferred.get_tensor_by_name(images)
+        if own.dtype == tf.float32 and own.shape.ndims is not None and own.shape.as_list() == list(shape):
+            return self.inferred
+        fed = (images, tuple(shape))
+        if fed not in self._inferences:
+            with tf.Graph().as_default() as graph:
+                name = Rewriting(self).free_name("fed")
+                imported(self.skeleton, {images: tf.placeholder(tf.float32, shape, name=name)})
+            self._inferences[fed] = graph
+        return self._inferences[fed]
+
+
 class Rewriting:
-    """A GraphDef in the making: nodes of another, and new ones under names that are free there.
+    """A graph in the making: nodes of another, and new ones under names that are free there.
 
     Attributes:
         result: the new GraphDef, with the library and the versions of the other.
     """
 
-    def __init__(self, graph_def: tf.GraphDef) -> None:
-        self.result = tf.GraphDef(versions=graph_def.versions, library=graph_def.library)
-        self._taken = {node.name for node in graph_def.node}
+    def __init__(self, graph: Graph) -> None:
+        self.result = tf.GraphDef(versions=graph.graph_def.versions, library=graph.graph_def.library)
+        self._taken = set(graph.nodes)
+        self._heavy = graph.heavy
+
+    def finished(self) -> Graph:
+        """The new graph."""
+        return Graph(self.result, self._heavy)
 
     def copy(self, node: tf.NodeDef) -> tf.NodeDef:
         """Adds a copy of a node and returns it, to be changed; it no longer says which shapes it once had."""
@@ -156,101 +267,3 @@ class Rewriting:
             free = f"{name}_{number}"
         self._taken.add(free)
         return free
-
-
-def type_of(dtype: tf.DType | np.dtype | type) -> tf.AttrValue:
-    """A node's attribute that names a type."""
-    return tf.AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
-
-
-def upstream(
-    nodes: Mapping[str, tf.NodeDef],
-    inputs: Iterable[str],
-    outputs: Iterable[str],
-    dead: Collection[str] = (),
-    waits: bool = True,
-) -> list[tf.NodeDef]:
-    """The nodes that `outputs` depend on, searched back as far as `inputs`.
-
-    Args:
-        nodes: all nodes of the graph by name.
-        inputs: names of nodes or tensors that are fed; they are not in the result.
-        outputs: names of nodes or tensors.
-        dead: names of nodes that are not searched, as they do not run (`dead_nodes`).
-        waits: whether what a node only waits for, its control inputs, counts.
-    """
-    stops = {node_name(name) for name in inputs} | set(dead)
-
-    def existing(words: Iterable[str]) -> list[str]:
-        names = [node_name(word) for word in words if waits or not word.startswith("^")]
-        return [name for name in names if name in nodes and name not in stops]
-
-    return [nodes[name] for name in reached(existing(outputs), lambda name: existing(nodes[name].input))]
-
-
-def dead_nodes(nodes: Mapping[str, tf.NodeDef]) -> set[str]:
-    """The nodes that do not run: those in the branch of a `tf.cond` (Switch, Merge) which a constant rules out."""
-    readers: dict[str, list[str]] = {}
-    for node in nodes.values():
-        for name in node.input:
-            readers.setdefault(name.removesuffix(":0"), []).append(node.name)
-    waiting = []
-    for node in nodes.values():
-        if node.op == "Switch" and (predicate := constant_of(nodes, node.input[1])) is not None:
-            waiting.extend(readers.get(node.name if predicate else f"{node.name}:1", []))
-    dead: set[str] = set()
-    while waiting:
-        node = nodes[waiting.pop()]
-        alive = [name for name in node.input if node_name(name) not in dead]
-        # A Merge waits for one of its inputs, whatever else for all.
-        if node.name not in dead and not (node.op == "Merge" and alive):
-            dead.add(node.name)
-            for name in (node.name, f"^{node.name}", f"{node.name}:1"):
-                waiting.extend(readers.get(name, []))
-    return dead
-
-
-def constant_of(nodes: Mapping[str, tf.NodeDef], name: str) -> Any:
-    """The number that a tensor always has if nobody feeds it; None if there is no such number."""
-    node = nodes.get(node_name(name))
-    if node is None:
-        return None
-    if node.op == "Const":
-        tensor = node.attr["value"].tensor
-        return None if tensor.tensor_shape.dim else tf.make_ndarray(tensor).item()
-    if node.op not in ("Identity", "PlaceholderWithDefault", "Cast", "LogicalNot", "Sub"):
-        return None
-    values = [constant_of(nodes, read) for read in node.input if not read.startswith("^")]
-    if None in values:
-        return None
-    if node.op == "Sub":
-        return values[0] - values[1]
-    return not values[0] if node.op == "LogicalNot" else values[0]
-
-
-def skeleton(graph_def: tf.GraphDef) -> tf.GraphDef:
-    """The same graph, names, types and shapes, but constants that are not small have no values."""
-    rewriting = Rewriting(graph_def)
-    for node in graph_def.node:
-        heavy = node.op == "Const" and size_of(node) > SMALL
-        rewriting.copy(without_value(node) if heavy else node)
-    return rewriting.result
-
-
-def inferred(graph_def: tf.GraphDef, images: str | None = None, shape: Sequence[int | None] | None = None) -> tf.Graph:
-    """A graph to read shapes and types from, by the names of `graph_def`; it holds no large constant.
-
-    Args:
-        graph_def: the graph, or its skeleton.
-        images: a float32 tensor that is replaced by another of shape `shape`; None replaces nothing.
-        shape: that shape; None is unknown.
-
-    Raises:
-        ValueError: the graph cannot be imported, with such images or at all.
-    """
-    small = skeleton(graph_def)
-    with tf.Graph().as_default() as graph:
-        fed = Rewriting(small).free_name("fed")
-        replaced = {images: tf.placeholder(tf.float32, shape, name=fed)} if images else {}
-        imported(small, replaced)
-    return graph

@@ -6,44 +6,50 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import skeleton
+from slim_models.loading.passes.graph import Graph, node_name
 from slim_models.mistakes import BadValue
 
 
-def inlined(graph_def: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:
-    """The operations that tensors depend on, those of called functions among them.
+def inlined(graph: Graph, outputs: Sequence[str]) -> Graph:
+    """Puts the operations of called functions in the place of the calls.
 
     A function would be differentiated as a whole, by the true gradient, whatever rule is in force; and its
     layers have no names outside of it.
 
     Args:
-        graph_def: with or without functions; unchanged.
-        outputs: names of the tensors that are wanted.
+        graph: with or without functions.
+        outputs: names of the tensors that are wanted; empty are those that no operation reads.
 
     Returns:
-        The graph without calls; the same object if there were none.
+        A graph without calls; `graph` itself if there were none.
     """
-    functions = {function.signature.name for function in graph_def.library.function}
-    if not any(_calls(node, functions) for node in graph_def.node):
-        return graph_def
-    constants = {node.name: node for node in graph_def.node if node.op == "Const"}
-    meta_graph = tf.MetaGraphDef()
-    # The optimiser copies what it is given several times over: it gets no weights.
-    meta_graph.graph_def.CopyFrom(_light(graph_def))
-    meta_graph.collection_def["train_op"].node_list.value.extend(outputs)  # its word for what is wanted
+    functions = {function.signature.name for function in graph.graph_def.library.function}
+    if not any(_calls(node, functions) for node in graph.graph_def.node):
+        return graph
+    meta_graph = _light(graph)
+    wanted = [node_name(name) for name in outputs] or _ends(graph)
+    meta_graph.collection_def["train_op"].node_list.value.extend(wanted)  # the optimiser's word for it
     flat = _optimized(meta_graph)
+    constants = {name: node for name, node in graph.nodes.items() if node.op == "Const"}
     result = tf.GraphDef(versions=flat.versions)
     result.node.extend(constants.get(node.name, node) for node in flat.node)
-    return result
+    return Graph(result, graph.heavy)
+
+
+def _ends(graph: Graph) -> list[str]:
+    """The operations that no other reads."""
+    read = {node_name(word) for node in graph.graph_def.node for word in node.input}
+    return [name for name in graph.nodes if name not in read]
 
 
 def _calls(node: tf.NodeDef, functions: set[str]) -> bool:
     return node.op in functions or any(value.func.name in functions for value in node.attr.values())
 
 
-def _light(graph_def: tf.GraphDef) -> tf.GraphDef:
-    light = skeleton(graph_def)
-    for function in light.library.function:
+def _light(graph: Graph) -> tf.MetaGraphDef:
+    """What the optimiser is given: it copies that several times over, so there are no weights in it."""
+    light = tf.MetaGraphDef(graph_def=graph.skeleton)
+    for function in light.graph_def.library.function:
         # An implementation chosen by device hides what it calls; a function that asks not to be inlined is.
         function.attr.pop("api_implements", None)
         function.attr.pop("_noinline", None)

@@ -10,29 +10,29 @@ from collections.abc import Mapping
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import size_of, without_value
+from slim_models.loading.passes.graph import Graph, size_of, without_value
 from slim_models.weights import fill
 
 _HEAVY = 2**22  # numbers; lighter constants stay what they are
 
 
-def lightened(graph_def: tf.GraphDef) -> tuple[tf.GraphDef, dict[str, tf.NodeDef]]:
+def lightened(graph: Graph) -> Graph:
     """Takes the heavy constants out of a graph.
 
     Args:
-        graph_def: unchanged.
+        graph: whose heavy constants are among its nodes.
 
     Returns:
-        the graph with operations of the same name, type and shape in their place, which are never run, and the
-        constants by name; the same graph and nothing if there are none.
+        A graph with operations of the same name, type and shape in their place, which are never run, and the
+        constants beside it as `heavy`; `graph` itself if there are none.
     """
-    heavy = {node.name: node for node in graph_def.node if node.op == "Const" and size_of(node) > _HEAVY}
+    heavy = {name: node for name, node in graph.nodes.items() if node.op == "Const" and size_of(node) > _HEAVY}
     heavy = {name: node for name, node in heavy.items() if tf.as_dtype(node.attr["dtype"].type).is_floating}
     if not heavy:
-        return graph_def, {}
-    light = tf.GraphDef(versions=graph_def.versions, library=graph_def.library)
-    light.node.extend(without_value(node) if node.name in heavy else node for node in graph_def.node)
-    return light, heavy
+        return graph
+    light = tf.GraphDef(versions=graph.graph_def.versions, library=graph.graph_def.library)
+    light.node.extend(without_value(node) if node.name in heavy else node for node in graph.graph_def.node)
+    return graph.alike(light, heavy)
 
 
 def variables_of(heavy: Mapping[str, tf.NodeDef]) -> dict[str, tf.Variable]:

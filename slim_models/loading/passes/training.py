@@ -8,12 +8,63 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import PLACEHOLDERS, constant_of, dead_nodes, node_name, upstream
+from slim_models.loading.passes.graph import PLACEHOLDERS, Graph, Say, node_name, upstream
+from slim_models.mistakes import BadValue
 
 _RANDOM = re.compile(
     r"(Stateless|Stateful|Parameterized)*"
     r"(Random(?!Dataset|Get).*|TruncatedNormal(V2)?|StandardNormal(V2)?|Uniform(Int|FullInt)?|Multinomial)"
 )
+
+
+def settled(graph: Graph, images: str, logits: str, say: Say, warn: Say) -> Graph:
+    """Puts constants for whatever else would have to be fed: that it is not training, that nothing drops out.
+
+    Args:
+        graph: the part between images and logits.
+        images: name of the tensor of the pictures.
+        logits: name of the tensor of the logits.
+        say: is told what was guessed.
+        warn: is told what training has left all the same (`batch_dependent`).
+
+    Returns:
+        Another graph; `graph` itself if nothing else is fed.
+
+    Raises:
+        ValueError: it is unclear what to feed.
+    """
+    part = graph.graph_def
+    asked = {node.name for node in unfed(part, [images], [logits]) if node.op != "PlaceholderWithDefault"}
+    if asked:
+        part = tf.GraphDef(versions=part.versions)
+        part.node.extend(_constant(node, say) if node.name in asked else node for node in graph.graph_def.node)
+    for sentence in batch_dependent(part, [images], [logits]):
+        warn(sentence)
+    return Graph(part, graph.heavy) if asked else graph
+
+
+def _constant(node: tf.NodeDef, say: Say) -> tf.NodeDef:
+    kind = tf.as_dtype(node.attr["dtype"].type)
+    value = _inference_value(node.name.split("/")[-1].lower(), kind)
+    if value is None:
+        raise BadValue(
+            f"the logits also depend on the input {node.name} ({kind.name}), which is no picture: give a graph "
+            "without it, or name images and logits that do not need it"
+        )
+    say(f"{node.name}: {value} (guessed by its name)")
+    constant = tf.NodeDef(name=node.name, op="Const")
+    constant.attr["dtype"].type = node.attr["dtype"].type
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, kind, shape=[]))
+    return constant
+
+
+def _inference_value(name: str, kind: tf.DType) -> bool | float | None:
+    """What a network that is not being trained is fed, by the name of the placeholder."""
+    if kind == tf.bool and any(word in name for word in ("train", "phase")):
+        return False
+    if kind.is_floating and "keep" in name:
+        return 1.0
+    return 0.0 if kind.is_floating and "drop" in name else None
 
 
 def unfed(graph_def: tf.GraphDef, inputs: Iterable[str], outputs: Iterable[str]) -> list[tf.NodeDef]:
@@ -121,3 +172,43 @@ def _drops_nothing(nodes: Mapping[str, tf.NodeDef], readers: Mapping[str, list[t
             return False
         node = reader
     return False
+
+
+def dead_nodes(nodes: Mapping[str, tf.NodeDef]) -> set[str]:
+    """The nodes that do not run: those in the branch of a `tf.cond` (Switch, Merge) which a constant rules out."""
+    readers: dict[str, list[str]] = {}
+    for node in nodes.values():
+        for name in node.input:
+            readers.setdefault(name.removesuffix(":0"), []).append(node.name)
+    waiting = []
+    for node in nodes.values():
+        if node.op == "Switch" and (predicate := constant_of(nodes, node.input[1])) is not None:
+            waiting.extend(readers.get(node.name if predicate else f"{node.name}:1", []))
+    dead: set[str] = set()
+    while waiting:
+        node = nodes[waiting.pop()]
+        alive = [name for name in node.input if node_name(name) not in dead]
+        # A Merge waits for one of its inputs, whatever else for all.
+        if node.name not in dead and not (node.op == "Merge" and alive):
+            dead.add(node.name)
+            for name in (node.name, f"^{node.name}", f"{node.name}:1"):
+                waiting.extend(readers.get(name, []))
+    return dead
+
+
+def constant_of(nodes: Mapping[str, tf.NodeDef], name: str) -> Any:
+    """The number that a tensor always has if nobody feeds it; None if there is no such number."""
+    node = nodes.get(node_name(name))
+    if node is None:
+        return None
+    if node.op == "Const":
+        tensor = node.attr["value"].tensor
+        return None if tensor.tensor_shape.dim else tf.make_ndarray(tensor).item()
+    if node.op not in ("Identity", "PlaceholderWithDefault", "Cast", "LogicalNot", "Sub"):
+        return None
+    values = [constant_of(nodes, read) for read in node.input if not read.startswith("^")]
+    if None in values:
+        return None
+    if node.op == "Sub":
+        return values[0] - values[1]
+    return not values[0] if node.op == "LogicalNot" else values[0]

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import tensorflow.compat.v1 as tf
 
+from slim_models.loading.passes.graph import Graph
 from slim_models.mistakes import BadValue
 
 _CONVOLUTION = ("T", "strides", "padding", "explicit_paddings", "data_format", "dilations")
@@ -29,36 +30,37 @@ _WITHOUT_GRADIENT = re.compile(
 Attribute: TypeAlias = tf.AttrValue | int | bool
 
 
-def unfused(graph_def: tf.GraphDef) -> tf.GraphDef:
+def unfused(graph: Graph) -> Graph:
     """Writes every fused node as its plain operations.
 
     The last of them has the fused node's name, so that whatever reads it or names it finds it; the others are
     in its scope. The first waits for its control inputs.
 
     Args:
-        graph_def: the graph; not changed. The functions of its library are kept as they are.
+        graph: the functions of its library are kept as they are.
 
     Returns:
-        `graph_def` itself if nothing in it is fused, else another graph with its library and versions.
+        Another graph with its library and versions; `graph` itself if nothing in it is fused.
 
     Raises:
         ValueError: a node is of a type that has no gradient and is not known here: other fusions, oneDNN's,
             quantized and accelerators' operations.
     """
-    for node in graph_def.node:
+    nodes = graph.graph_def.node
+    for node in nodes:
         _check_known(node)
-    if not any(node.op in _REWRITERS for node in graph_def.node):
-        return graph_def
-    taken = {node.name for node in graph_def.node}
-    result = tf.GraphDef(library=graph_def.library, versions=graph_def.versions)
-    for node in graph_def.node:
+    if not any(node.op in _REWRITERS for node in nodes):
+        return graph
+    taken = set(graph.nodes)
+    result = tf.GraphDef(library=graph.graph_def.library, versions=graph.graph_def.versions)
+    for node in nodes:
         if node.op in _REWRITERS:
             writing = Writing(result, node, taken)
             _REWRITERS[node.op](writing)
             writing.finish()
         else:
             result.node.add().CopyFrom(node)
-    return result
+    return Graph(result, graph.heavy)
 
 
 def _check_known(node: tf.NodeDef) -> None:

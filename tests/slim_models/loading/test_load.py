@@ -1,7 +1,5 @@
 """`load`: what it finds in other people's graphs, what it refuses, and whether the numbers are right."""
 
-import sys
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -9,6 +7,7 @@ from foreign import classifier, constant, keras_model, load, unmarked, write_pb
 
 import slim_models
 from gradcam.explainer import Explainer
+from slim_models.mistakes import BadValue
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
 
@@ -416,6 +415,29 @@ class TestRefusals:
         with pytest.raises(ValueError, match="takes pictures of 32 x 32, not 64 x 64"):
             load(file_of(tmp_path, classifier), image_size=64)
 
+    @pytest.mark.parametrize(
+        "size", [0, -32, 32.0, "32", True, np.True_, (), (32,), (32, 0), (32, 32.0), (32, True), (32, 32, 3), "ab", 1e9]
+    )
+    def test_a_size_that_is_none(self, size):
+        """Before anything is opened: there is nothing at the path."""
+        with pytest.raises(BadValue) as error:
+            load("nothing.pb", image_size=size)
+        assert str(error.value) == (
+            f"image_size must be a positive whole number of pixels, or (height, width) in pixels, not {size!r}"
+        )
+
+    @pytest.mark.parametrize("size", [(20, 28), [20, 28], (np.int64(20), np.int32(28))])
+    def test_sizes_of_every_kind(self, size, tmp_path):
+        path = file_of(tmp_path, classifier, (None, None, None, 3))
+        assert load(path, image_size=size).image_size == (20, 28)
+
+    def test_the_rewrite_that_failed_is_named(self, tmp_path):
+        def build(images):
+            classifier(tf.cast(images // 2, tf.float32))
+
+        with pytest.raises(BadValue, match=r"'floordiv', a FloorDiv, on its way.* \(in the pass float_input\)$"):
+            load(file_of(tmp_path, build, dtype=tf.uint8))
+
     def test_preprocessing_that_cannot_be_told(self, tmp_path):
         with pytest.raises(ValueError, match="cannot be told.*give preprocessing, one of none, minus_one_to_one"):
             load(file_of(tmp_path, classifier), preprocessing=None)
@@ -427,9 +449,10 @@ class TestRefusals:
             load(path, labels=tmp_path / "names.txt")
         with pytest.raises(FileNotFoundError, match="no list of classes 'cifar': the lists are imagenet"):
             load(path, labels="cifar")
-        with Explainer(load(path, labels=list("abcdef"))) as explainer:  # one fewer: the first is the background
-            assert explainer.index("a") == 1
-            assert explainer.labels.name(0) == "background"
+        with pytest.raises(ValueError, match="6 labels for 7 classes"):  # no background is made up
+            load(path, labels=list("abcdef"))
+        with Explainer(load(path, labels=list("abcdefg"))) as explainer:
+            assert explainer.index("b") == 1
 
     def test_something_else(self):
         with pytest.raises(ValueError, match="a network is a path, a tf.Session, a tf.Graph or a Keras model, not 3"):
@@ -547,15 +570,31 @@ class TestActivations:
         close(found.saliency["deconvnet"], np.full_like(pixels, 1 / 75))
 
 
+@pytest.mark.parametrize(
+    ("shape", "most"),
+    [
+        ((None, 32, 32, 3), 3),  # as it is, and that no picture changes another's logits by two and three of them
+        ((1, 32, 32, 3), 4),  # and with the number of pictures freed
+        ((None, None, None, 3), 4),  # and for pictures of 224 x 224
+    ],
+)
+def test_shapes_are_inferred_once(shape, most, tmp_path, monkeypatch):
+    """A graph that no pass changes needs no second inference; it is imported once more, to be explained."""
+    path = file_of(tmp_path, classifier, shape)
+    made, real = [], tf.import_graph_def
+    monkeypatch.setattr(tf, "import_graph_def", lambda *args, **named: made.append(1) or real(*args, **named))
+    load(path)
+    assert len(made) - 1 <= most
+
+
 def test_heavy_constants_become_variables(tmp_path, monkeypatch):
     """Of the same values, on every road; the optimiser would copy a constant of a frozen VGG16 until memory is full."""
     graph_def = graph_of(classifier)
     path = write_pb(tmp_path / "net.pb", graph_def)
     expected = plain(graph_def, ["logits:0", "Relu_1:0"], IMAGES)
     assert load(path).variables() == {}
-    monkeypatch.setattr(
-        sys.modules["slim_models.loading.passes.lightened"], "_HEAVY", 80
-    )  # numbers: the two kernels and the head
+    # Numbers: the two kernels and the head have more.
+    monkeypatch.setattr("slim_models.loading.passes.lightened._HEAVY", 80)
     network = load(path)
     assert {variable.shape.num_elements() for variable in network.variables().values()} == {216, 864, 84}
     found = explained(network)

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.loading.finding import after_decoding
 from slim_models.loading.passes.float_input import float_input
+from slim_models.loading.passes.graph import Graph
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 6, 8, 3))
 KERNEL = np.random.default_rng(1).normal(0, 0.01, (3, 3, 3, 4)).astype(np.float32)
@@ -73,7 +74,7 @@ def test_integers_as_float32_with_true_gradients(dtype, network):
     """The gradient, beside differences of the network itself: a Cast, and what only moves pixels, has the same."""
     original = graph_def_of(dtype, network)
     before = original.SerializeToString(deterministic=True)
-    made = float_input(original, "x")
+    made = float_input(Graph(original), "x").graph_def
     assert original.SerializeToString(deterministic=True) == before
     y, gradient = run_with_gradient(made, PIXELS.astype(np.float32))
     np.testing.assert_allclose(y, run(original, PIXELS), rtol=1e-6)
@@ -86,15 +87,16 @@ def test_integers_as_float32_with_true_gradients(dtype, network):
 @pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float64])
 def test_other_floats_come_from_a_cast(dtype):
     original = graph_def_of(dtype, lambda x: tf.cast(layers(x / 255, dtype), tf.float32))
-    y, gradient = run_with_gradient(float_input(original, "x:0"), PIXELS.astype(np.float32))
+    made = float_input(Graph(original), "x:0").graph_def
+    y, gradient = run_with_gradient(made, PIXELS.astype(np.float32))
     np.testing.assert_allclose(y, run(original, PIXELS), rtol=1e-6)
     _, expected = run_with_gradient(graph_def_of(tf.float32, lambda x: layers(x / 255)), PIXELS.astype(np.float32))
     np.testing.assert_allclose(gradient, expected, rtol=0.05, atol=0.02 * np.abs(expected).max())
 
 
 def test_float32_stays_itself():
-    graph_def = graph_def_of(tf.float32, layers)
-    assert float_input(graph_def, "x:0") is graph_def
+    graph = Graph(graph_def_of(tf.float32, layers))
+    assert float_input(graph, "x:0") is graph
 
 
 def test_an_inner_tensor_becomes_the_placeholder():
@@ -103,8 +105,9 @@ def test_an_inner_tensor_becomes_the_placeholder():
         pixels = tf.image.decode_jpeg(tf.placeholder(tf.string, [], name="file"), channels=3, name="x")
         tf.identity(layers(tf.cast(pixels, tf.float32)[None] / 255), name="y")
         graph_def = graph.as_graph_def()
+    made = float_input(Graph(graph_def), "x").graph_def
     with tf.Graph().as_default(), tf.Session() as session:
-        x, y = tf.import_graph_def(float_input(graph_def, "x"), return_elements=["x:0", "y:0"])
+        x, y = tf.import_graph_def(made, return_elements=["x:0", "y:0"])
         assert (x.dtype, x.op.type, x.shape.as_list()) == (tf.float32, "Placeholder", [None, None, 3])
         ours = session.run(y, {x: PIXELS[0]})
     np.testing.assert_allclose(ours, run(graph_def_of(tf.uint8, plain), PIXELS[:1]), rtol=1e-6)
@@ -123,15 +126,15 @@ def test_an_inner_tensor_becomes_the_placeholder():
 def test_what_has_no_counterpart_is_refused(network, message):
     """uint8's sum wraps around at 256; a table has integers for indices."""
     with pytest.raises(ValueError, match=f"x:0 is not float, and {message}"):
-        float_input(graph_def_of(tf.uint8, network), "x")
+        float_input(Graph(graph_def_of(tf.uint8, network)), "x")
 
 
 def test_strings_and_one_of_several_outputs_are_refused():
     with pytest.raises(ValueError, match="x:0 is of type string, which has no gradients"):
-        float_input(graph_def_of(tf.string, tf.identity), "x")
+        float_input(Graph(graph_def_of(tf.string, tf.identity)), "x")
     split = graph_def_of(tf.uint8, lambda x: plain(tf.split(x, 2, axis=2, name="two")[0]))
     with pytest.raises(ValueError, match="two:0 is of type uint8 and one of 2 outputs"):
-        float_input(split, "two:0")
+        float_input(Graph(split), "two:0")
 
 
 def encoded():
@@ -149,7 +152,7 @@ def test_after_decoding_as_in_inception():
         return layers((resized - 128) * (1 / 128))
 
     graph_def = graph_def_of(tf.string, network, ())
-    found = after_decoding(graph_def, "x")
+    found = after_decoding(Graph(graph_def), "x:0")
     assert found == "ResizeBilinear:0"
     with tf.Graph().as_default(), tf.Session() as session:
         pixels, y = tf.import_graph_def(graph_def, name="", return_elements=[found, "y:0"])
@@ -165,7 +168,7 @@ def test_after_decoding_without_a_known_size():
             )
         )
 
-    assert after_decoding(graph_def_of(tf.string, network, ()), "x:0") == "batch:0"
+    assert after_decoding(Graph(graph_def_of(tf.string, network, ())), "x:0") == "batch:0"
 
 
 def test_after_decoding_behind_the_loop_over_a_batch():
@@ -179,7 +182,7 @@ def test_after_decoding_behind_the_loop_over_a_batch():
     with tf.Graph().as_default():
         tf.disable_control_flow_v2()
         graph_def = graph_def_of(tf.string, network, [None])
-    found = after_decoding(graph_def, "x")
+    found = after_decoding(Graph(graph_def), "x:0")
     with tf.Graph().as_default(), tf.Session() as session:
         (pixels,) = tf.import_graph_def(graph_def, name="", return_elements=[found])
         assert "TensorArray" in pixels.op.type
@@ -187,4 +190,4 @@ def test_after_decoding_behind_the_loop_over_a_batch():
 
 
 def test_nothing_after_decoding():
-    assert after_decoding(graph_def_of(tf.string, tf.strings.length), "x") is None
+    assert after_decoding(Graph(graph_def_of(tf.string, tf.strings.length)), "x:0") is None

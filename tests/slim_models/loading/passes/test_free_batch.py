@@ -5,6 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from slim_models.loading.passes.free_batch import free_batch
+from slim_models.loading.passes.graph import Graph
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(6, 8, 10, 3)).astype(np.float32)
@@ -80,7 +81,7 @@ def run(graph_def, images):
 def test_six_pictures_as_by_the_original(network, batch):
     original = graph_def_of(network, batch)
     before = original.SerializeToString(deterministic=True)
-    freed = free_batch(original, "x", "y")
+    freed = free_batch(Graph(original), "x", "y").graph_def
     assert original.SerializeToString(deterministic=True) == before
     expected = [run(original, images) for images in np.split(IMAGES, 6 // batch)]
     np.testing.assert_allclose(run(freed, IMAGES), np.concatenate(expected), rtol=1e-5, atol=1e-6)
@@ -91,13 +92,13 @@ def test_six_pictures_as_by_the_original(network, batch):
 
 
 def test_a_free_batch_stays_itself():
-    graph_def = graph_def_of(plain, None)
-    assert free_batch(graph_def, "x:0", "y:0") is graph_def
+    graph = Graph(graph_def_of(plain, None))
+    assert free_batch(graph, "x:0", "y:0") is graph
 
 
 def test_a_placeholder_that_only_seemed_free():
     """Frozen with `[1, 320]` behind images `[None, ...]`."""
-    freed = free_batch(graph_def_of(flattened, None), "x", "y")
+    freed = free_batch(Graph(graph_def_of(flattened, None)), "x", "y").graph_def
     expected = np.concatenate([run(graph_def_of(flattened), image[None]) for image in IMAGES])
     np.testing.assert_allclose(run(freed, IMAGES), expected, rtol=1e-5, atol=1e-6)
 
@@ -108,7 +109,7 @@ def test_an_inner_tensor_as_images():
     def network(x, batch):
         return flattened(tf.expand_dims(x[0], 0, name="one") * 2, batch)
 
-    freed = free_batch(graph_def_of(network), "one:0", "y:0")
+    freed = free_batch(Graph(graph_def_of(network)), "one:0", "y:0").graph_def
     with tf.Graph().as_default(), tf.Session() as session:
         fed = tf.placeholder(tf.float32, [None, 8, 10, 3])
         (y,) = tf.import_graph_def(freed, {"one:0": fed}, return_elements=["y:0"])
@@ -153,5 +154,13 @@ def from_last_to_first(x, _):
     "network", [shifted, from_last_to_first, transposed, by_the_batch, centred, without_the_batch, squeezed]
 )
 def test_what_mixes_pictures_keeps_its_batch(network):
-    graph_def = graph_def_of(network)
-    assert free_batch(graph_def, "x", "y") is graph_def
+    graph = Graph(graph_def_of(network))
+    assert free_batch(graph, "x", "y") is graph
+
+
+@pytest.mark.parametrize("shape", [None, []])
+def test_what_has_no_first_axis_stays_itself(shape):
+    with tf.Graph().as_default() as built:
+        tf.identity(tf.placeholder(tf.float32, shape, name="x"), name="y")
+    graph = Graph(built.as_graph_def())
+    assert free_batch(graph, "x", "y") is graph

@@ -10,6 +10,7 @@ from tensorflow.python.grappler import tf_optimizer
 
 import slim_models
 from slim_models.backward.rules import marked
+from slim_models.loading.passes.graph import Graph
 from slim_models.loading.passes.unfused import unfused
 
 RNG = np.random.default_rng(5)
@@ -22,6 +23,10 @@ CONVOLUTION = {
     "dilations": [1, 1, 1, 1],
 }
 ACTIVATIONS = ["Relu", "Relu6", "Elu", "LeakyRelu"]
+
+
+def rewritten(graph_def):
+    return unfused(Graph(graph_def)).graph_def
 
 
 def attribute(value):
@@ -61,7 +66,7 @@ def result(graph_def, feed):
 def checked(graph_def, feed=IMAGES):
     """The plain graph, whose results have been compared with the fused graph's own."""
     before = graph_def.SerializeToString(deterministic=True)
-    plain = unfused(graph_def)
+    plain = rewritten(graph_def)
     assert graph_def.SerializeToString(deterministic=True) == before
     assert not [node.op for node in plain.node if node.op.startswith("_")]
     np.testing.assert_allclose(result(plain, feed), result(graph_def, feed), rtol=1e-5, atol=1e-5)
@@ -122,7 +127,7 @@ def test_gelu_by_erf_is_its_definition():
     )
     feed = array(2, 5)
     normal = np.array([[(1 + math.erf(value / math.sqrt(2))) / 2 for value in row] for row in feed])
-    np.testing.assert_allclose(result(unfused(graph_def), feed), feed * normal, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result(rewritten(graph_def), feed), feed * normal, rtol=1e-5, atol=1e-6)
 
 
 def test_hard_swish_is_its_definition():
@@ -132,7 +137,7 @@ def test_hard_swish_is_its_definition():
     graph_def.node[1].CopyFrom(fused_graph("NoOp", [kernel]).node[1])
     z = IMAGES[:, ::2, ::2] * 3 + bias
     expected = z * np.clip(z + 3, 0, 6) / 6
-    np.testing.assert_allclose(result(unfused(graph_def), IMAGES * 3), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result(rewritten(graph_def), IMAGES * 3), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_depthwise_convolution_is_the_plain_one():
@@ -142,7 +147,7 @@ def test_depthwise_convolution_is_the_plain_one():
     graph_def = fused_graph("_FusedDepthwiseConv2dNative", [kernel, bias], **attributes)
     with tf.Graph().as_default(), tf.Session() as session:
         expected = session.run(tf.nn.relu6(tf.nn.depthwise_conv2d(IMAGES, kernel, [1, 2, 2, 1], "SAME") + bias))
-    np.testing.assert_allclose(result(unfused(graph_def), IMAGES), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(result(rewritten(graph_def), IMAGES), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("mode", "sides"), [("Identity", 0), ("Relu", 0), ("Relu", 1)])
@@ -151,7 +156,7 @@ def test_batch_norm_with_sum_and_activation(mode, sides):
     attributes = {"T": tf.float32, "U": tf.float32, "epsilon": 0.02, "is_training": False}
     side = [array(*IMAGES.shape)] * sides
     attributes.update(activation_mode=mode.encode(), num_side_inputs=sides)
-    plain = unfused(fused_graph("_FusedBatchNormEx", [scale, offset, mean, variance, *side], **attributes))
+    plain = rewritten(fused_graph("_FusedBatchNormEx", [scale, offset, mean, variance, *side], **attributes))
     expected = (IMAGES - mean) / np.sqrt(variance + 0.02) * scale + offset + sum(side)
     expected = np.maximum(expected, 0) if mode == "Relu" else expected
     np.testing.assert_allclose(result(plain, IMAGES), expected, rtol=1e-4, atol=1e-5)
@@ -180,7 +185,7 @@ def test_what_the_remapper_writes_is_the_network_again():
     optimised = tf_optimizer.OptimizeGraph(config, meta_graph)
     fusions = [node.op for node in optimised.node if node.op.startswith("_Fused")]
     assert sorted(fusions) == ["_FusedConv2D", "_FusedConv2D", "_FusedMatMul"]
-    plain = unfused(optimised)
+    plain = rewritten(optimised)
     np.testing.assert_allclose(result(plain, IMAGES), result(meta_graph.graph_def, IMAGES), rtol=1e-5, atol=1e-5)
     gradients = []
     for graph_def in (plain, meta_graph.graph_def):
@@ -193,13 +198,13 @@ def test_what_the_remapper_writes_is_the_network_again():
 
 
 def test_nothing_fused_is_nothing_done_and_what_belongs_to_the_graph_is_kept():
-    graph_def = plain_network().graph_def
-    assert unfused(graph_def) is graph_def
+    graph = Graph(plain_network().graph_def)
+    assert unfused(graph) is graph
     graph_def = convolution(["BiasAdd", "Relu"], [array(4)])
     graph_def.versions.producer = 1234
     graph_def.library.function.add().signature.name = "f"
     graph_def.node.add(name="y/Conv2D", op="NoOp", input=["^y"])
-    plain = unfused(graph_def)
+    plain = rewritten(graph_def)
     assert plain.versions == graph_def.versions and plain.library == graph_def.library
     nodes = {node.name: node for node in plain.node}
     assert len(nodes) == len(plain.node)
@@ -221,7 +226,7 @@ def test_nothing_fused_is_nothing_done_and_what_belongs_to_the_graph_is_kept():
 def test_what_is_not_known_is_named(op, fused_ops, words):
     graph_def = fused_graph(op, [array(3, 3, 3, 4), array(4)], fused_ops=fused_ops, num_args=1, **CONVOLUTION)
     with pytest.raises(ValueError, match=words):
-        unfused(graph_def)
+        rewritten(graph_def)
 
 
 @pytest.mark.parametrize("version", ["FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"])
@@ -233,7 +238,7 @@ def test_every_version_of_batch_norm_has_its_gradient(version):
     graph_def = fused_graph(version, parameters, **attributes)
     graph_def.node.add(name="relu", op="Relu", input=["y"]).attr["T"].type = 1
     with tf.Graph().as_default():
-        x, y = tf.import_graph_def(marked(unfused(graph_def)), return_elements=["x:0", "relu:0"])
+        x, y = tf.import_graph_def(marked(rewritten(graph_def)), return_elements=["x:0", "relu:0"])
         (gradient,) = slim_models.gradients(y, [x], "guided")
     slope = parameters[0] / np.sqrt(parameters[3] + 0.02)
     opened = (IMAGES - parameters[2]) * slope + parameters[1] > 0
@@ -247,7 +252,7 @@ def test_the_batch_norm_of_2015_has_its_gradient():
     graph_def = fused_graph("BatchNormWithGlobalNormalization", [mean, variance, beta, gamma], **attributes)
     graph_def.versions.producer = 8
     with tf.Graph().as_default():
-        x, y = tf.import_graph_def(marked(unfused(graph_def)), return_elements=["x:0", "y:0"])
+        x, y = tf.import_graph_def(marked(rewritten(graph_def)), return_elements=["x:0", "y:0"])
         (gradient,) = slim_models.gradients(y, [x], "guided")
     expected = np.broadcast_to(gamma / np.sqrt(variance + 0.02), IMAGES.shape)
     np.testing.assert_allclose(run(gradient, {x: IMAGES}), expected, rtol=1e-5)
