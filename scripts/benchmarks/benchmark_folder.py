@@ -57,11 +57,10 @@ def main(argv: list[str] | None = None) -> None:
     if min(args.count, args.batch, args.rounds) < 1:
         raise BadValue("--count, --batch and --rounds must be at least 1")
     size = parse_size(args.size)
-    weights = slim_models.read_weights(args.weights or slim_models.find_weights(args.network))
-    network = slim_models.build_for(args.network, weights)
+    network = slim_models.open_network(args.network, args.weights)
     with (
         tempfile.TemporaryDirectory() as folder,
-        Explainer(network, weights, rules=explain.rules_for(OUTPUTS)) as explainer,
+        Explainer(network, rules=explain.rules_for(OUTPUTS)) as explainer,
     ):
         sources = make_photographs(pathlib.Path(folder), args.count, size, args.seed)
         measured = measure(explainer, sources, args.batch, args.rounds)
