@@ -50,17 +50,26 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
 
 
 def _of_pictures(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Those with the shape of pictures; if there are none, those of unknown shape; then encoded pictures."""
+    """Those with the shape of pictures; if there are none, grey ones without channels; unknown shapes; encoded ones."""
     numbers = [
         tensor for tensor in tensors if tensor.dtype.base_dtype.is_floating or tensor.dtype.base_dtype.is_integer
     ]
     pictures = [tensor for tensor in numbers if _has_channels(shape_of(tensor))]
+    grey = [tensor for tensor in numbers if _is_without_channels(tensor)]
     unknown = [tensor for tensor in numbers if shape_of(tensor) is None and tensor.dtype.base_dtype.is_floating]
-    return pictures or unknown or [tensor for tensor in tensors if tensor.dtype.base_dtype == tf.string]
+    return pictures or grey or unknown or [tensor for tensor in tensors if tensor.dtype.base_dtype == tf.string]
 
 
 def _has_channels(shape: list[int | None] | None) -> bool:
     return shape is not None and len(shape) == 4 and (shape[-1] in (1, 3, None) or shape[1] in (1, 3, None))
+
+
+def _is_without_channels(tensor: tf.Tensor) -> bool:
+    """Whether it may be grey pictures `[N, H, W]`: not `[H, W, 3]`, and not sequences of words or of boxes."""
+    shape = shape_of(tensor)
+    if shape is None or len(shape) != 3 or {1, 3} & set(shape[1:]):
+        return False
+    return any(op.type in CONVOLUTIONS for op in depending([tensor]))
 
 
 def _outputs(graph: tf.Graph, types: Sequence[str]) -> list[tf.Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import PREPROCESSINGS
+from slim_models.builders import GREY_PREPROCESSINGS, PREPROCESSINGS
 from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, plan, rebuilt
@@ -88,13 +88,14 @@ def load(
     for sentence in warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
     known = _labels(labels, found.num_classes, say)
+    choices = _preprocessings(found, preprocessing)
     if preprocessing is None:
-        preprocessing = _preprocessing_of(original, integers, say)
+        preprocessing = _preprocessing_of(original, integers, choices, say)
     network = rebuilt(original, found, preprocessing or "none", layer)
     if preprocessing is None:
         # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
         bgr = any("block1_conv1/" in name or "conv1_conv/" in name for name in found.part.nodes)
-        preprocessing = recognised(network, known.wnids if known else (), bgr, say)
+        preprocessing = recognised(network, known.wnids if known else (), bgr, say, choices)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
         say(f"layer: {network.default_layer} (found: the last activation with a spatial extent)")
@@ -153,15 +154,29 @@ def _labels(given: Any, num_classes: int, say: Say) -> Labels | None:
     return None if given is None else labels_for(given, num_classes)
 
 
-def _preprocessing_of(original: Original, integers: bool, say: Say) -> str | None:
+def _preprocessings(found: Plan, given: str | None) -> Sequence[str]:
+    """The preprocessings that there are for such pictures.
+
+    Raises:
+        ValueError: the one that is given is none of them.
+    """
+    choices = GREY_PREPROCESSINGS if found.layout.grey else tuple(PREPROCESSINGS)
+    if given is not None and given not in choices:
+        raise BadValue(
+            f"preprocessing {given!r} has three numbers a pixel, and {found.images} takes grey pictures of one; "
+            f"for these there are {', '.join(choices)}"
+        )
+    return choices
+
+
+def _preprocessing_of(original: Original, integers: bool, choices: Sequence[str], say: Say) -> str | None:
     """The preprocessing, if it need not be tried; None if it has to be."""
     if integers:
         say("preprocessing: none (found: the graph takes integers)")
         return "none"
     if original.values.session is not None:  # trying would leave its operations in the graph
         raise BadValue(
-            "what is done with pixels before the graph cannot be told: give preprocessing, one of "
-            f"{', '.join(PREPROCESSINGS)}"
+            f"what is done with pixels before the graph cannot be told: give preprocessing, one of {', '.join(choices)}"
         )
     return None
 
