@@ -33,7 +33,7 @@ class Plan:
         logits: name of the logits, `[N, C]` or `[N, 1, 1, C]`.
         shape: of the pictures, `[N, H, W, 3]`; N is None if it is free.
         layout: in which `images` takes them, in colour or grey.
-        num_classes: C.
+        outputs: C of the graph's logits.
         head: what the graph makes of the logits, of `HEADS`.
     """
 
@@ -42,8 +42,18 @@ class Plan:
     logits: str
     shape: Sequence[int | None]
     layout: Layout
-    num_classes: int
+    outputs: int
     head: str = "softmax"
+
+    @property
+    def one_output(self) -> bool:
+        """Whether there is one output, which is explained in both directions."""
+        return self.outputs == 1 and self.head != "softmax"
+
+    @property
+    def num_classes(self) -> int:
+        """C of the network: two of one output."""
+        return 2 if self.one_output else self.outputs
 
 
 def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, say: Say) -> Plan:
@@ -64,11 +74,11 @@ def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, sa
     if layout.grey:
         say(f"grey: {text_of(tensor)} takes one channel, 0.299 R + 0.587 G + 0.114 B of a picture (found: its shape)")
     number = (shape_of(tensor) or [None])[0]
-    num_classes = part.inferred.get_tensor_by_name(logits).shape.as_list()[-1]
-    if num_classes is None:
+    outputs = part.inferred.get_tensor_by_name(logits).shape.as_list()[-1]
+    if outputs is None:
         of_size = part.inferred_for(images, layout.fed(number, height, width))
-        num_classes = of_size.get_tensor_by_name(logits).shape.as_list()[-1]
-    return Plan(part, images, logits, [number, height, width, 3], layout, num_classes)
+        outputs = of_size.get_tensor_by_name(logits).shape.as_list()[-1]
+    return Plan(part, images, logits, [number, height, width, 3], layout, outputs)
 
 
 def _shape(part: Graph, images: str, logits: str, size: tuple[int, int] | None, say: Say) -> tuple[Layout, int, int]:
@@ -135,15 +145,14 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
             images = tf.placeholder(tf.float32, plan.shape, name="images")
             prepared = PREPROCESSINGS[preprocessing](grey(images) if plan.layout.grey else images)
             inputs[plan.images] = plan.layout.ordered(prepared)
-            logits = _imported(rest, inputs, plan.logits)
-    layers, bottlenecks = find_layers(images, logits)
+            outputs = _imported(rest, inputs, plan.logits)
+            logits = _directions(outputs) if plan.one_output else outputs
+    layers, bottlenecks = find_layers(images, outputs)
     endpoints = {_name(tensor, scope): tensor for tensor in layers}
     asked = [layer] if isinstance(layer, str) else list(layer or [])
-    known = list(endpoints)
+    known, all_through = list(endpoints), [_name(tensor, scope) for tensor in bottlenecks]
     endpoints.update({name: _layer(graph, scope, name, known) for name in asked if name not in endpoints})
-    default = (
-        asked[0] if asked else default_layer(known, [_name(tensor, scope) for tensor in bottlenecks], original.name)
-    )
+    default = asked[0] if asked else default_layer(known, all_through, original.name)
     return Network(
         original.name,
         images,
@@ -151,6 +160,8 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
         endpoints,
         default,
         Restored(functools.partial(restore, heavy, variables)) if variables else original.values,
+        head=plan.head,
+        one_output=plan.one_output,
         precision=endpoints[default].dtype.base_dtype.name,
         input_order="BGR" if preprocessing == "caffe_bgr" else "RGB",
     )
@@ -160,6 +171,11 @@ def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str) -> t
     """Imports into the current graph and scope: the logits, `[N, C]` float32."""
     (tensor,) = imported(part, inputs, [logits], "network")
     return tf.cast(tf.squeeze(tensor, [1, 2]) if tensor.shape.ndims == 4 else tensor, tf.float32)
+
+
+def _directions(output: tf.Tensor) -> tf.Tensor:
+    """The only output z `[N, 1]` as logits `[N, 2]`: -z and z, each with its own gradient."""
+    return tf.multiply(output, tf.constant([[-1.0, 1.0]]), name="directions")
 
 
 def _name(tensor: tf.Tensor, scope: str) -> str:
