@@ -181,6 +181,15 @@ def test_keep_prob_of_unknown_shape_is_no_picture(tmp_path):
     assert lines[0].startswith("images: input:0 float32 [?, 28, 20]")
 
 
+def test_encoded_grey_pictures(tmp_path):
+    with tf.Graph().as_default() as graph:
+        contents = tf.placeholder(tf.string, [], name="contents")
+        picture = tf.cast(tf.image.decode_jpeg(contents, channels=1), tf.float32)
+        member(tf.image.resize_bilinear(picture[None], [28, 20], name="resized"), "NHWC")
+    network = load(write_pb(tmp_path / "net.pb", graph.as_graph_def()))
+    close(explained(network).logits, oracle(grey("NHWC"))[0])
+
+
 def test_neither_colour_nor_grey(tmp_path):
     with tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, [None, 28, 20, 4], name="input")
