@@ -164,7 +164,14 @@ class Explainer:
         return self._explanation(images, arrays)
 
     def _explanation(self, images: np.ndarray, arrays: Mapping[str, Any]) -> Explanation:
-        return Explanation(images=images, default_layer=self._default_layer, head=self.network.head, **arrays)
+        network = self.network
+        return Explanation(
+            images=images,
+            default_layer=self._default_layer,
+            head=network.head,
+            one_output=network.one_output,
+            **arrays,
+        )
 
     def index(self, target: int | str) -> int:
         """The index of a class given by index, WordNet id or name.

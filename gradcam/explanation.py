@@ -28,6 +28,7 @@ class Explanation:
         saliency: rule -> `[N, H, W, 3]`, d logits[n, targets[n]] / d images under the rule; RGB.
         default_layer: the layer that the methods take unless told otherwise.
         head: how logits become what the network says: `"softmax"`, `"sigmoid"` or `"linear"`.
+        one_output: whether the logits are `[-z, z]` of a network's only output z.
     """
 
     images: np.ndarray
@@ -39,6 +40,15 @@ class Explanation:
     saliency: Mapping[str, np.ndarray]
     default_layer: str
     head: str = "softmax"
+    one_output: bool = False
+
+    @property
+    def said(self) -> np.ndarray:
+        """`[N, C]`, what the network says: probabilities, or where its head is linear, its outputs.
+
+        Of one linear output that is its value, for what makes it lower as for what makes it higher.
+        """
+        return said_of(self.logits, self.head, self.one_output)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -137,6 +147,13 @@ class Explanation:
         if "guided" in self.saliency:
             result["guided_grad_cam"] = self.guided_grad_cam(layer, method)
         return result
+
+
+def said_of(logits: np.ndarray, head: str, one_output: bool = False) -> np.ndarray:
+    """What a network says, from logits `[..., C]`: see `Explanation.said`."""
+    if head != "linear":
+        return probabilities_of(logits, head)
+    return np.repeat(logits[..., 1:], 2, axis=-1) if one_output else logits
 
 
 def probabilities_of(logits: np.ndarray, head: str) -> np.ndarray:

@@ -45,6 +45,8 @@ class Network:
         values: where its numbers come from.
         labels: the names of its classes; None if they are not known.
         head: how logits become what the network says, one of `HEADS`.
+        one_output: whether the network has one output z, behind a sigmoid or linear, of which `logits` are `[-z, z]`:
+            what speaks against it, and what for it.
         precision: of variables and endpoints, one of `PRECISIONS`; images and logits are float32 in any.
         rebuild: builds the same network, in a graph of its own, in the precision given and with its batch norm folded
             into weights and biases, which is faster; None if nothing can.
@@ -66,6 +68,7 @@ class Network:
     rebuild: Callable[[str], Network] | None = None
     input_order: str = "RGB"
     unfolded: Mapping[str, tuple[int, ...]] | None = None
+    one_output: bool = False
 
     @property
     def graph(self) -> tf.Graph:

@@ -87,9 +87,11 @@ class Writer:
 
     def _title(self, explanation: Explanation) -> str:
         target = int(explanation.targets[0])
-        share = explanation.head != "linear"
-        said = f"{explanation.probabilities[0, target]:.1%}" if share else f"{explanation.logits[0, target]:.4g}"
-        return f"{class_name(target, self.labels)}: {said}"
+        said = explanation.said[0, target]
+        number = f"{said:.4g}" if explanation.head == "linear" else f"{said:.1%}"
+        if explanation.head == "linear" and explanation.one_output:  # the number is no class's
+            return f"{number}: {class_name(target, self.labels)}"
+        return f"{class_name(target, self.labels)}: {number}"
 
     def _stem(self, name: str, target: int, layer: str, method: str) -> pathlib.Path:
         """What the files' names begin with: layer and method are in it where there are several."""
@@ -194,10 +196,12 @@ class Reports:
     def _top5(self, name: str, photograph: Photograph, explanation: Explanation) -> str:
         """A table: the five most probable classes, and those asked for, marked with a star."""
         height, width = photograph.pixels.shape[:2]
-        share = explanation.head != "linear"
-        said = explanation.probabilities[0] if share else explanation.logits[0]
+        share, said = explanation.head != "linear", explanation.said[0]
         top5 = np.argsort(-said, kind="stable")[:5].tolist()
         lines = [f"{name} ({width} x {height})"]
+        if explanation.one_output and not share:  # one number, whatever it was explained for
+            names = [class_name(target, self.explainer.labels) for target in self.targets or explanation.targets]
+            return "\n".join([*lines, f"  {said[0]:9.4g}  explained: {', '.join(names)}"])
         for index in dict.fromkeys([*top5, *self.targets]):
             mark = " *" if index in self.targets else ""
             number = f"{said[index]:7.2%}" if share else f"{said[index]:9.4g}"

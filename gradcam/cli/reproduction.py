@@ -12,7 +12,7 @@ import slim_models
 from gradcam import maps
 from gradcam.cli import flags
 from gradcam.explainer import Explainer
-from gradcam.explanation import probabilities_of
+from gradcam.explanation import said_of
 from gradcam.pictures import Photograph
 from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
@@ -63,9 +63,11 @@ def open_explainer(name: str, weights: str | None, **options: Any) -> Explainer:
 
 
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:
-    """A class and its probability, such as `espresso (93.0%)`, from the logits `[C]` of a picture."""
-    probability = probabilities_of(logits, explainer.network.head)[target]
-    return f"{class_name(target, explainer.labels)} ({percent(probability)})"
+    """A class and its probability, such as `espresso (93.0%)`, or number, from the logits `[C]` of a picture."""
+    head = explainer.network.head
+    said = said_of(logits, head, explainer.network.one_output)[target]
+    number = f"{said:.4g}" if head == "linear" else percent(said)
+    return f"{class_name(target, explainer.labels)} ({number})"
 
 
 def percent(probability: float) -> str:

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
         architecture as architecture,
         find_weights as find_weights,
     )
-    from slim_models.builders.preprocessing import PREPROCESSINGS as PREPROCESSINGS, RGB_MEAN as RGB_MEAN
+    from slim_models.builders.preprocessing import (
+        GREY_PREPROCESSINGS as GREY_PREPROCESSINGS,
+        PREPROCESSINGS as PREPROCESSINGS,
+        RGB_MEAN as RGB_MEAN,
+        grey as grey,
+    )
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "building": "build build_for",
         "catalogue": "NETWORKS Architecture architecture find_weights",
-        "preprocessing": "PREPROCESSINGS RGB_MEAN",
+        "preprocessing": "GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN grey",
     },
 )

@@ -96,6 +96,21 @@ def none(images: tf.Tensor) -> tf.Tensor:
     return tf.identity(images)
 
 
+def grey(images: tf.Tensor) -> tf.Tensor:
+    """The luma of Rec. 601, 0.299 R + 0.587 G + 0.114 B: what OpenCV and Pillow call grey.
+
+    Args:
+        images: `[N, H, W, 3]`, RGB in [0, 255].
+
+    Returns:
+        `[N, H, W, 1]`, in [0, 255].
+    """
+    import tensorflow.compat.v1 as tf
+
+    # No product of matrices, whose numbers some GPUs shorten.
+    return tf.reduce_sum(images * tf.constant((0.299, 0.587, 0.114), images.dtype), axis=3, keepdims=True)
+
+
 # What a graph of the user's may want, by name.
 PREPROCESSINGS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "none": none,
@@ -105,3 +120,5 @@ PREPROCESSINGS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "caffe_bgr": caffe_bgr,
     "standardized": standardized,
 }
+# Those that do the same to every channel; the others have three numbers a pixel, and mean nothing for grey pictures.
+GREY_PREPROCESSINGS = ("none", "minus_one_to_one", "zero_to_one")

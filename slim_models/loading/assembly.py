@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import PREPROCESSINGS
+from slim_models.builders import PREPROCESSINGS, grey
 from slim_models.loading.finding import default_layer, find_layers
+from slim_models.loading.layout import Layout, layouts_of
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of
 from slim_models.loading.tensors import shape_of, tensor_named, text_of
@@ -18,7 +20,7 @@ from slim_models.network import Network
 from slim_models.weights import Restored
 
 # Heights and widths to try where a graph says none: those of the well-known networks.
-_SIZES = (224, 299, 227, 231, 256, 331, 192, 160, 128, 112, 96, 64, 32)
+_SIZES = (224, 299, 227, 231, 256, 331, 192, 160, 128, 112, 96, 64, 48, 32, 28)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Plan:
         images: name of the float32 tensor that takes what preprocessing makes of the pictures.
         logits: name of the logits, `[N, C]` or `[N, 1, 1, C]`.
         shape: of the pictures, `[N, H, W, 3]`; N is None if it is free.
-        channels_first: whether `images` is `[N, 3, H, W]`.
-        num_classes: C.
+        layout: in which `images` takes them, in colour or grey.
+        outputs: C of the graph's logits.
         head: what the graph makes of the logits, of `HEADS`.
     """
 
@@ -39,9 +41,19 @@ class Plan:
     images: str
     logits: str
     shape: Sequence[int | None]
-    channels_first: bool
-    num_classes: int
+    layout: Layout
+    outputs: int
     head: str = "softmax"
+
+    @property
+    def one_output(self) -> bool:
+        """Whether there is one output, which is explained in both directions."""
+        return self.outputs == 1 and self.head != "softmax"
+
+    @property
+    def num_classes(self) -> int:
+        """C of the network: two of one output."""
+        return 2 if self.one_output else self.outputs
 
 
 def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, say: Say) -> Plan:
@@ -55,61 +67,57 @@ def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, sa
         say: is told what was guessed.
 
     Raises:
-        ValueError: the graph does not take RGB pictures (of that size).
+        ValueError: the graph takes neither RGB nor grey pictures (of that size).
     """
-    (height, width), first = _shape(part, images, logits, size, say)
-    number = (shape_of(part.inferred.get_tensor_by_name(images)) or [None])[0]
-    shape = [number, height, width, 3]
-    num_classes = part.inferred.get_tensor_by_name(logits).shape.as_list()[-1]
-    if num_classes is None:
-        of_size = part.inferred_for(images, _fed(shape, first))
-        num_classes = of_size.get_tensor_by_name(logits).shape.as_list()[-1]
-    return Plan(part, images, logits, shape, first, num_classes)
-
-
-def _fed(shape: Sequence[int | None], channels_first: bool) -> list[int | None]:
-    """The shape in the order in which the graph takes it."""
-    number, height, width, channels = shape
-    return [number, channels, height, width] if channels_first else list(shape)
-
-
-def _shape(
-    part: Graph, images: str, logits: str, size: tuple[int, int] | None, say: Say
-) -> tuple[tuple[int, int], bool]:
-    """Height and width of the pictures, and whether the graph takes channels first."""
+    layout, height, width = _shape(part, images, logits, size, say)
     tensor = part.inferred.get_tensor_by_name(images)
-    shape = [None] * 4 if tensor.shape.ndims is None else tensor.shape.as_list()
-    if len(shape) != 4 or (3 not in (shape[1], shape[3]) and None not in (shape[1], shape[3])):
-        raise BadValue(f"{text_of(tensor)} takes no RGB pictures [N, H, W, 3]")
-    first = shape[1] == 3 and shape[3] != 3
-    height, width = shape[2:] if first else shape[1:3]
+    if layout.grey:
+        say(f"grey: {text_of(tensor)} takes one channel, 0.299 R + 0.587 G + 0.114 B of a picture (found: its shape)")
+    number = (shape_of(tensor) or [None])[0]
+    outputs = part.inferred.get_tensor_by_name(logits).shape.as_list()[-1]
+    if outputs is None:
+        of_size = part.inferred_for(images, layout.fed(number, height, width))
+        outputs = of_size.get_tensor_by_name(logits).shape.as_list()[-1]
+    return Plan(part, images, logits, [number, height, width, 3], layout, outputs)
+
+
+def _shape(part: Graph, images: str, logits: str, size: tuple[int, int] | None, say: Say) -> tuple[Layout, int, int]:
+    """The layout in which the graph takes pictures, and their height and width."""
+    tensor = part.inferred.get_tensor_by_name(images)
+    layouts = layouts_of(tensor)
+    height, width = layouts[0].size(tensor)
     if size is not None and any(own not in (None, asked) for own, asked in zip((height, width), size)):
         raise BadValue(f"the graph takes pictures of {height} x {width}, not {size[0]} x {size[1]}")
     if height is not None and width is not None:
-        return (height, width), first
-    choices = [size] if size else [(height or side, width or side) for side in _SIZES]
-    chosen = _first_that_fits(part, images, logits, [[shape[0] or 2, *choice, 3] for choice in choices], first)
+        size = height, width
+        if len(layouts) == 1:
+            return layouts[0], height, width
+    sizes = [size] if size else [(height or side, width or side) for side in _SIZES]
+    chosen = _first_that_fits(part, images, logits, layouts, sizes)
     if size is None:
-        say(f"image size: {chosen[0]} x {chosen[1]} (guessed: the graph says none, and takes this)")
-    return chosen, first
+        say(f"image size: {chosen[1]} x {chosen[2]} (guessed: the graph says none, and takes this)")
+    return chosen
 
 
 def _first_that_fits(
-    part: Graph, images: str, logits: str, shapes: Sequence[Sequence[int]], channels_first: bool
-) -> tuple[int, int]:
-    """Height and width of the first of the shapes `[N, H, W, 3]` that the graph takes."""
+    part: Graph, images: str, logits: str, layouts: Sequence[Layout], sizes: Sequence[tuple[int, int]]
+) -> tuple[Layout, int, int]:
+    """The first of the layouts in which the graph takes pictures of one of the sizes, and the first of these."""
     reason = ""
-    for number, height, width, channels in shapes:
+    # With a number of pictures nothing stays open that the sizes decide.
+    number = (shape_of(part.inferred.get_tensor_by_name(images)) or [None])[0] or 2
+    for layout, (height, width) in itertools.product(layouts, sizes):
         try:
-            # With a number of pictures nothing stays open that the sizes decide.
-            graph = part.inferred_for(images, _fed([number, height, width, channels], channels_first))
+            graph = part.inferred_for(images, layout.fed(number, height, width))
             if graph.get_tensor_by_name(logits).shape.as_list()[0] not in (None, number):
                 raise BadValue(f"pictures of {height} x {width} would be taken apart")
+            if not layout.fits(graph):
+                raise BadValue(f"pictures of {layout.channels} channels would be taken apart")
         except ValueError as error:
             reason = reason or str(error)
             continue
-        return height, width
-    tried = ", ".join(f"{height} x {width}" for _, height, width, _ in shapes)
+        return layout, height, width
+    tried = ", ".join(f"{height} x {width}" for height, width in sizes)
     raise BadValue(f"the graph takes no pictures of {tried}: {reason}; give their size as image_size")
 
 
@@ -135,17 +143,16 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
             inputs.update({f"{name}:0": tf.convert_to_tensor(variable) for name, variable in variables.items()})
         with graph.name_scope("explained") as scope:
             images = tf.placeholder(tf.float32, plan.shape, name="images")
-            prepared = PREPROCESSINGS[preprocessing](images)
-            inputs[plan.images] = tf.transpose(prepared, [0, 3, 1, 2]) if plan.channels_first else prepared
-            logits = _imported(rest, inputs, plan.logits)
-    layers, bottlenecks = find_layers(images, logits)
+            prepared = PREPROCESSINGS[preprocessing](grey(images) if plan.layout.grey else images)
+            inputs[plan.images] = plan.layout.ordered(prepared)
+            outputs = _imported(rest, inputs, plan.logits)
+            logits = _directions(outputs) if plan.one_output else outputs
+    layers, bottlenecks = find_layers(images, outputs)
     endpoints = {_name(tensor, scope): tensor for tensor in layers}
     asked = [layer] if isinstance(layer, str) else list(layer or [])
-    known = list(endpoints)
+    known, all_through = list(endpoints), [_name(tensor, scope) for tensor in bottlenecks]
     endpoints.update({name: _layer(graph, scope, name, known) for name in asked if name not in endpoints})
-    default = (
-        asked[0] if asked else default_layer(known, [_name(tensor, scope) for tensor in bottlenecks], original.name)
-    )
+    default = asked[0] if asked else default_layer(known, all_through, original.name)
     return Network(
         original.name,
         images,
@@ -153,6 +160,8 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
         endpoints,
         default,
         Restored(functools.partial(restore, heavy, variables)) if variables else original.values,
+        head=plan.head,
+        one_output=plan.one_output,
         precision=endpoints[default].dtype.base_dtype.name,
         input_order="BGR" if preprocessing == "caffe_bgr" else "RGB",
     )
@@ -162,6 +171,11 @@ def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str) -> t
     """Imports into the current graph and scope: the logits, `[N, C]` float32."""
     (tensor,) = imported(part, inputs, [logits], "network")
     return tf.cast(tf.squeeze(tensor, [1, 2]) if tensor.shape.ndims == 4 else tensor, tf.float32)
+
+
+def _directions(output: tf.Tensor) -> tf.Tensor:
+    """The only output z `[N, 1]` as logits `[N, 2]`: -z and z, each with its own gradient."""
+    return tf.multiply(output, tf.constant([[-1.0, 1.0]]), name="directions")
 
 
 def _name(tensor: tf.Tensor, scope: str) -> str:

@@ -34,7 +34,9 @@ class Trial(NamedTuple):
     divergence: float | None
 
 
-def recognised(network: Network, wnids: Sequence[str], bgr: bool, say: Say) -> str:
+def recognised(
+    network: Network, wnids: Sequence[str], bgr: bool, say: Say, choices: Sequence[str] = tuple(PREPROCESSINGS)
+) -> str:
     """The preprocessing under which a network recognises three photographs best.
 
     Of several under which it does so nearly as well, it is the one that its first batch norm is used to, or where
@@ -45,6 +47,7 @@ def recognised(network: Network, wnids: Sequence[str], bgr: bool, say: Say) -> s
         wnids: of its classes, in the order of the logits; empty if they are not known.
         bgr: whether networks of this kind take BGR, as a rule.
         say: is told what was found, and how well.
+        choices: the preprocessings to try.
 
     Returns:
         A key of `PREPROCESSINGS`.
@@ -52,12 +55,12 @@ def recognised(network: Network, wnids: Sequence[str], bgr: bool, say: Say) -> s
     Raises:
         ValueError: it recognises them under none, or knows neither what they show nor has a batch norm.
     """
-    trials = _trials(network, *photographs(wnids))
+    trials = _trials(network, *photographs(wnids), choices)
     chosen, *others = ranked(trials, bgr)
     if not _convinces(trials[chosen]):
         raise BadValue(
             "what is done with pixels before the graph cannot be told, as under no preprocessing it knows our "
-            f"photographs (at best: {_text(trials[chosen])}); give preprocessing, one of {', '.join(PREPROCESSINGS)}"
+            f"photographs (at best: {_text(trials[chosen])}); give preprocessing, one of {', '.join(choices)}"
         )
     say(
         f"preprocessing: {chosen} (guessed by photographs: {_text(trials[chosen])}; "
@@ -91,7 +94,7 @@ def ranked(trials: Mapping[str, Trial], bgr: bool) -> list[str]:
     probabilities = {name: 1.0 if trial.probability is None else trial.probability for name, trial in trials.items()}
     least = max(probabilities.values()) / _NEAR
     orders = {
-        name: probabilities[name] for name in ("subtract_mean", "caffe_bgr")
+        name: probabilities[name] for name in ("subtract_mean", "caffe_bgr") if name in trials
     }  # alike but for the order of channels
 
     def surprise(name: str) -> float:
@@ -108,11 +111,13 @@ def ranked(trials: Mapping[str, Trial], bgr: bool) -> list[str]:
     )
 
 
-def _trials(network: Network, pictures: np.ndarray, classes: Sequence[Sequence[int]]) -> dict[str, Trial]:
+def _trials(
+    network: Network, pictures: np.ndarray, classes: Sequence[Sequence[int]], choices: Sequence[str]
+) -> dict[str, Trial]:
     session = network.values.session or tf.Session(graph=network.graph)
     try:
         network.values.fill(session, network)
-        return {name: _trial(network, session, prepare(pictures, network, name), classes) for name in PREPROCESSINGS}
+        return {name: _trial(network, session, prepare(pictures, network, name), classes) for name in choices}
     finally:
         if session is not network.values.session:
             session.close()

@@ -50,17 +50,26 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
 
 
 def _of_pictures(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Those with the shape of pictures; if there are none, those of unknown shape; then encoded pictures."""
+    """Those with the shape of pictures; if there are none, grey ones without channels; unknown shapes; encoded ones."""
     numbers = [
         tensor for tensor in tensors if tensor.dtype.base_dtype.is_floating or tensor.dtype.base_dtype.is_integer
     ]
     pictures = [tensor for tensor in numbers if _has_channels(shape_of(tensor))]
+    grey = [tensor for tensor in numbers if _is_without_channels(tensor)]
     unknown = [tensor for tensor in numbers if shape_of(tensor) is None and tensor.dtype.base_dtype.is_floating]
-    return pictures or unknown or [tensor for tensor in tensors if tensor.dtype.base_dtype == tf.string]
+    return pictures or grey or unknown or [tensor for tensor in tensors if tensor.dtype.base_dtype == tf.string]
 
 
 def _has_channels(shape: list[int | None] | None) -> bool:
     return shape is not None and len(shape) == 4 and (shape[-1] in (1, 3, None) or shape[1] in (1, 3, None))
+
+
+def _is_without_channels(tensor: tf.Tensor) -> bool:
+    """Whether it may be grey pictures `[N, H, W]`: not `[H, W, 3]`, and not sequences of words or of boxes."""
+    shape = shape_of(tensor)
+    if shape is None or len(shape) != 3 or {1, 3} & set(shape[1:]):
+        return False
+    return any(op.type in CONVOLUTIONS for op in depending([tensor]))
 
 
 def _outputs(graph: tf.Graph, types: Sequence[str]) -> list[tf.Tensor]:
@@ -138,13 +147,27 @@ def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequ
 
 
 def find_head(logits: tf.Tensor, say: Say) -> str:
-    """What the graph makes of its logits: `"sigmoid"` where that is all that reads them, else `"softmax"`."""
+    """What the graph makes of its logits, of `HEADS`.
+
+    Args:
+        logits: of `find_logits`.
+        say: is told what was found.
+
+    Returns:
+        `"sigmoid"` where that is all that reads them; `"linear"` of one output that nothing of the kind reads, since a
+        softmax of it would always be 1; else `"softmax"`.
+    """
     copied = reached(readers([logits]), lambda op: readers(op.outputs) if op.type in _PLUMBING else [])
     types = {op.type for op in copied}
-    if "Sigmoid" not in types or types & {"Softmax", "LogSoftmax", "Exp"}:
-        return "softmax"
-    say("head: sigmoid (found: what the graph makes of the logits)")
-    return "sigmoid"
+    one = _classes(logits) == 1
+    if "Sigmoid" in types and not types & {"Softmax", "LogSoftmax", "Exp"}:
+        of_one = "one logit, that of class 1; class 0 is its opposite" if one else "logits"
+        say(f"head: sigmoid (found: what the graph makes of its {of_one})")
+        return "sigmoid"
+    if one and not types & {"Softmax", "LogSoftmax"}:
+        say("head: linear (guessed: one output, which no sigmoid reads; if it is a logit, give head sigmoid)")
+        return "linear"
+    return "softmax"
 
 
 def before_softmax(tensor: tf.Tensor) -> tf.Tensor:
@@ -167,7 +190,17 @@ def before_softmax(tensor: tf.Tensor) -> tf.Tensor:
             current = operation.inputs[current.value_index]
         else:
             break
-    return found
+    return _as_column(found)
+
+
+def _as_column(tensor: tf.Tensor) -> tf.Tensor:
+    """The `[N, 1]` that the only output `[N]` of each picture was squeezed from; the tensor itself if there is none."""
+    column = tensor
+    while shape_of(tensor) is not None and tensor.shape.ndims == 1 and column.op.type in _PLUMBING:
+        column = column.op.inputs[0]
+        if _classes(column) == 1:
+            return column
+    return tensor
 
 
 def _inside_exp(quotient: tf.Operation) -> tf.Tensor:
@@ -183,9 +216,19 @@ def _inside_exp(quotient: tf.Operation) -> tf.Tensor:
 def _signs(after: set[tf.Operation]) -> list[tf.Tensor]:
     """What softmaxes, losses and the like read; where there are none, what nothing reads."""
     readers = [op for op in after if op.type in _PROBABILITIES + _LOSSES]
-    read = [op.inputs[0] for op in readers if _classes(op.inputs[0])]
+    read = [op.inputs[0] for op in readers if _classes(_as_column(op.inputs[0])) and not _is_gate(op)]
     ends = [t for op in after for t in op.outputs if not t.consumers() and t.dtype.base_dtype.is_floating]
     return read or ends
+
+
+def _is_gate(operation: tf.Operation) -> bool:
+    """Whether it is a sigmoid within the network (squeeze and excitation): layers follow, not only their gradients."""
+    if operation.type != "Sigmoid":
+        return False
+    return any(
+        op.type in CONVOLUTIONS or (op.type == "MatMul" and not op.get_attr("transpose_a") | op.get_attr("transpose_b"))
+        for op in depending(operation.outputs)
+    )
 
 
 def _distinct(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import PREPROCESSINGS
+from slim_models.builders import GREY_PREPROCESSINGS, PREPROCESSINGS
 from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, plan, rebuilt
@@ -26,6 +26,7 @@ from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import HEADS, Network
 from slim_models.weights import checkpoint_in
 
+_DIRECTIONS = ("lower", "higher")  # the two that the only number a network says is explained in
 _WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
 
 
@@ -65,6 +66,8 @@ def load(
         labels: the classes: `"imagenet"`, `"tiny_imagenet"`, a text file with a name in every line, or names;
             None is ImageNet's for 1000 or 1001 classes, and no names for others.
         head: how logits become what the network says, of `HEADS`; None is what the graph makes of them, or the softmax.
+            One output behind a sigmoid is class 1 against class 0, and one that is linear has the classes `lower` and
+            `higher`: its logits `[N, 2]` are those of `Network.one_output`.
         image_size: height and width in pixels, or the two of them, where the graph takes any; None is then 224.
         say: is told everything that was found or guessed, in lines; None is silent.
 
@@ -84,21 +87,22 @@ def load(
     size = None if image_size is None else _height_and_width(image_size)
     say = say or silent
     original = open_original(path)
-    found, integers, warned = _plan(original, images, logits, size, say)
+    found, integers, warned = _plan(original, images, logits, size, head, say)
     for sentence in warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
-    known = _labels(labels, found.num_classes, say)
+    known = _labels(labels, found, say)
+    choices = _preprocessings(found, preprocessing)
     if preprocessing is None:
-        preprocessing = _preprocessing_of(original, integers, say)
+        preprocessing = _preprocessing_of(original, integers, choices, say)
     network = rebuilt(original, found, preprocessing or "none", layer)
     if preprocessing is None:
         # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
         bgr = any("block1_conv1/" in name or "conv1_conv/" in name for name in found.part.nodes)
-        preprocessing = recognised(network, known.wnids if known else (), bgr, say)
+        preprocessing = recognised(network, known.wnids if known else (), bgr, say, choices)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
         say(f"layer: {network.default_layer} (found: the last activation with a spatial extent)")
-    return dataclasses.replace(network, labels=known, head=head or found.head)
+    return dataclasses.replace(network, labels=known)
 
 
 def _height_and_width(image_size: Any) -> tuple[int, int]:
@@ -120,7 +124,12 @@ def _height_and_width(image_size: Any) -> tuple[int, int]:
 
 
 def _plan(
-    original: Original, images: str | None, logits: str | None, size: tuple[int, int] | None, say: Say
+    original: Original,
+    images: str | None,
+    logits: str | None,
+    size: tuple[int, int] | None,
+    head: str | None,
+    say: Say,
 ) -> tuple[Plan, bool, list[str]]:
     """What to import, whether the graph takes integers, and what to warn of."""
     graph = rewritten(Graph(original.graph_def), WHOLE, Found(outputs=original.logits))
@@ -132,7 +141,7 @@ def _plan(
     found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append)
     part = rewritten(graph, PART, found)
     planned = plan(part, pictures.name, y.name, size, say)
-    planned = dataclasses.replace(planned, head=find_head(y, say))
+    planned = dataclasses.replace(planned, head=head or find_head(y, say))
     return planned, pictures.dtype.base_dtype.is_integer, warned
 
 
@@ -145,23 +154,40 @@ def _decoded(graph: Graph, strings: tf.Tensor, say: Say) -> tf.Tensor:
     return tensor_named(graph.inferred, name)
 
 
-def _labels(given: Any, num_classes: int, say: Say) -> Labels | None:
-    if given is None and num_classes in (1000, 1001):
-        background = ", the first being the background" if num_classes == 1001 else ""
-        say(f"labels: imagenet (guessed: {num_classes} classes{background})")
+def _labels(given: Any, found: Plan, say: Say) -> Labels | None:
+    """The classes' names: the user's, or ImageNet's for as many; of one number, its directions."""
+    if given is None and found.num_classes in (1000, 1001):
+        background = ", the first being the background" if found.num_classes == 1001 else ""
+        say(f"labels: imagenet (guessed: {found.num_classes} classes{background})")
         given = "imagenet"
-    return None if given is None else labels_for(given, num_classes)
+    if given is None and found.one_output and found.head == "linear":
+        given = _DIRECTIONS
+    return None if given is None else labels_for(given, found.num_classes)
 
 
-def _preprocessing_of(original: Original, integers: bool, say: Say) -> str | None:
+def _preprocessings(found: Plan, given: str | None) -> Sequence[str]:
+    """The preprocessings that there are for such pictures.
+
+    Raises:
+        ValueError: the one that is given is none of them.
+    """
+    choices = GREY_PREPROCESSINGS if found.layout.grey else tuple(PREPROCESSINGS)
+    if given is not None and given not in choices:
+        raise BadValue(
+            f"preprocessing {given!r} has three numbers a pixel, and {found.images} takes grey pictures of one; "
+            f"for these there are {', '.join(choices)}"
+        )
+    return choices
+
+
+def _preprocessing_of(original: Original, integers: bool, choices: Sequence[str], say: Say) -> str | None:
     """The preprocessing, if it need not be tried; None if it has to be."""
     if integers:
         say("preprocessing: none (found: the graph takes integers)")
         return "none"
     if original.values.session is not None:  # trying would leave its operations in the graph
         raise BadValue(
-            "what is done with pixels before the graph cannot be told: give preprocessing, one of "
-            f"{', '.join(PREPROCESSINGS)}"
+            f"what is done with pixels before the graph cannot be told: give preprocessing, one of {', '.join(choices)}"
         )
     return None
 

@@ -369,13 +369,6 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"no input of the graph could be pictures: its inputs are input:0"):
             load(file_of(tmp_path, lambda images: tf.nn.softmax(images), (None, 12)))
 
-    def test_one_channel(self, tmp_path):
-        def build(images):
-            tf.nn.softmax(tf.reduce_mean(tf.nn.relu(tf.nn.conv2d(images, constant([3, 3, 1, 7]), 1, "SAME")), [1, 2]))
-
-        with pytest.raises(ValueError, match=r"input:0 float32 \[\?, 28, 28, 1\] takes no RGB pictures"):
-            load(file_of(tmp_path, build, (None, 28, 28, 1)))
-
     def test_two_classifiers(self, tmp_path):
         def build(images):
             activations, _ = classifier(images)
