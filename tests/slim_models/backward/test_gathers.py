@@ -39,7 +39,7 @@ def gradients(pick, axis, rule, relu=tf.nn.relu, beside=False, dtype=tf.float64,
             found = slim_models.gradients(score, [x, layer], rule)
         assert all(isinstance(tensor, tf.Tensor) for tensor in found)
         assert [tensor.shape[1:] for tensor in found] == [SHAPE[1:], SHAPE[1:]]
-        return session.run(found, {x: INPUTS})
+        return [array.astype(np.float64) for array in session.run(found, {x: INPUTS})]
 
 
 def check(axis, rule, tolerance=1e-12, **options):
