@@ -17,13 +17,21 @@ if TYPE_CHECKING:
         architecture as architecture,
         find_weights as find_weights,
     )
-    from slim_models.builders.preprocessing import PREPROCESSINGS as PREPROCESSINGS, RGB_MEAN as RGB_MEAN
+    from slim_models.builders.preprocessing import (
+        EXAMPLE as EXAMPLE,
+        PREPROCESSINGS as PREPROCESSINGS,
+        RGB_MEAN as RGB_MEAN,
+        Preprocessing as Preprocessing,
+        order_of as order_of,
+        prepared as prepared,
+        preprocessing_for as preprocessing_for,
+    )
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "building": "build build_for",
         "catalogue": "NETWORKS Architecture architecture find_weights",
-        "preprocessing": "PREPROCESSINGS RGB_MEAN",
+        "preprocessing": "EXAMPLE PREPROCESSINGS RGB_MEAN Preprocessing order_of prepared preprocessing_for",
     },
 )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import PREPROCESSINGS
+from slim_models.builders import Preprocessing, order_of, prepared
 from slim_models.loading.finding import default_layer, find_layers
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of
@@ -113,13 +113,15 @@ def _first_that_fits(
     raise BadValue(f"the graph takes no pictures of {tried}: {reason}; give their size as image_size")
 
 
-def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Sequence[str] | None) -> Network:
+def rebuilt(
+    original: Original, plan: Plan, preprocessing: str | Preprocessing, layer: str | Sequence[str] | None
+) -> Network:
     """Imports the part, into the graph that has its variables or a new one, behind a placeholder of ours.
 
     Args:
         original: where the part comes from.
         plan: what to import.
-        preprocessing: of `PREPROCESSINGS`.
+        preprocessing: as of `load`.
         layer: as of `load`.
 
     Raises:
@@ -135,8 +137,8 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
             inputs.update({f"{name}:0": tf.convert_to_tensor(variable) for name, variable in variables.items()})
         with graph.name_scope("explained") as scope:
             images = tf.placeholder(tf.float32, plan.shape, name="images")
-            prepared = PREPROCESSINGS[preprocessing](images)
-            inputs[plan.images] = tf.transpose(prepared, [0, 3, 1, 2]) if plan.channels_first else prepared
+            pixels = prepared(images, preprocessing)
+            inputs[plan.images] = tf.transpose(pixels, [0, 3, 1, 2]) if plan.channels_first else pixels
             logits = _imported(rest, inputs, plan.logits)
     layers, bottlenecks = find_layers(images, logits)
     endpoints = {_name(tensor, scope): tensor for tensor in layers}
@@ -154,7 +156,7 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
         default,
         Restored(functools.partial(restore, heavy, variables)) if variables else original.values,
         precision=endpoints[default].dtype.base_dtype.name,
-        input_order="BGR" if preprocessing == "caffe_bgr" else "RGB",
+        input_order=order_of(preprocessing),
     )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models import files
-from slim_models.backward import signal_path
 from slim_models.builders import PREPROCESSINGS
+from slim_models.loading.batch_norms import divergence, first_statistics
 from slim_models.loading.passes import Say
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.network import Network
@@ -19,7 +19,6 @@ _PHOTOGRAPHS = "photographs.npz"
 _LEAST = 0.05  # the probability below which nothing was recognised
 _MOST = 0.5  # the divergence, in nats, above which the first batch norm sees what it is not used to
 _NEAR = 1.5  # a network knows the photographs nearly as well in false colours, or in other contrast
-_BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
 
 class Trial(NamedTuple):
@@ -165,33 +164,3 @@ def photographs(wnids: Sequence[str]) -> tuple[np.ndarray, list[list[int]]]:
     classes = [[wnids.index(wnid) for wnid in words if wnid in wnids] for words in shown]
     known = [number for number, indices in enumerate(classes) if indices] or list(range(len(classes)))
     return pictures[known].astype(np.float32), [classes[number] for number in known]
-
-
-def first_statistics(images: tf.Tensor, logits: tf.Tensor) -> Sequence[tf.Tensor] | None:
-    """Of the first batch norm its input `[N, h, w, K]`, stored mean `[K]` and variance `[K]`; None without one."""
-    for operation in signal_path(logits, [images]):
-        if operation.type == "BatchNormWithGlobalNormalization":  # of graphs from before 2016
-            return operation.inputs[:3]
-        if operation.type in _BATCH_NORMS and not operation.get_attr("is_training"):
-            inputs, _, _, mean, variance = operation.inputs
-            return inputs, mean, variance
-    return None
-
-
-def divergence(inputs: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> float:
-    """The Kullback-Leibler divergence of normal distributions, in nats: of what is seen from what is stored.
-
-        1/2 (v / variance + (m - mean)^2 / variance - 1 - log(v / variance))
-
-    Args:
-        inputs: `[N, h, w, K]`, whose mean m and variance v are taken per channel.
-        mean: `[K]`, stored.
-        variance: `[K]`, stored.
-
-    Returns:
-        The median over the channels; 0 if they are alike.
-    """
-    seen = inputs.astype(np.float64).reshape(-1, inputs.shape[-1])
-    stored = np.maximum(variance.astype(np.float64), 1e-12)
-    ratio = np.maximum(seen.var(0), 1e-12) / stored
-    return float(np.median((ratio + (seen.mean(0) - mean) ** 2 / stored - 1 - np.log(ratio)) / 2))
