@@ -97,6 +97,7 @@ def load(
     if preprocessing is None:
         # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
         bgr = any("block1_conv1/" in name or "conv1_conv/" in name for name in found.part.nodes)
+        network = dataclasses.replace(network, head=head or found.head)
         preprocessing = recognised(network, known.wnids if known else (), bgr, say)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
