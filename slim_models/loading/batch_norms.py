@@ -11,6 +11,7 @@ from slim_models.backward import depending, reached, signal_path
 
 _BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _COPIES = ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Snapshot", "EnsureShape")
+_FACTORS = ("Mul", "RealDiv", "Maximum")  # Keras' Normalization keeps the root from 0
 _SUMS = ("Add", "AddV2", "Sub", "BiasAdd")
 
 
@@ -45,9 +46,9 @@ def _of_single_operations(operation: tf.Operation, changing: Collection[tf.Opera
         return None
     before = _origin(changed[0]).op
     stored = [tensor for tensor in before.inputs if not _changes(tensor, changing)]
-    if before.type == "Sub" and before.inputs[1:] == stored:
+    if before.type == "Sub" and len(stored) == 1 and stored[0] is before.inputs[1]:
         return before.inputs[0], stored[0], variance
-    mean = _mean_in_shift(operation, factors[0], changing)
+    mean = _mean_in_shift(operation, variance, changing)
     return None if mean is None else (changed[0], mean, variance)
 
 
@@ -57,7 +58,7 @@ def _changes(tensor: tf.Tensor, changing: Collection[tf.Operation]) -> bool:
 
 def _variance(factor: tf.Tensor, divides: bool) -> tf.Tensor | None:
     """What is under the root of a factor; `divides`: the root is what is divided by."""
-    inside = reached([_origin(factor)], lambda t: map(_origin, t.op.inputs) if t.op.type in ("Mul", "RealDiv") else [])
+    inside = reached([_origin(factor)], lambda t: map(_origin, t.op.inputs) if t.op.type in _FACTORS else [])
     for tensor in inside:
         if tensor.op.type == "Rsqrt" or (tensor.op.type == "Sqrt" and (divides or tensor is not inside[0])):
             under = _origin(tensor.op.inputs[0])
@@ -68,18 +69,22 @@ def _variance(factor: tf.Tensor, divides: bool) -> tf.Tensor | None:
     return None
 
 
-def _mean_in_shift(operation: tf.Operation, factor: tf.Tensor, changing: Collection[tf.Operation]) -> tf.Tensor | None:
-    """What is multiplied by the factor in what is added to the product: the mean of `beta - mean * factor`."""
+def _mean_in_shift(
+    operation: tf.Operation, variance: tf.Tensor, changing: Collection[tf.Operation]
+) -> tf.Tensor | None:
+    """The mean of `beta - mean * factor`, which is added to the product: what a factor of that variance multiplies."""
+
+    def terms(tensor: tf.Tensor) -> list[tf.Tensor]:
+        return [_origin(t) for t in tensor.op.inputs] if tensor.op.type in (*_SUMS, "Neg") else []
+
     for reader in operation.outputs[0].consumers():
-        shifts = [t for t in reader.inputs if not _changes(t, changing)] if reader.type in _SUMS else []
-        parts = reached(
-            map(_origin, shifts), lambda t: map(_origin, t.op.inputs) if t.op.type in (*_SUMS, "Neg") else []
-        )
-        for product in (tensor.op for tensor in parts if tensor.op.type == "Mul"):
-            others = [t for t in product.inputs if _origin(t) is not _origin(factor)]
-            if len(others) == 1:
-                # Of -mean * factor, as Keras has it, what is negated.
-                return _origin(others[0]).op.inputs[0] if _origin(others[0]).op.type == "Neg" else others[0]
+        shifts = [_origin(t) for t in reader.inputs if not _changes(t, changing)] if reader.type in _SUMS else []
+        for product in (term.op for term in reached(shifts, terms) if term.op.type == "Mul"):
+            others = [_origin(t) for t in product.inputs if _variance(t, divides=False) is not variance]
+            if len(others) == 1 and others[0].op.type == "Neg":  # of -mean * factor, as Keras has it
+                return others[0].op.inputs[0]
+            if len(others) == 1 and others[0].op.type not in ("Mul", "RealDiv"):
+                return others[0]
     return None
 
 
