@@ -159,8 +159,10 @@ def _labels(given: Any, num_classes: int, say: Say) -> Labels | None:
 
 def _preprocessing_of(original: Original, found: Plan, integers: bool, say: Say) -> str | None:
     """The preprocessing, if it need not be tried; None if it has to be."""
-    chosen = told(found.part, found.images, found.logits, _fed(found), say)
-    if chosen is not None:
+    lines: list[str] = []
+    chosen = told(found.part, found.images, found.logits, _fed(found), lines.append)
+    if chosen is not None and (chosen == "bgr" or not integers):
+        say(lines[0])
         return chosen
     if integers:
         say("preprocessing: none (found: the graph takes integers)")
