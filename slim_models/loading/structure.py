@@ -86,13 +86,21 @@ def _before_first_layer(graph: tf.Graph, images: str, logits: str) -> tf.Tensor 
     for op in signal_path(ys, [xs]):
         if op.type in _LAYERS:
             read = [tensor for tensor in op.inputs if tensor.op in passed]
-            before = set(reached([op], lambda o: [t.op for t in o.inputs if t.op in passed]))
-            counts = {o.type for o in before} & _ARITHMETIC
-            return read[0] if len(read) == 1 and counts else None
+            before = reached([op], lambda o: [t.op for t in o.inputs if t.op in passed])
+            if len(read) != 1 or not any(o.type in _ARITHMETIC for o in before):
+                return None
+            return _as_picture(read[0], xs)
         if op.type not in _ARITHMETIC and op.type not in _MOVING.split():
             return None
         passed.add(op)
     return None
+
+
+def _as_picture(tensor: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """What a dense layer reads, before it was flattened."""
+    while tensor.shape.ndims != 4 and tensor is not images and tensor.op.type in ("Reshape", "Squeeze", "Identity"):
+        tensor = tensor.op.inputs[0]
+    return tensor
 
 
 def _arithmetic(part: Graph, images: str, end: tf.Tensor, shape: Sequence[int | None]) -> Arithmetic | None:

@@ -119,6 +119,18 @@ def test_channels_first(tmp_path):
     close(logits_of(network), fed_by_hand(graph, IMAGES.transpose(0, 3, 1, 2)))
 
 
+def test_a_dense_layer_first(tmp_path):
+    graph = tf.Graph()
+    with graph.as_default():
+        images = tf.placeholder(tf.float32, [None, 8, 8, 3], name="input")
+        hidden = tf.nn.relu(tf.matmul(tf.reshape(images / 255, [-1, 192]), constant([192, 8 * 8 * 2], 1)))
+        pooled = tf.reduce_mean(tf.nn.relu(tf.reshape(hidden, [-1, 8, 8, 2]), name="last"), [1, 2])
+        tf.matmul(pooled, constant([2, 5], 2), name="logits")
+    network, line = found_in(write_pb(tmp_path / "net.pb", graph.as_graph_def()))
+    assert line == "preprocessing: none (found: the graph divides by 255 itself)"
+    close(logits_of(network, IMAGES[:, :8, :8]), fed_by_hand(graph, IMAGES[:, :8, :8]))
+
+
 def test_integers_and_a_mean_of_bgr(tmp_path):
     graph = graph_of(lambda x: tf.cast(x, tf.float32) - CAFFE, dtype=tf.uint8)
     network, line = found_in(write_pb(tmp_path / "net.pb", graph.as_graph_def()))
