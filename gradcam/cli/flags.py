@@ -51,8 +51,12 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     own = parser.add_argument_group("your own network", "what is not given is found out and printed")
     own.add_argument("--images-tensor", metavar="NAME", help="takes the pictures")
     own.add_argument("--logits-tensor", metavar="NAME", help="the logits, or the probabilities made of them")
-    text = f"of RGB in [0, 255]: {listed(slim_models.PREPROCESSINGS)}"
-    own.add_argument("--preprocessing", metavar="NAME", help=text)
+    text = (
+        f"of RGB in [0, 255]: {listed(slim_models.PREPROCESSINGS)}, or numbers, for (RGB / scale - mean) / std, of "
+        "each channel as R/G/B or one for all: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,scale=255; order=BGR "
+        "reverses the channels after that (defaults: 0, 1, 1, RGB)"
+    )
+    own.add_argument("--preprocessing", metavar="NAME|NUMBERS", help=text)
     own.add_argument(
         labels,
         dest="network_labels",

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
         find_weights as find_weights,
     )
     from slim_models.builders.preprocessing import (
+        EXAMPLE as EXAMPLE,
         GREY_PREPROCESSINGS as GREY_PREPROCESSINGS,
         PREPROCESSINGS as PREPROCESSINGS,
         RGB_MEAN as RGB_MEAN,
+        Preprocessing as Preprocessing,
         grey as grey,
+        order_of as order_of,
+        prepared as prepared,
+        preprocessing_for as preprocessing_for,
     )
 
 __getattr__, __dir__, __all__ = lazy(
@@ -29,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "building": "build build_for",
         "catalogue": "NETWORKS Architecture architecture find_weights",
-        "preprocessing": "GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN grey",
+        "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Preprocessing grey order_of prepared "
+        "preprocessing_for",
     },
 )

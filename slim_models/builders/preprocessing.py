@@ -5,12 +5,17 @@ Because this is part of the graph, gradients with respect to `images` are RGB fo
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from slim_models.mistakes import BadValue, UnknownName
 
 if TYPE_CHECKING:
     import tensorflow.compat.v1 as tf
 
+EXAMPLE = "mean=123.68/116.779/103.939,order=BGR"
 RGB_MEAN = (123.68, 116.779, 103.939)  # of ImageNet, as Caffe and slim use it
 
 
@@ -111,6 +116,20 @@ def grey(images: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(images * tf.constant((0.299, 0.587, 0.114), images.dtype), axis=3, keepdims=True)
 
 
+def bgr(images: tf.Tensor) -> tf.Tensor:
+    """BGR in [0, 255], for a graph that does the rest itself, as the exports of Azure's Custom Vision do.
+
+    Args:
+        images: `[N, H, W, 3]`, RGB in [0, 255].
+
+    Returns:
+        `[N, H, W, 3]`, BGR in [0, 255].
+    """
+    import tensorflow.compat.v1 as tf
+
+    return tf.reverse(images, axis=[-1])
+
+
 # What a graph of the user's may want, by name.
 PREPROCESSINGS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "none": none,
@@ -119,6 +138,123 @@ PREPROCESSINGS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "subtract_mean": subtract_mean,
     "caffe_bgr": caffe_bgr,
     "standardized": standardized,
+    "bgr": bgr,
 }
 # Those that do the same to every channel; the others have three numbers a pixel, and mean nothing for grey pictures.
 GREY_PREPROCESSINGS = ("none", "minus_one_to_one", "zero_to_one")
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine:
+    """(images / scale - mean) / std, and the channels in another order after that.
+
+    Attributes:
+        mean: of R, G, B, or one number for all.
+        std: likewise.
+        scale: what pixels in [0, 255] are divided by first.
+        order: `RGB`, or `BGR` if the channels are reversed in the end.
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    scale: float = 1.0
+    order: str = "RGB"
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """`[N, H, W, 3]`, RGB in [0, 255] -> what the network takes."""
+        import tensorflow.compat.v1 as tf
+
+        mean, std = (tf.constant(numbers, images.dtype) for numbers in (self.mean, self.std))
+        result = (images / self.scale - mean) / std
+        return bgr(result) if self.order == "BGR" else result
+
+
+def affine(text: str) -> Affine:
+    """Reads `mean=R/G/B,std=R/G/B,scale=S,order=BGR`; what is left out is 0, 1, 1 and RGB.
+
+    Args:
+        text: parts between commas in any order, each once; of mean and std one number, or three, which are of R, G
+            and B whatever the order is.
+
+    Raises:
+        ValueError: it is none of that; the message has an example.
+    """
+    found: dict[str, Any] = {}
+    for part in text.split(","):
+        key, _, value = (word.strip() for word in part.partition("="))
+        if key not in ("mean", "std", "scale", "order") or key in found:
+            raise _unreadable(text, f"{part.strip()!r} is not one of mean=, std=, scale=, order=, each at most once")
+        found[key] = value.upper() if key == "order" else _numbers(text, key, value)
+    if found.get("order", "RGB") not in ("RGB", "BGR"):
+        raise _unreadable(text, f"order is RGB or BGR, not {found['order']!r}")
+    if "scale" in found:
+        found["scale"] = found["scale"][0]
+    return Affine(**found)
+
+
+def _numbers(text: str, key: str, value: str) -> tuple[float, ...]:
+    counts = (1,) if key == "scale" else (1, 3)
+    try:
+        numbers = tuple(float(number) for number in value.split("/"))
+    except ValueError:
+        numbers = ()
+    least = -math.inf if key == "mean" else 0
+    if len(numbers) not in counts or not all(least < number < math.inf for number in numbers):
+        wanted = "one number" if key == "scale" else "one number, or three of R/G/B"
+        raise _unreadable(text, f"{key} is {wanted}{'' if key == 'mean' else ' above 0'}, not {value!r}")
+    return numbers
+
+
+def _unreadable(text: str, reason: str) -> BadValue:
+    return BadValue(f"preprocessing {text!r} cannot be read: {reason}; for example {EXAMPLE}")
+
+
+Preprocessing = Callable[["tf.Tensor"], "tf.Tensor"]
+
+
+def preprocessing_for(given: Any) -> Preprocessing:
+    """What a user calls a preprocessing, as a function.
+
+    Args:
+        given: a key of `PREPROCESSINGS`, what `affine` reads, or a function of `[N, H, W, 3]`, RGB in [0, 255].
+
+    Raises:
+        KeyError: no preprocessing has that name.
+        ValueError: numbers that cannot be read, or something else.
+    """
+    if callable(given):
+        return given
+    if not isinstance(given, str):
+        raise BadValue(f"preprocessing is a name, numbers such as {EXAMPLE}, or a function, not {given!r}")
+    if "=" in given:
+        return affine(given)
+    if given not in PREPROCESSINGS:
+        names = ", ".join(PREPROCESSINGS)
+        raise UnknownName(f"no preprocessing {given!r}; there are {names}, or numbers such as {EXAMPLE}")
+    return PREPROCESSINGS[given]
+
+
+def order_of(given: Any) -> str:
+    """The order of channels that a preprocessing ends in, `RGB` or `BGR`; of a function of the user's, RGB."""
+    if given in ("caffe_bgr", "bgr"):
+        return "BGR"
+    preprocessing = preprocessing_for(given)
+    return preprocessing.order if isinstance(preprocessing, Affine) else "RGB"
+
+
+def prepared(images: tf.Tensor, given: Any) -> tf.Tensor:
+    """What a preprocessing makes of images.
+
+    Args:
+        images: RGB in [0, 255].
+        given: as of `preprocessing_for`.
+
+    Raises:
+        KeyError, ValueError: as of `preprocessing_for`, or a function does not return images of that shape.
+    """
+    import tensorflow.compat.v1 as tf
+
+    result = preprocessing_for(given)(images)
+    if not isinstance(result, tf.Tensor) or not result.shape.is_compatible_with(images.shape):
+        raise BadValue(f"preprocessing must return a tensor {images.shape}, as it takes, not {result!r}")
+    return tf.cast(result, images.dtype)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import PREPROCESSINGS, grey
+from slim_models.builders import Preprocessing, grey, order_of, prepared
 from slim_models.loading.finding import default_layer, find_layers
 from slim_models.loading.layout import Layout, layouts_of
 from slim_models.loading.originals import Original
@@ -121,13 +121,15 @@ def _first_that_fits(
     raise BadValue(f"the graph takes no pictures of {tried}: {reason}; give their size as image_size")
 
 
-def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Sequence[str] | None) -> Network:
+def rebuilt(
+    original: Original, plan: Plan, preprocessing: str | Preprocessing, layer: str | Sequence[str] | None
+) -> Network:
     """Imports the part, into the graph that has its variables or a new one, behind a placeholder of ours.
 
     Args:
         original: where the part comes from.
         plan: what to import.
-        preprocessing: of `PREPROCESSINGS`.
+        preprocessing: as of `load`.
         layer: as of `load`.
 
     Raises:
@@ -143,8 +145,8 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
             inputs.update({f"{name}:0": tf.convert_to_tensor(variable) for name, variable in variables.items()})
         with graph.name_scope("explained") as scope:
             images = tf.placeholder(tf.float32, plan.shape, name="images")
-            prepared = PREPROCESSINGS[preprocessing](grey(images) if plan.layout.grey else images)
-            inputs[plan.images] = plan.layout.ordered(prepared)
+            pixels = prepared(grey(images) if plan.layout.grey else images, preprocessing)
+            inputs[plan.images] = plan.layout.ordered(pixels)
             outputs = _imported(rest, inputs, plan.logits)
             logits = _directions(outputs) if plan.one_output else outputs
     layers, bottlenecks = find_layers(images, outputs)
@@ -163,7 +165,7 @@ def rebuilt(original: Original, plan: Plan, preprocessing: str, layer: str | Seq
         head=plan.head,
         one_output=plan.one_output,
         precision=endpoints[default].dtype.base_dtype.name,
-        input_order="BGR" if preprocessing == "caffe_bgr" else "RGB",
+        input_order=order_of(preprocessing),
     )
 
 

@@ -9,17 +9,31 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models import files
-from slim_models.backward import signal_path
-from slim_models.builders import PREPROCESSINGS
+from slim_models.builders import EXAMPLE, PREPROCESSINGS
+from slim_models.loading.batch_norms import divergence, first_statistics
 from slim_models.loading.passes import Say
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.network import Network
 
 _PHOTOGRAPHS = "photographs.npz"
+_SHOWN = "a portrait in uniform, a cup of coffee and a cat"
 _LEAST = 0.05  # the probability below which nothing was recognised
 _MOST = 0.5  # the divergence, in nats, above which the first batch norm sees what it is not used to
-_NEAR = 1.5  # a network knows the photographs nearly as well in false colours, or in other contrast
-_BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+# A network knows the photographs nearly as well, or better, in false colours or in other contrast: two MobileNets of
+# Google at odds twice as high as under their own; what was right had odds that were 5 times as high.
+_NEAR = 3.0
+# In nats: 0.07 against 0.18 was wrong (a network of grey faces, which our photographs are not). Other ranges are 0.3
+# and more apart. Below 0.05 photographs are of the kind that the network knows, and twice as much is a difference.
+_APART = 0.25
+_ALIKE = 0.05
+_ORDERS = ("subtract_mean", "caffe_bgr")  # alike but for the order of channels
+# Networks that take [0, 255], less a mean or not, and those that take about [-1, 1].
+_SCALES = {
+    "pixels in [0, 255]": ("none", *_ORDERS),
+    "about [-1, 1]": ("minus_one_to_one", "zero_to_one", "standardized"),
+}
+# What is tried: who takes raw BGR has the mean to subtract in the graph, where it is found.
+_TRIED = tuple(name for name in PREPROCESSINGS if name != "bgr")
 
 
 class Trial(NamedTuple):
@@ -28,10 +42,12 @@ class Trial(NamedTuple):
     Attributes:
         probability: that they show what they do, as a geometric mean; None if it has no such classes.
         divergence: of what the first batch norm sees from what it saw in training, in nats; None without one.
+        predicted: of each photograph the likeliest class, and how likely it is.
     """
 
     probability: float | None
     divergence: float | None
+    predicted: Sequence[tuple[int, float]] = ()
 
 
 def recognised(
@@ -39,8 +55,8 @@ def recognised(
 ) -> str:
     """The preprocessing under which a network recognises three photographs best.
 
-    Of several under which it does so nearly as well, it is the one that its first batch norm is used to, or where
-    there is none the most usual. If it does not know what they show, the batch norm alone decides.
+    Of several under which it does so nearly as well, it is the one that its first batch norm is used to. If it does not
+    know what they show, the batch norm alone decides. Of orders of channels that are alike it is the usual one.
 
     Args:
         network: without preprocessing (`"none"`).
@@ -53,20 +69,41 @@ def recognised(
         A key of `PREPROCESSINGS`.
 
     Raises:
-        ValueError: it recognises them under none, or knows neither what they show nor has a batch norm.
+        ValueError: it recognises them under none, or knows neither what they show nor has a batch norm; or several
+            preprocessings are too close to call.
     """
     trials = _trials(network, *photographs(wnids), choices)
     chosen, *others = ranked(trials, bgr)
     if not _convinces(trials[chosen]):
-        raise BadValue(
-            "what is done with pixels before the graph cannot be told, as under no preprocessing it knows our "
-            f"photographs (at best: {_text(trials[chosen])}); give preprocessing, one of {', '.join(choices)}"
-        )
+        best = f"under no preprocessing it knows our photographs (at best: {_text(trials[chosen])})"
+        raise BadValue(_untold(best, trials))
+    close = [name for name in others if too_close(chosen, name, trials)]
+    if set(close) - set(_ORDERS) or (close and chosen not in _ORDERS):
+        names = (chosen, *close)
+        scale = next((text for text, alike in _SCALES.items() if set(names) <= set(alike)), "")
+        only = f", and only its scale is certain, {scale}" if scale else ""
+        raise BadValue(_untold(f"{', '.join(names)} are too close to call{only}", trials))
+    order = "; in which order it takes the channels is not certain" if close else ""
     say(
         f"preprocessing: {chosen} (guessed by photographs: {_text(trials[chosen])}; "
-        f"with {others[0]}: {_text(trials[others[0]])})"
+        f"with {others[0]}: {_text(trials[others[0]])}{order})"
     )
     return chosen
+
+
+def too_close(chosen: str, other: str, trials: Mapping[str, Trial]) -> bool:
+    """Whether the evidence for a preprocessing is not enough to rule another out."""
+    best, trial = trials[chosen], trials[other]
+    near = best.probability is None or _odds(trial) * _NEAR > _odds(best)
+    if best.divergence is None or trial.divergence is None:
+        return near
+    apart = _APART if best.divergence > _ALIKE else best.divergence
+    return near and trial.divergence - best.divergence < apart
+
+
+def _odds(trial: Trial) -> float:
+    probability = 0.5 if trial.probability is None else min(trial.probability, 1 - 1e-9)
+    return probability / (1 - probability)
 
 
 def _convinces(trial: Trial) -> bool:
@@ -81,6 +118,20 @@ def _text(trial: Trial) -> str:
     return ", ".join(recognised + seen) or "no evidence"
 
 
+def _untold(reason: str, trials: Mapping[str, Trial]) -> str:
+    """The error: why, what comes of each choice, and how to choose."""
+    tried = []
+    for name, trial in trials.items():
+        classes = ", ".join(f"{number} ({probability:.0%})" for number, probability in trial.predicted)
+        known = trial.probability is not None or trial.divergence is not None
+        tried.append(f"with {name} {classes}{f' [{_text(trial)}]' if known else ''}")
+    return (
+        f"what is done with pixels before the graph cannot be told, as {reason}; the likeliest classes of our "
+        f"photographs, of {_SHOWN}, are {'; '.join(tried)}; give preprocessing, one of {', '.join(trials)}, "
+        f"or numbers such as {EXAMPLE} (the flag --preprocessing)"
+    )
+
+
 def ranked(trials: Mapping[str, Trial], bgr: bool) -> list[str]:
     """The preprocessings, the likeliest first.
 
@@ -91,23 +142,21 @@ def ranked(trials: Mapping[str, Trial], bgr: bool) -> list[str]:
     custom = list(PREPROCESSINGS)
     if bgr:
         custom.insert(0, custom.pop(custom.index("caffe_bgr")))
-    probabilities = {name: 1.0 if trial.probability is None else trial.probability for name, trial in trials.items()}
-    least = max(probabilities.values()) / _NEAR
-    orders = {
-        name: probabilities[name] for name in ("subtract_mean", "caffe_bgr") if name in trials
-    }  # alike but for the order of channels
+    odds = {name: _odds(trial) for name, trial in trials.items()}
+    least = max(odds.values()) / _NEAR
+    orders = {name: odds[name] for name in _ORDERS if name in odds}
 
     def surprise(name: str) -> float:
         divergence = trials[name].divergence
         if divergence is not None:
             return round(divergence, 2)  # hundredths of a nat are the photographs', not the preprocessing's
         alike = name in orders and max(orders.values()) < _NEAR * min(orders.values())
-        return -max(orders.values()) if alike else -probabilities[name]
+        return -max(orders.values()) if alike else -odds[name]
 
-    near = [name for name in trials if probabilities[name] > least]
-    others = [name for name in trials if probabilities[name] <= least]
+    near = [name for name in trials if odds[name] > least]
+    others = [name for name in trials if odds[name] <= least]
     return sorted(near, key=lambda name: (surprise(name), custom.index(name))) + sorted(
-        others, key=lambda name: -probabilities[name]
+        others, key=lambda name: -odds[name]
     )
 
 
@@ -117,17 +166,25 @@ def _trials(
     session = network.values.session or tf.Session(graph=network.graph)
     try:
         network.values.fill(session, network)
-        return {name: _trial(network, session, prepare(pictures, network, name), classes) for name in choices}
+        tried = [name for name in choices if name in _TRIED]
+        return {name: _trial(network, session, prepare(pictures, network, name), classes) for name in tried}
     finally:
         if session is not network.values.session:
             session.close()
 
 
+def _probabilities(logits: np.ndarray, head: str) -> np.ndarray:
+    """`[P, C]`: of each class under a sigmoid, else by the softmax."""
+    logits = logits.astype(np.float64)
+    if head == "sigmoid":
+        return 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
 def _probability(logits: np.ndarray, classes: Sequence[Sequence[int]]) -> float:
     """The geometric mean of the probabilities of what the pictures show."""
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    sums = [row[list(indices)].sum() for row, indices in zip(probabilities, classes)]
+    sums = [row[list(indices)].sum() for row, indices in zip(_probabilities(logits, "softmax"), classes)]
     return float(np.exp(np.mean(np.log(np.maximum(sums, 1e-12)))))
 
 
@@ -146,11 +203,14 @@ def _trial(network: Network, session: tf.Session, inputs: np.ndarray, classes: S
     # One by one, each as often as the network's batch size asks.
     size = network.batch_size or 1
     runs = [session.run(fetches, {network.images: np.repeat(picture[None], size, axis=0)}) for picture in inputs]
-    probability = _probability(np.concatenate([run["logits"][:1] for run in runs]), classes) if any(classes) else None
+    logits = np.concatenate([run["logits"][:1] for run in runs])
+    rows = _probabilities(logits, network.head)
+    predicted = [(int(row.argmax()), float(row.max())) for row in rows]
+    probability = _probability(logits, classes) if any(classes) else None
     if statistics is None:
-        return Trial(probability, None)
+        return Trial(probability, None, predicted)
     seen = np.concatenate([run["statistics"][0][:1] for run in runs])
-    return Trial(probability, divergence(seen, *runs[0]["statistics"][1:]))
+    return Trial(probability, divergence(seen, *runs[0]["statistics"][1:]), predicted)
 
 
 def photographs(wnids: Sequence[str]) -> tuple[np.ndarray, list[list[int]]]:
@@ -170,33 +230,3 @@ def photographs(wnids: Sequence[str]) -> tuple[np.ndarray, list[list[int]]]:
     classes = [[wnids.index(wnid) for wnid in words if wnid in wnids] for words in shown]
     known = [number for number, indices in enumerate(classes) if indices] or list(range(len(classes)))
     return pictures[known].astype(np.float32), [classes[number] for number in known]
-
-
-def first_statistics(images: tf.Tensor, logits: tf.Tensor) -> Sequence[tf.Tensor] | None:
-    """Of the first batch norm its input `[N, h, w, K]`, stored mean `[K]` and variance `[K]`; None without one."""
-    for operation in signal_path(logits, [images]):
-        if operation.type == "BatchNormWithGlobalNormalization":  # of graphs from before 2016
-            return operation.inputs[:3]
-        if operation.type in _BATCH_NORMS and not operation.get_attr("is_training"):
-            inputs, _, _, mean, variance = operation.inputs
-            return inputs, mean, variance
-    return None
-
-
-def divergence(inputs: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> float:
-    """The Kullback-Leibler divergence of normal distributions, in nats: of what is seen from what is stored.
-
-        1/2 (v / variance + (m - mean)^2 / variance - 1 - log(v / variance))
-
-    Args:
-        inputs: `[N, h, w, K]`, whose mean m and variance v are taken per channel.
-        mean: `[K]`, stored.
-        variance: `[K]`, stored.
-
-    Returns:
-        The median over the channels; 0 if they are alike.
-    """
-    seen = inputs.astype(np.float64).reshape(-1, inputs.shape[-1])
-    stored = np.maximum(variance.astype(np.float64), 1e-12)
-    ratio = np.maximum(seen.var(0), 1e-12) / stored
-    return float(np.median((ratio + (seen.mean(0) - mean) ** 2 / stored - 1 - np.log(ratio)) / 2))

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import GREY_PREPROCESSINGS, PREPROCESSINGS
+from slim_models.builders import EXAMPLE, GREY_PREPROCESSINGS, PREPROCESSINGS, Preprocessing, preprocessing_for
 from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, plan, rebuilt
@@ -21,6 +21,7 @@ from slim_models.loading.finding import after_decoding, find_head, find_images, 
 from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, rewritten, silent
+from slim_models.loading.structure import told
 from slim_models.loading.tensors import tensor_named
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import HEADS, Network
@@ -36,7 +37,7 @@ def load(
     images: str | None = None,
     logits: str | None = None,
     layer: str | Sequence[str] | None = None,
-    preprocessing: str | None = None,
+    preprocessing: str | Preprocessing | None = None,
     labels: str | os.PathLike | Sequence[str] | Labels | None = None,
     head: str | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -60,9 +61,11 @@ def load(
         layer: name of the default layer, or of several, the first of them; any tensor `[N, h, w, K]` between
             images and logits can be one. None is the last activation with a spatial extent that everything goes
             through.
-        preprocessing: what is done with RGB in [0, 255] before `images`, of `PREPROCESSINGS`; None finds it
-            out, where it can: for integer images it is `"none"`, for known classes the one under which the
-            network recognises three photographs best.
+        preprocessing: what is done with RGB in [0, 255] before `images`: a name of `PREPROCESSINGS`, numbers
+            such as `"mean=123.68/116.779/103.939,order=BGR"` (`(images / scale - mean) / std`), or a function
+            of a tensor `[N, H, W, 3]`. None finds it out, where it can: from what the graph does with pixels
+            itself, for known classes by which the network recognises three photographs, and by what its first
+            batch norm has seen in training.
         labels: the classes: `"imagenet"`, `"tiny_imagenet"`, a text file with a name in every line, or names;
             None is ImageNet's for 1000 or 1001 classes, and no names for others.
         head: how logits become what the network says, of `HEADS`; None is what the graph makes of them, or the softmax.
@@ -80,8 +83,8 @@ def load(
         ValueError: the file is none of these, the graph no classifier, or something can be understood in
             several ways; the message lists them.
     """
-    if preprocessing is not None and preprocessing not in PREPROCESSINGS:
-        raise UnknownName(f"no preprocessing {preprocessing!r}; there are {', '.join(PREPROCESSINGS)}")
+    if preprocessing is not None:
+        preprocessing_for(preprocessing)  # what is wrong with it is told before anything is opened
     if head is not None and head not in HEADS:
         raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
     size = None if image_size is None else _height_and_width(image_size)
@@ -93,7 +96,7 @@ def load(
     known = _labels(labels, found, say)
     choices = _preprocessings(found, preprocessing)
     if preprocessing is None:
-        preprocessing = _preprocessing_of(original, integers, choices, say)
+        preprocessing = _preprocessing_of(original, found, integers, choices, say)
     network = rebuilt(original, found, preprocessing or "none", layer)
     if preprocessing is None:
         # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
@@ -165,14 +168,14 @@ def _labels(given: Any, found: Plan, say: Say) -> Labels | None:
     return None if given is None else labels_for(given, found.num_classes)
 
 
-def _preprocessings(found: Plan, given: str | None) -> Sequence[str]:
+def _preprocessings(found: Plan, given: Any) -> Sequence[str]:
     """The preprocessings that there are for such pictures.
 
     Raises:
         ValueError: the one that is given is none of them.
     """
     choices = GREY_PREPROCESSINGS if found.layout.grey else tuple(PREPROCESSINGS)
-    if given is not None and given not in choices:
+    if isinstance(given, str) and given in PREPROCESSINGS and given not in choices:
         raise BadValue(
             f"preprocessing {given!r} has three numbers a pixel, and {found.images} takes grey pictures of one; "
             f"for these there are {', '.join(choices)}"
@@ -180,16 +183,29 @@ def _preprocessings(found: Plan, given: str | None) -> Sequence[str]:
     return choices
 
 
-def _preprocessing_of(original: Original, integers: bool, choices: Sequence[str], say: Say) -> str | None:
+def _preprocessing_of(original: Original, found: Plan, integers: bool, choices: Sequence[str], say: Say) -> str | None:
     """The preprocessing, if it need not be tried; None if it has to be."""
+    lines: list[str] = []
+    chosen = told(found.part, found.images, found.logits, _fed(found), lines.append)
+    if chosen in choices and (chosen == "bgr" or not integers):
+        say(lines[0])
+        return chosen
     if integers:
         say("preprocessing: none (found: the graph takes integers)")
         return "none"
     if original.values.session is not None:  # trying would leave its operations in the graph
         raise BadValue(
-            f"what is done with pixels before the graph cannot be told: give preprocessing, one of {', '.join(choices)}"
+            "what is done with pixels before the graph cannot be told, as nothing is tried in a live session: give "
+            f"preprocessing (--preprocessing), one of {', '.join(choices)}, or numbers such as {EXAMPLE}"
         )
     return None
+
+
+def _fed(found: Plan) -> list[int | None]:
+    """The shape of what the graph takes: of its own tensor, and where that says nothing of the plan."""
+    planned = found.layout.fed(*found.shape[:3])
+    own = found.part.inferred.get_tensor_by_name(found.images).shape
+    return [mine or other for mine, other in zip(own.as_list() if own.ndims == len(planned) else planned, planned)]
 
 
 def open_original(given: Any) -> Original:

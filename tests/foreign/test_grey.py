@@ -103,11 +103,11 @@ def test_preprocessings_of_three_numbers_are_refused(name, tmp_path):
 
 
 def test_nothing_of_three_numbers_is_tried(tmp_path):
-    with pytest.raises(ValueError, match="cannot be told.*one of none, minus_one_to_one, zero_to_one$"):
+    with pytest.raises(ValueError, match="cannot be told.*one of none, minus_one_to_one, zero_to_one, or numbers"):
         load(file_of(tmp_path), preprocessing=None)
     with tf.Graph().as_default(), tf.Session() as session:
         member(tf.placeholder(tf.float32, SHAPES["NHWC"]), "NHWC")
-        with pytest.raises(ValueError, match="cannot be told.*one of none, minus_one_to_one, zero_to_one$"):
+        with pytest.raises(ValueError, match="cannot be told.*one of none, minus_one_to_one, zero_to_one, or numbers"):
             load(session, preprocessing=None)
 
 
