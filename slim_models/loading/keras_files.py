@@ -109,7 +109,7 @@ def _readers(path: pathlib.Path, config: dict[str, Any], keras: Any, old: bool, 
         return [ours]
     if not old:
         return [theirs]
-    if int(keras.__version__.partition(".")[0]) < 3:
+    if int(_version(keras).partition(".")[0]) < 3:
         return [theirs, ours]  # it reads its own files; ours is for what it has forgotten of Keras 1
     # Keras 3 has another hard_sigmoid than older ones, and mixes up models in models: it comes second.
     legacy = importlib.import_module("tf_keras") if importlib.util.find_spec("tf_keras") else None
@@ -151,8 +151,14 @@ def _first_that_can(readers: list[Reader], keras: Any, path: pathlib.Path) -> An
     raise BadValue(f"{_cannot(keras, path)}: {_first_line(reasons[0])}") from reasons[0]
 
 
+def _version(keras: Any) -> str:
+    """That of the package, where the part of it that TensorFlow shows as its own has none, as with tf_keras."""
+    package = importlib.import_module(keras.__name__.partition(".")[0])
+    return str(getattr(keras, "__version__", None) or getattr(package, "__version__", "2"))
+
+
 def _cannot(keras: Any, path: pathlib.Path) -> str:
-    return f"Keras {keras.__version__} cannot read {path} as a model"
+    return f"Keras {_version(keras)} cannot read {path} as a model"
 
 
 def _text(given: bytes | str) -> str:

@@ -35,6 +35,8 @@ def write_old(path, model, weights, version=b"2.2.4", backend=b"tensorflow"):
 def old(class_name, name, inbound=None, **config):
     """A layer's entry; `inbound`: what it is called on, each as `"layer"` or `("layer", call)`, for each call."""
     entry = {"class_name": class_name, "config": {"name": name, "trainable": True, **config}}
+    if class_name == "InputLayer":
+        del entry["config"]["trainable"]
     if inbound is not None:
         calls = [[(one, 0) if isinstance(one, str) else one for one in call] for call in inbound]
         nodes = [[[layer, call, 0, *(more or [{}])] for layer, call, *more in inner] for inner in calls]
