@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
+import operator
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from slim_models.loading.keras_config import (
@@ -22,20 +23,11 @@ from slim_models.loading.keras_config import (
 )
 from slim_models.mistakes import BadValue
 
-# Functions of TensorFlow that were written down as layers -> Keras' own; nothing else of that kind is called.
-_OPERATIONS = {
-    "__operators__.add": "add",
-    "math.add": "add",
-    "math.subtract": "subtract",
-    "math.multiply": "multiply",
-    "math.truediv": "true_divide",
-    "math.divide": "true_divide",
-    "math.sigmoid": "sigmoid",
-    "nn.relu": "relu",
-    "nn.relu6": "relu6",
-    "nn.sigmoid": "sigmoid",
-    "nn.silu": "silu",
-    "nn.softmax": "softmax",
+# Functions of TensorFlow that Keras 2 wrote down as layers, and that are called; no others are.
+_FUNCTIONS = {
+    *("math.add", "math.subtract", "math.multiply", "math.truediv", "math.divide", "math.sigmoid", "math.tanh"),
+    *("math.reduce_mean", "math.reduce_max", "math.maximum", "math.minimum"),
+    *("nn.relu", "nn.relu6", "nn.leaky_relu", "nn.sigmoid", "nn.silu", "nn.softmax", "image.resize"),
 }
 _ACTIVATIONS = ("activation", "recurrent_activation")
 
@@ -129,7 +121,7 @@ class Builder:
         if entry["class_name"] in MODELS:
             return self.model(entry, name, shape)
         if entry["class_name"] == "TFOpLambda":
-            return Part(name_of(entry), "TFOpLambda", self._operation(entry))
+            return Part(name_of(entry), "TFOpLambda", self._function(entry, name))
         return Part(name_of(entry), class_of(entry), self.layer(entry, name))
 
     def layer(self, entry: Mapping[str, Any], name: str | None = None) -> Any:
@@ -179,15 +171,23 @@ class Builder:
                 f"{IN_MEMORY}"
             ) from error
 
-    def _operation(self, entry: Mapping[str, Any]) -> Callable[..., Any]:
-        name = str(entry["config"].get("function"))
-        if name not in _OPERATIONS or not hasattr(self.keras, "ops"):
+    def _function(self, entry: Mapping[str, Any], name: str) -> Any:
+        """A layer that calls one of TensorFlow's functions."""
+        import tensorflow
+
+        path = str(entry["config"].get("function")).replace("__operators__.", "math.")
+        if path not in _FUNCTIONS:
             raise BadValue(
-                f"{self.path} has the layer {name_of(entry)!r}, which is TensorFlow's function {name} and not a layer "
+                f"{self.path} has the layer {name_of(entry)!r}, which is TensorFlow's function {path} and not a layer "
                 f"of Keras: {IN_MEMORY}"
             )
-        function = getattr(self.keras.ops, _OPERATIONS[name])
-        return lambda x, y=None: function(x) if y is None else function(x, y)
+        function = operator.attrgetter(path)(tensorflow)
+
+        class Function(self.keras.layers.Layer):  # type: ignore[name-defined]
+            def call(self, *inputs: Any, **more: Any) -> Any:
+                return function(*inputs, **more)
+
+        return Function(name=name)
 
 
 class _Nodes:
@@ -278,11 +278,14 @@ def _ends(given: Any) -> list[list[Any]]:
 
 
 def _arguments(built: type) -> set[str]:
-    """What a class takes by name, itself and those that it is derived from."""
+    """What a class takes by name, itself and those that it hands the rest on to."""
     found: set[str] = set()
     for base in built.__mro__:
         if "__init__" in vars(base) and base is not object:
-            found.update(inspect.signature(vars(base)["__init__"]).parameters)
+            parameters = inspect.signature(vars(base)["__init__"]).parameters
+            found.update(parameters)
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+                break
     return found
 
 

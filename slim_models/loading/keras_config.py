@@ -63,7 +63,7 @@ _NOT_NEEDED = {
     *("depthwise_init", "pointwise_init", "input_shape", "batch_input_shape", "batch_shape", "build_input_shape"),
     *("input_dim", "input_length", "input_dtype", "weights", "fused", "consume_less", "implementation"),
     *("renorm_clipping", "renorm_momentum", "virtual_batch_size", "adjustment", "output_shape", "autocast"),
-    *("renorm", "experimental_autocast"),
+    *("renorm", "experimental_autocast", "rng_type", "trainable"),
 }
 # Arguments that went away, and the values with which they meant nothing.
 _WITHOUT_MEANING: Mapping[str, tuple[Any, ...]] = {
@@ -143,6 +143,8 @@ def updated(entry: Mapping[str, Any], known: Collection[str], path: Any) -> dict
 
 def _is_needed(name: str, new: str, value: Any, known: Collection[str]) -> bool:
     if name.endswith(_NOT_NEEDED_ENDINGS) or (name in _NOT_NEEDED and name not in known):
+        return False
+    if value is None and new not in known:
         return False
     if new in _WITHOUT_MEANING and value in _WITHOUT_MEANING[new]:
         return new in known and value is not None

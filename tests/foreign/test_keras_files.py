@@ -155,7 +155,7 @@ def keras_2(tmp_path):
         ),
         old("PReLU", "prelu", shared_axes=[1, 2], alpha_constraint=None, alpha_initializer={"class_name": "Zeros"}),
         old("Conv2D", "last", filters=6, **CONV | {"padding": "valid"}, activity_regularizer=None),
-        old("Dropout", "drop", rate=0.5, noise_shape=None, seed=None),
+        old("SpatialDropout2D", "drop", rate=0.5, noise_shape=None, seed=None),
     ]
     model = make.finish(last)
     return write_old(tmp_path / "net.h5", sequential(entries), make.weights, b"2.1.6-tf"), model
