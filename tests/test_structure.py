@@ -78,7 +78,19 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.cli.reproduction",
 }
 NUMPY_WEIGHTS = (
-    *("caffemodel", "checkpoint", "drawn", "folding", "npy", "protobuf", "reading", "values", "verify", "vgg_names"),
+    *(
+        "caffemodel",
+        "checkpoint",
+        "drawn",
+        "folding",
+        "hdf5",
+        "npy",
+        "protobuf",
+        "reading",
+        "values",
+        "verify",
+        "vgg_names",
+    ),
     "writing",
 )
 WITHOUT_TENSORFLOW = {
@@ -195,7 +207,7 @@ def test_no_script_imports_another():
 
 def test_libraries_have_their_rooms():
     assert users_of("tf_slim") == {"slim_models.builders.layers"}
-    assert users_of("h5py") == {"slim_models.weights.vgg_names"}
+    assert users_of("h5py") == {"slim_models.weights.hdf5", "slim_models.weights.vgg_names"}
     assert users_of("pooch") == {"slim_models.downloading", "slim_models.weights.verify"}
     drawing = {"gradcam.figures", "gradcam.evaluation.charts", "gradcam.comparison.side_by_side"}
     assert users_of("matplotlib") - {"gradcam.pictures.samples"} <= drawing

@@ -1,10 +1,9 @@
-"""Keras models, in memory or from a file, as graphs with variables."""
+"""Keras models in memory as graphs with variables; `keras_files` reads them."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,23 +20,6 @@ def is_keras_model(given: Any) -> bool:
     return callable(given) and all(hasattr(given, name) for name in ("layers", "weights", "inputs", "outputs"))
 
 
-def read_keras_model(path: pathlib.Path) -> Original:
-    """A whole model, `.keras` or `.h5`, as far as the installed Keras can read it.
-
-    Raises:
-        ValueError: it cannot, with Keras' own reason; or it holds weights only.
-    """
-    import tensorflow
-
-    try:
-        with _eagerly():
-            model = tensorflow.keras.models.load_model(str(path), compile=False)
-    except Exception as error:  # Keras raises nearly anything
-        version = tensorflow.keras.__version__
-        raise BadValue(f"Keras {version} cannot read {path} as a model: {_first_line(error)}") from error
-    return of_keras_model(model, path.stem)
-
-
 def of_keras_model(model: Any, name: str | None = None) -> Original:
     """A model in memory; its weights are copied when a session is opened.
 
@@ -50,7 +32,7 @@ def of_keras_model(model: Any, name: str | None = None) -> Original:
     if not model.inputs or len(model.inputs) != 1:
         raise BadValue(f"the Keras model {name} should have one input, not {len(model.inputs or ())}; is it built?")
     given = model.inputs[0]
-    with _eagerly():
+    with eagerly():
         # A number of pictures that the model fixes is freed later, where that can be proved.
         spec = tensorflow.TensorSpec([*given.shape], given.dtype, name="images")
         function = tensorflow.function(lambda images: model(images, training=False)).get_concrete_function(spec)
@@ -61,7 +43,7 @@ def of_keras_model(model: Any, name: str | None = None) -> Original:
     return Original(name, graph.as_graph_def(), graph, values, images=names, logits=outputs)
 
 
-def _eagerly() -> contextlib.AbstractContextManager:
+def eagerly() -> contextlib.AbstractContextManager:
     """Eager mode, in which Keras works, whatever graph the user is in."""
     import tensorflow
 
@@ -94,11 +76,7 @@ def _variable_like(variable: Any) -> tf.Variable:
 
 def _restore(variables: Mapping[str, tf.Variable], theirs: Mapping[str, Any], session: tf.Session) -> None:
     def value_of(name: str) -> np.ndarray:
-        with _eagerly():
+        with eagerly():
             return np.asarray(theirs[name].numpy())
 
     fill(session, variables, value_of)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

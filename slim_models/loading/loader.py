@@ -18,7 +18,8 @@ from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, plan, rebuilt
 from slim_models.loading.evidence import recognised
 from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits
-from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
+from slim_models.loading.keras import is_keras_model, of_keras_model
+from slim_models.loading.keras_files import is_keras_file, read_keras_model
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, rewritten, silent
 from slim_models.loading.structure import told
@@ -54,7 +55,7 @@ def load(
             - `.pb`, `.pbtxt`: a frozen graph, binary or text;
             - a folder with a SavedModel, of TensorFlow 1 or 2;
             - a checkpoint with its `.meta`;
-            - `.keras`, `.h5`: a Keras model; or such a model itself;
+            - `.keras`, or HDF5 under any name: a model of Keras 1, 2 or 3; or such a model itself;
             - a `tf.Session`, whose values are used where they are; or a `tf.Graph` without variables.
         images: name of the tensor that takes the pictures; None finds it.
         logits: name of the logits, or of the probabilities made of them; None finds them.
@@ -233,6 +234,8 @@ def _at_path(path: pathlib.Path) -> Original:
         return read_meta(path)
     if path.name.endswith(".index") or ".data-" in path.name:
         return read_meta(path.with_suffix(""))
+    if path.is_file() and is_keras_file(path):
+        return read_keras_model(path)
     if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
         raise BadValue(
             f"{path} holds weights without their graph: they are for a network of ours, which takes them as its weights"
@@ -241,8 +244,6 @@ def _at_path(path: pathlib.Path) -> Original:
         raise MissingFile(f"no network at {path}")
     if path.name in ("saved_model.pb", "saved_model.pbtxt"):
         return read_saved_model(path.parent)
-    if path.suffix.lower() in (".keras", ".h5", ".hdf5"):
-        return read_keras_model(path)
     return read_frozen(path)
 
 

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from slim_models.mistakes import BadValue
+from slim_models.weights.hdf5 import open_hdf5
 
 SCOPES = ("vgg_16/", "vgg_19/")  # first part of the names in slim's checkpoints
 # Keras numbers the fully connected layers on their own.
@@ -58,7 +59,7 @@ def read_keras_hdf5(path: pathlib.Path) -> dict[str, np.ndarray]:
     Raises:
         ValueError: a layer is none of Keras' VGG16 and VGG19, or the file holds no layers.
     """
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         layers = {name: arrays for name, arrays in _layers(file) if arrays}
     weights = {}
     for layer, arrays in layers.items():

@@ -1,0 +1,225 @@
+"""Layers as Keras 1 and 2 wrote them down, in the words of the installed Keras: tables, and what applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from slim_models.mistakes import BadValue
+
+MODELS = ("Sequential", "Functional", "Model", "Network", "Container")
+IN_MEMORY = "the model must be given in memory"
+# What classes were called -> what they are called.
+CLASSES = {
+    "Convolution1D": "Conv1D",
+    "Convolution2D": "Conv2D",
+    "Convolution3D": "Conv3D",
+    "AtrousConvolution2D": "Conv2D",
+    "Deconvolution2D": "Conv2DTranspose",
+    "Convolution2DTranspose": "Conv2DTranspose",
+    "SeparableConvolution2D": "SeparableConv2D",
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "SyncBatchNormalization": "BatchNormalization",
+    "ThresholdedReLU": "ReLU",
+}
+# Layers of Keras' own that run what is in a file, or read other files that it names.
+_WITH_CODE = (
+    *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
+    *("StringLookup", "IntegerLookup", "TextVectorization"),
+)
+# Keras 1 had one layer for all ways of merging.
+_MERGES = {
+    "sum": "Add",
+    "mul": "Multiply",
+    "ave": "Average",
+    "max": "Maximum",
+    "concat": "Concatenate",
+}
+# What arguments were called -> what they are called. A name that the installed class takes itself is left alone:
+# an ELU has its alpha, a LeakyReLU of Keras 3 a negative_slope.
+_ARGUMENTS = {
+    "nb_filter": "filters",
+    "filter_length": "kernel_size",
+    "subsample": "strides",
+    "subsample_length": "strides",
+    "border_mode": "padding",
+    "dim_ordering": "data_format",
+    "bias": "use_bias",
+    "atrous_rate": "dilation_rate",
+    "pool_length": "pool_size",
+    "output_dim": "units",
+    "p": "rate",
+    "sigma": "stddev",
+    "alpha": "negative_slope",
+    "theta": "threshold",
+}
+_DATA_FORMATS = {"tf": "channels_last", "th": "channels_first", "default": None}
+# Initial values are never seen: every weight is read from the file. What is for training is not needed.
+_NOT_NEEDED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
+_NOT_NEEDED = {
+    *("init", "inner_init", "forget_bias_init", "beta_init", "gamma_init"),
+    *("W_regularizer", "b_regularizer", "U_regularizer", "W_constraint", "b_constraint", "U_constraint"),
+    *("depthwise_init", "pointwise_init", "input_shape", "batch_input_shape", "batch_shape", "build_input_shape"),
+    *("input_dim", "input_length", "input_dtype", "weights", "fused", "consume_less", "implementation"),
+    *("renorm_clipping", "renorm_momentum", "virtual_batch_size", "adjustment", "output_shape", "autocast"),
+    *("renorm", "experimental_autocast", "rng_type", "trainable"),
+}
+# Arguments that went away, and the values with which they meant nothing.
+_WITHOUT_MEANING: Mapping[str, tuple[Any, ...]] = {
+    "groups": (1, None),
+    "mode": (0,),
+    "ragged": (False, None),
+    "sparse": (False, None),
+    "time_major": (False, None),
+    "dynamic": (False, None),
+    "data_format": (None,),
+    "keepdims": (False, None),
+}
+
+
+def class_of(entry: Mapping[str, Any]) -> str:
+    """The name that the class of a layer's entry has today."""
+    name = str(entry.get("class_name"))
+    if name == "Merge":
+        name = _MERGES.get(str(entry["config"].get("mode")), name)
+    return CLASSES.get(name, name)
+
+
+def name_of(entry: Mapping[str, Any]) -> str:
+    """The name of a layer, as the file has it."""
+    config = entry.get("config")
+    name = config.get("name") if isinstance(config, Mapping) else None
+    return str(entry.get("name") or name or entry.get("class_name"))
+
+
+def entries_of(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The layers of a model; a Sequential of Keras 1 and early 2 is a bare list of them."""
+    config = entry["config"]
+    return list(config if isinstance(config, list) else config["layers"])
+
+
+def shape_of(entry: Mapping[str, Any]) -> list[Any] | None:
+    """Shape of what a layer, or the first layer of a model, says that it takes; None if it does not say."""
+    config = entry["config"]
+    if entry.get("class_name") in MODELS:
+        found = next((shape for inner in entries_of(entry)[:1] if (shape := shape_of(inner))), None)
+        return found or (config.get("build_input_shape") if isinstance(config, Mapping) else None)
+    return config.get("batch_input_shape") or config.get("batch_shape")
+
+
+def updated(entry: Mapping[str, Any], known: Collection[str], path: Any) -> dict[str, Any]:
+    """The arguments of a layer, as the installed Keras takes them.
+
+    Args:
+        entry: of the layer in the file.
+        known: arguments that the installed class takes by name.
+        path: the file, to be named.
+
+    Raises:
+        ValueError: an argument means what no layer of today's does.
+    """
+    old: dict[str, Any] = dict(entry["config"])
+    if entry["class_name"] == "Merge":
+        axis = {"axis": old.get("concat_axis", -1)} if old.get("mode") == "concat" else {}
+        return {"name": old.get("name"), **axis}
+    if "nb_row" in old:
+        old["kernel_size"] = [old.pop("nb_row"), old.pop("nb_col")]
+    config: dict[str, Any] = {}
+    for name, value in old.items():
+        new = name if name in known else _ARGUMENTS.get(name, name)
+        if new == "data_format":
+            value = _DATA_FORMATS.get(str(value), value)
+        if not _is_needed(name, new, value, known):
+            continue
+        config[new] = _CHANGES[new](value) if new in _CHANGES else value
+    if config.get("mode") in (1, 2) and class_of(entry) == "BatchNormalization":
+        raise BadValue(
+            f"{path} has the layer {name_of(entry)!r}, a BatchNormalization with mode={config['mode']} of Keras 1, "
+            f"which later ones do not have: {IN_MEMORY}"
+        )
+    return config
+
+
+def _is_needed(name: str, new: str, value: Any, known: Collection[str]) -> bool:
+    if name.endswith(_NOT_NEEDED_ENDINGS) or (name in _NOT_NEEDED and name not in known):
+        return False
+    if value is None and new not in known:
+        return False
+    if new in _WITHOUT_MEANING and value in _WITHOUT_MEANING[new]:
+        return new in known and value is not None
+    return True
+
+
+def _dtype(value: Any) -> Any:
+    """The name of a policy; a mixed one has its variables in float32, in which all is computed here."""
+    if isinstance(value, Mapping):
+        value = value.get("config", {}).get("name")
+    return "float32" if value is None or str(value).startswith("mixed") else value
+
+
+def _axis(value: Any) -> Any:
+    return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
+
+
+def _padding(value: Any) -> Any:
+    """Zeros or cropping by sides: Keras 1 had them as a dictionary, or as four numbers."""
+    if isinstance(value, Mapping):
+        value = [value.get(f"{side}_pad", 0) for side in ("top", "bottom", "left", "right")]
+    if isinstance(value, list) and len(value) == 4:
+        return [value[:2], value[2:]]
+    return value
+
+
+_CHANGES = {"dtype": _dtype, "axis": _axis, "padding": _padding}
+
+
+def activation_name(value: Any) -> Any:
+    """The bare name of an activation: it was a name, a name with its module, or a dictionary of these."""
+    if isinstance(value, Mapping):
+        config = value.get("config")
+        value = config if isinstance(config, str) else value.get("class_name")
+    return str(value).replace(">", ".").rpartition(".")[2]
+
+
+def refuse_code(config: Any, path: Any, registered: Callable[[str], Any]) -> None:
+    """Nothing that a file brings along is executed: no Lambda, nothing out of a module that is not Keras'.
+
+    Args:
+        config: of a model, or anything in it.
+        path: the file, to be named.
+        registered: the class that the user has made known to Keras under a name, or None.
+
+    Raises:
+        ValueError: there is such a layer; the message names it and its class.
+    """
+    parts = [config]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts.extend(part)
+        elif isinstance(part, Mapping):
+            parts.extend(value for key, value in part.items() if key != "compile_config")
+            if "class_name" in part and _is_foreign(part, registered):
+                raise BadValue(custom_layer(part, path))
+
+
+def custom_layer(entry: Mapping[str, Any], path: Any) -> str:
+    """The sentence about a layer that no file can be trusted with."""
+    return (
+        f"{path} has the layer {name_of(entry)!r} of the class {entry['class_name']}, which is not Keras' own or "
+        f"carries code, and nothing of a file is executed: {IN_MEMORY}"
+    )
+
+
+def _is_foreign(entry: Mapping[str, Any], registered: Callable[[str], Any]) -> bool:
+    if entry["class_name"] in _WITH_CODE:
+        return True
+    if registered(str(entry.get("registered_name") or entry["class_name"])) is not None:
+        return False
+    module = entry.get("module") or "keras"
+    root, *others = str(module).split(".")
+    # Keras' utilities unpack archives and download files.
+    if root == "builtins":
+        return entry["class_name"] != "function"  # which Keras looks for among its own
+    return root not in ("keras", "tf_keras") or "utils" in others
