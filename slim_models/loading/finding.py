@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import depending, operations_between, reached, readers, signal_path
+from slim_models.loading.inputs import candidates, labels_beside, outputs
 from slim_models.loading.passes import PLACEHOLDERS, Graph, Say
 from slim_models.loading.tensors import CONVOLUTIONS, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue
 
-# Where a graph that was never frozen has its pictures from.
-_PIPELINES = ("IteratorGetNext", "OneShotIterator", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2")
 # What reads logits, or what was made of them; its first input is a step back.
 _PROBABILITIES = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "TopK", "TopKV2", "InTopK", "InTopKV2")
 _LOSSES = ("SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits")
 _PLUMBING = ("Identity", "Reshape", "Squeeze", "StopGradient", "PreventGradient", "Cast", "CheckNumerics")
 _ACTIVATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Sigmoid", "Tanh", "Maximum")
+# Optimisers' updates and assignments, whose output is a variable.
+_WRITING = re.compile(r"Assign|Apply|Resource|Sparse(Apply|Assign)|Scatter(Add|Sub|Update|Nd(Add|Sub|Update))")
 _JOINING = ("Add", "AddV2", "AddN", "ConcatV2", "Concat", "Mul")  # of two branches: residuals, Inception, swish
 
 
@@ -26,7 +28,8 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
 
     Args:
         graph: of `Graph.inferred`.
-        name: the user's word for it, which is final; None looks for it.
+        name: the user's word for it, which is final, but for the step to what flat pixels are reshaped to; None looks
+            for it.
         said: names that the file itself gives its inputs (a signature's); where empty, all placeholders.
         say: is told what was guessed.
 
@@ -34,37 +37,23 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
         KeyError: there is no tensor of that name.
         ValueError: no tensor could be pictures, or several could.
     """
+    given = [tensor_named(graph, word) for word in ([name] if name is not None else said)]
+    if name is not None and given[0].shape.ndims in (4, None):
+        return given[0]
+    choices = candidates(graph, given)
     if name is not None:
-        return tensor_named(graph, name)
-    tensors = [tensor_named(graph, word) for word in said] or _outputs(graph, PLACEHOLDERS)
-    choices = _of_pictures(tensors) or _of_pictures(_outputs(graph, _PIPELINES))
-    reaching = [tensor for tensor in choices if any(op.type in CONVOLUTIONS for op in depending([tensor]))]
-    choices = reaching or choices
+        choices = [(tensor, how) for tensor, how in choices if how] or [(given[0], "")]
     if not choices:
+        tensors = given or outputs(graph, PLACEHOLDERS)
         listed = f"its inputs are {_listed(tensors)}" if tensors else "it has no placeholder"
         raise BadValue(f"no input of the graph could be pictures: {listed}; give the tensor's name as images")
     if len(choices) > 1:
-        raise BadValue(f"{len(choices)} inputs could be the pictures: {_listed(choices)}; give one's name as images")
-    say(f"images: {text_of(choices[0])} (found: the only input that could be pictures)")
-    return choices[0]
-
-
-def _of_pictures(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Those with the shape of pictures; if there are none, those of unknown shape; then encoded pictures."""
-    numbers = [
-        tensor for tensor in tensors if tensor.dtype.base_dtype.is_floating or tensor.dtype.base_dtype.is_integer
-    ]
-    pictures = [tensor for tensor in numbers if _has_channels(shape_of(tensor))]
-    unknown = [tensor for tensor in numbers if shape_of(tensor) is None and tensor.dtype.base_dtype.is_floating]
-    return pictures or unknown or [tensor for tensor in tensors if tensor.dtype.base_dtype == tf.string]
-
-
-def _has_channels(shape: list[int | None] | None) -> bool:
-    return shape is not None and len(shape) == 4 and (shape[-1] in (1, 3, None) or shape[1] in (1, 3, None))
-
-
-def _outputs(graph: tf.Graph, types: Sequence[str]) -> list[tf.Tensor]:
-    return [tensor for op in graph.get_operations() if op.type in types for tensor in op.outputs]
+        listed = _listed([tensor for tensor, _ in choices])
+        raise BadValue(f"{len(choices)} inputs could be the pictures: {listed}; give one's name as images")
+    ((tensor, how),) = choices
+    if name is None or how:
+        say(f"images: {text_of(tensor)} (found: {how or 'the only input that could be pictures'})")
+    return tensor
 
 
 def _listed(tensors: Sequence[tf.Tensor]) -> str:
@@ -122,7 +111,7 @@ def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequ
         if logits is not named:
             say(f"logits: {text_of(logits)} (a step back from {named.name}, which was made of them)")
         return _checked(logits, after)
-    signs = [tensor_named(graph, word) for word in said] or _signs(after)
+    signs = [tensor_named(graph, word) for word in said] or _signs(after, labels_beside(graph, images))
     choices = _distinct(before_softmax(tensor) for tensor in signs)
     found = _last([tensor for tensor in choices if tensor.op in after and _classes(tensor)])
     if not found:
@@ -180,16 +169,51 @@ def _inside_exp(quotient: tf.Operation) -> tf.Tensor:
     return inside
 
 
-def _signs(after: set[tf.Operation]) -> list[tf.Tensor]:
-    """What softmaxes, losses and the like read; where there are none, what nothing reads."""
-    readers = [op for op in after if op.type in _PROBABILITIES + _LOSSES]
-    read = [op.inputs[0] for op in readers if _classes(op.inputs[0])]
-    ends = [t for op in after for t in op.outputs if not t.consumers() and t.dtype.base_dtype.is_floating]
-    return read or ends
+def _signs(after: set[tf.Operation], beside: set[tf.Operation]) -> list[tf.Tensor]:
+    """What softmaxes, losses and the like read; where there are none, what nothing reads.
+
+    Args:
+        after: what depends on the pictures.
+        beside: what depends on labels too: losses, metrics, gradients and what optimisers do with them.
+    """
+    reading = [op for op in after if op.type in _PROBABILITIES + _LOSSES]
+    read = [tensor for op in reading if _classes(tensor := _unshaped(op.inputs[0]))]
+    if read and {op.type for op in reading} != {"Sigmoid"}:  # which hidden layers may have too
+        return read
+    alone = after - beside or after
+    ends = [t for op in alone if not _writes(op) for t in op.outputs if t.dtype.base_dtype.is_floating]
+    return read + [tensor for tensor in ends if not any(_goes_on(op) for op in tensor.consumers() if op in alone)]
+
+
+def _unshaped(tensor: tf.Tensor) -> tf.Tensor:
+    """The logits `[N, C]` of which a loss reads a Reshape to `[?, ?]`."""
+    while not _classes(tensor) and tensor.op.type in _PLUMBING:
+        tensor = tensor.op.inputs[0]
+    return tensor
+
+
+def _writes(operation: tf.Operation) -> bool:
+    return bool(_WRITING.match(operation.type))
+
+
+def _goes_on(operation: tf.Operation) -> bool:
+    """Whether an operation makes other numbers of what it reads: no summary, no shape, no assertion, no update."""
+    return not _writes(operation) and any(tensor.dtype.base_dtype.is_floating for tensor in operation.outputs)
 
 
 def _distinct(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
-    return sorted({tensor.name: tensor for tensor in tensors}.values(), key=lambda tensor: tensor.name)
+    """Each once; of several shapes of the same numbers, made by Reshape and Squeeze, one."""
+    alike: dict[str, list[tf.Tensor]] = {}
+    for tensor in {tensor.name: tensor for tensor in tensors}.values():
+        alike.setdefault(_source(tensor).name, []).append(tensor)
+    chosen = [min(several, key=lambda t: (not _classes(t), t.shape.ndims or 0, t.name)) for several in alike.values()]
+    return sorted(chosen, key=lambda tensor: tensor.name)
+
+
+def _source(tensor: tf.Tensor) -> tf.Tensor:
+    while tensor.op.type in _PLUMBING:
+        tensor = tensor.op.inputs[0]
+    return tensor
 
 
 def _classes(tensor: tf.Tensor) -> int | None:

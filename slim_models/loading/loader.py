@@ -20,7 +20,7 @@ from slim_models.loading.evidence import recognised
 from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits
 from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
-from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, rewritten, silent
+from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, rewritten, silent
 from slim_models.loading.tensors import tensor_named
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import HEADS, Network
@@ -127,6 +127,8 @@ def _plan(
     pictures = find_images(graph.inferred, images, original.images, say)
     if pictures.dtype.base_dtype == tf.string:
         pictures = _decoded(graph, pictures, say)
+    graph, taken = apart(graph, pictures.name)
+    pictures = tensor_named(graph.inferred, taken)
     y = find_logits(graph.inferred, pictures, logits, original.logits, say)
     warned: list[str] = []
     found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append)
