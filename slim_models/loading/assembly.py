@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import tensorflow.compat.v1 as tf
 
 from slim_models.builders import PREPROCESSINGS
-from slim_models.loading.finding import default_layer, find_layers
+from slim_models.loading.layers import default_layer, find_layers
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of
 from slim_models.loading.tensors import shape_of, tensor_named, text_of

@@ -19,6 +19,7 @@ from slim_models.loading.assembly import Plan, plan, rebuilt
 from slim_models.loading.evidence import recognised
 from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits
 from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
+from slim_models.loading.layers import kind_of_layer
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, rewritten, silent
 from slim_models.loading.tensors import tensor_named
@@ -97,7 +98,8 @@ def load(
         preprocessing = recognised(network, known.wnids if known else (), bgr, say)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
-        say(f"layer: {network.default_layer} (found: the last activation with a spatial extent)")
+        kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
+        say(f"layer: {network.default_layer} (found: {kind})")
     return dataclasses.replace(network, labels=known, head=head or found.head)
 
 

@@ -211,3 +211,27 @@ def test_flat_pixels_that_are_reshaped(scaled, session, tmp_path):
     factor = 255 if scaled else 1
     agrees(network, oracle(session, logits, activations, {flat: IMAGES.reshape(3, -1) * factor}))
     assert load(path, images="x").images.shape.as_list() == [None, 32, 32, 3]
+
+
+@pytest.mark.parametrize("bias", ["BiasAdd", "add", "batch_norm", "none"])
+def test_convolutions_without_activations(bias, session, tmp_path):
+    net = images = tf.placeholder(tf.float32, [None, 32, 32, 3], name="x")
+    for number, depth in enumerate((6, 8)):
+        net = tf.nn.conv2d(net, constant([3, 3, net.shape[-1], depth], number), 1, "SAME")
+        if bias == "BiasAdd":
+            net = tf.nn.bias_add(net, constant([depth], 9), name=f"last_{number}")
+        elif bias == "add":
+            net = tf.add(net, constant([depth], 9), name=f"last_{number}")
+        elif bias == "batch_norm":
+            net = tf.nn.batch_normalization(net, *(constant([depth], i) ** 2 for i in range(4)), 0.1)
+        convolution = net
+        net = tf.nn.max_pool2d(net, 2, 2, "SAME")
+    net = tf.nn.relu(tf.matmul(tf.reshape(net, [-1, 512]), constant([512, 12], 5)))
+    logits = tf.matmul(net, constant([12, 7], 6), name="logits")
+    lines = []
+    network = load(write_pb(tmp_path / "net.pb", session.graph.as_graph_def()), say=lines.append)
+    name = convolution.op.name
+    assert list(network.endpoints)[-1] == network.default_layer == name
+    assert len(network.endpoints) == 2
+    assert lines[-1] == f"layer: {name} (found: the last convolution, as no activation has a spatial extent)"
+    agrees(network, oracle(session, logits, convolution, {images: IMAGES}))
