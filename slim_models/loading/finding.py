@@ -44,7 +44,8 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
     if not choices:
         tensors = given or outputs(graph, PLACEHOLDERS)
         listed = f"its inputs are {_listed(tensors)}" if tensors else "it has no placeholder"
-        raise BadValue(f"no input of the graph could be pictures: {listed}; give the tensor's name as images")
+        without = "" if outputs(graph, CONVOLUTIONS) else ", and it has no convolutions that Grad-CAM could explain"
+        raise BadValue(f"no input of the graph could be pictures: {listed}{without}; give the tensor's name as images")
     if len(choices) > 1:
         listed = _listed([tensor for tensor, _ in choices])
         raise BadValue(f"{len(choices)} inputs could be the pictures: {listed}; give one's name as images")

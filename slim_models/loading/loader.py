@@ -22,6 +22,7 @@ from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras
 from slim_models.loading.layers import kind_of_layer
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, rewritten, silent
+from slim_models.loading.refusals import check_no_detector
 from slim_models.loading.tensors import tensor_named
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import HEADS, Network
@@ -125,6 +126,8 @@ def _plan(
     original: Original, images: str | None, logits: str | None, size: tuple[int, int] | None, say: Say
 ) -> tuple[Plan, bool, list[str]]:
     """What to import, whether the graph takes integers, and what to warn of."""
+    if images is None or logits is None:
+        check_no_detector(original.name, original.graph_def)
     graph = rewritten(Graph(original.graph_def), WHOLE, Found(outputs=original.logits))
     pictures = find_images(graph.inferred, images, original.images, say)
     if pictures.dtype.base_dtype == tf.string:
@@ -197,7 +200,8 @@ def _at_path(path: pathlib.Path) -> Original:
         return read_meta(path.with_suffix(""))
     if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
         raise BadValue(
-            f"{path} holds weights without their graph: they are for a network of ours, which takes them as its weights"
+            f"{path} holds weights without their graph: they are for a network of ours, which takes them as its "
+            "weights; of another network give the SavedModel, the frozen graph or the checkpoint with its .meta"
         )
     if not path.is_file():
         raise MissingFile(f"no network at {path}")
