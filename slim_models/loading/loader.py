@@ -20,6 +20,7 @@ from slim_models.loading.evidence import recognised
 from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits
 from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
 from slim_models.loading.layers import kind_of_layer
+from slim_models.loading.names import names_beside
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, rewritten, silent
 from slim_models.loading.refusals import check_no_detector
@@ -89,7 +90,7 @@ def load(
     found, integers, warned = _plan(original, images, logits, size, say)
     for sentence in warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
-    known = _labels(labels, found.num_classes, say)
+    known = _labels(path, labels, found.num_classes, say)
     if preprocessing is None:
         preprocessing = _preprocessing_of(original, integers, say)
     network = rebuilt(original, found, preprocessing or "none", layer)
@@ -152,7 +153,10 @@ def _decoded(graph: Graph, strings: tf.Tensor, say: Say) -> tf.Tensor:
     return tensor_named(graph.inferred, name)
 
 
-def _labels(given: Any, num_classes: int, say: Say) -> Labels | None:
+def _labels(path: Any, given: Any, num_classes: int, say: Say) -> Labels | None:
+    beside = names_beside(path, num_classes, say) if given is None else None
+    if beside is not None:
+        return beside
     if given is None and num_classes in (1000, 1001):
         background = ", the first being the background" if num_classes == 1001 else ""
         say(f"labels: imagenet (guessed: {num_classes} classes{background})")
