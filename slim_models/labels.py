@@ -180,9 +180,7 @@ def _of_json(path: pathlib.Path) -> list[str]:
     # Keras writes [WordNet id, name].
     names = [name[-1] if isinstance(name, list) and name else name for name in found] if isinstance(found, list) else []
     if not names or not all(isinstance(name, str) for name in names):
-        raise BadValue(
-            f"{path} holds no names of classes: a list of them, or an object with indices, was expected"
-        )
+        raise BadValue(f"{path} holds no names of classes: a list of them, or an object with indices, was expected")
     return names
 
 

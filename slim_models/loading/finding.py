@@ -216,7 +216,7 @@ def _source(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _classes(tensor: tf.Tensor) -> int | None:
-    """C of `[N, C]`, `[N, 1, 1, C]` and `[N, C, 1, 1]`; None for what is none of these."""
+    """C of `[N, C]`, `[N, 1, 1, C]`, `[N, C, 1, 1]` and a map `[N, ?, ?, C]`; None for what is none of these."""
     shape = shape_of(tensor)
     if not tensor.dtype.base_dtype.is_floating or shape is None:
         return None
@@ -224,7 +224,23 @@ def _classes(tensor: tf.Tensor) -> int | None:
         shape = [shape[0], shape[3]]
     if len(shape) == 4 and shape[2:] == [1, 1]:
         shape = shape[:2]
+    if is_map(tensor) and _is_last_convolution(tensor):
+        return shape[3]
     return shape[1] if len(shape) == 2 else None
+
+
+def _is_last_convolution(tensor: tf.Tensor) -> bool:
+    """Whether a convolution of one pixel made it, a head's, with its bias; what ends in a ReLU only has features."""
+    operation = _source(tensor).op
+    while operation.type in ("BiasAdd", "Add", "AddV2"):
+        operation = _source(operation.inputs[0]).op
+    return operation.type == "Conv2D" and operation.inputs[1].shape.as_list()[:2] == [1, 1]
+
+
+def is_map(tensor: tf.Tensor) -> bool:
+    """Whether there are logits `[N, h, w, C]` for every place, of a size that only that of the pictures decides."""
+    shape = shape_of(tensor)
+    return shape is not None and len(shape) == 4 and shape[1:3] == [None, None] and shape[3] is not None
 
 
 def _last(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:

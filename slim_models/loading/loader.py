@@ -17,12 +17,12 @@ from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, plan, rebuilt
 from slim_models.loading.evidence import recognised
-from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits
+from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits, is_map
 from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
 from slim_models.loading.layers import kind_of_layer
 from slim_models.loading.names import names_beside
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
-from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, rewritten, silent
+from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, mean_of, rewritten, silent
 from slim_models.loading.refusals import check_no_detector
 from slim_models.loading.tensors import tensor_named
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
@@ -136,11 +136,16 @@ def _plan(
     graph, taken = apart(graph, pictures.name)
     pictures = tensor_named(graph.inferred, taken)
     y = find_logits(graph.inferred, pictures, logits, original.logits, say)
+    head = find_head(y, say)
+    if is_map(y):
+        say(f"logits: the mean of {y.name} over its height and width (guessed: it has logits for every place)")
+        graph, averaged = mean_of(graph, y.name)
+        y = tensor_named(graph.inferred, averaged)
     warned: list[str] = []
     found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append)
     part = rewritten(graph, PART, found)
     planned = plan(part, pictures.name, y.name, size, say)
-    planned = dataclasses.replace(planned, head=find_head(y, say))
+    planned = dataclasses.replace(planned, head=head)
     return planned, pictures.dtype.base_dtype.is_integer, warned
 
 

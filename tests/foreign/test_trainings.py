@@ -235,3 +235,28 @@ def test_convolutions_without_activations(bias, session, tmp_path):
     assert len(network.endpoints) == 2
     assert lines[-1] == f"layer: {name} (found: the last convolution, as no activation has a spatial extent)"
     agrees(network, oracle(session, logits, convolution, {images: IMAGES}))
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_a_fully_convolutional_head(size, session, tmp_path):
+    """What becomes `[N, 1, 1, C]` at its size, or has the mean taken outside of the graph."""
+    images = tf.placeholder(tf.float32, [None, None, None, 3], name="x")
+    net = tf.nn.conv2d(images, constant([3, 3, 3, 8]), 4, "SAME")
+    activations = tf.nn.relu(net)
+    net = tf.nn.avg_pool2d(activations, 8, 8, "VALID")
+    places = tf.nn.bias_add(tf.nn.conv2d(net, constant([1, 1, 8, 7], 3), 1, "SAME"), constant([7], 4), name="places")
+    lines = []
+    path = write_pb(tmp_path / "net.pb", session.graph.as_graph_def())
+    network = load(path, image_size=size, say=lines.append)
+    line = "logits: the mean of places:0 over its height and width (guessed: it has logits for every place)"
+    assert line in lines
+    pictures = np.resize(IMAGES, (3, size, size, 3))
+    expected = oracle(session, tf.reduce_mean(places, [1, 2]), activations, {images: pictures})
+    agrees(network, expected, pictures)
+
+
+def test_features_for_every_place_are_no_logits(session, tmp_path):
+    images = tf.placeholder(tf.float32, [None, None, None, 3], name="x")
+    tf.nn.relu(tf.nn.conv2d(images, constant([3, 3, 3, 8]), 4, "SAME"), name="features")
+    with pytest.raises(ValueError, match="no classifier"):
+        load(write_pb(tmp_path / "net.pb", session.graph.as_graph_def()))

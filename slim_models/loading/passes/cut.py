@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.loading.passes.graph import (
@@ -41,6 +42,18 @@ def apart(graph: Graph, tensor: str) -> tuple[Graph, str]:
     for node in copies:
         node.input[:] = [copied if tensor_name(word) == tensor else word for word in node.input]
     return rewriting.finished(), copied
+
+
+def mean_of(graph: Graph, tensor: str) -> tuple[Graph, str]:
+    """Adds the mean of `[N, h, w, C]` over height and width; returns another graph, and the mean's name."""
+    rewriting = Rewriting(graph)
+    for node in graph.graph_def.node:
+        rewriting.copy(node)
+    name = f"{node_name(tensor)}/mean"
+    axes = rewriting.constant(f"{name}/axes", np.array([1, 2], np.int32))
+    dtype = graph.inferred.get_tensor_by_name(tensor).dtype.base_dtype
+    mean = rewriting.add("Mean", name, [tensor, axes], T=type_of(dtype), Tidx=type_of(tf.int32))
+    return rewriting.finished(), mean
 
 
 def cut(graph: Graph, images: str, logits: str) -> Graph:
