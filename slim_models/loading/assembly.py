@@ -19,6 +19,7 @@ from slim_models.weights import Restored
 
 # Heights and widths to try where a graph says none: those of the well-known networks.
 _SIZES = (224, 299, 227, 231, 256, 331, 192, 160, 128, 112, 96, 64, 32)
+_COARSE = 4  # pixels along a side for which a classifier's head has one place, at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,26 @@ def _fed(shape: Sequence[int | None], channels_first: bool) -> list[int | None]:
     """The shape in the order in which the graph takes it."""
     number, height, width, channels = shape
     return [number, channels, height, width] if channels_first else list(shape)
+
+
+def check_coarse(planned: Plan, places: str) -> None:
+    """Logits for every place must be few beside pixels, or they are a segmentation.
+
+    Args:
+        planned: of which the logits are a mean.
+        places: name of the tensor `[N, h, w, C]` of which.
+
+    Raises:
+        ValueError: they are many.
+    """
+    number, height, width, channels = planned.shape
+    fed = _fed([number or 2, height, width, channels], planned.channels_first)
+    shape = shape_of(planned.part.inferred_for(planned.images, fed).get_tensor_by_name(places)) or [None] * 4
+    if shape[1] and height and shape[1] * _COARSE > height:
+        raise BadValue(
+            f"the graph is no classifier: {places} has classes for {shape[1]} x {shape[2]} places of pictures of "
+            f"{height} x {width}, as a segmentation has; give the name of the logits if there are some"
+        )
 
 
 def _shape(

@@ -15,7 +15,7 @@ import tensorflow.compat.v1 as tf
 from slim_models.builders import PREPROCESSINGS
 from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
-from slim_models.loading.assembly import Plan, plan, rebuilt
+from slim_models.loading.assembly import Plan, check_coarse, plan, rebuilt
 from slim_models.loading.evidence import recognised
 from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits, is_map
 from slim_models.loading.keras import is_keras_model, of_keras_model, read_keras_model
@@ -136,17 +136,18 @@ def _plan(
     graph, taken = apart(graph, pictures.name)
     pictures = tensor_named(graph.inferred, taken)
     y = find_logits(graph.inferred, pictures, logits, original.logits, say)
-    head = find_head(y, say)
-    if is_map(y):
+    head, places = find_head(y, say), y.name if is_map(y) else None
+    if places:
         say(f"logits: the mean of {y.name} over its height and width (guessed: it has logits for every place)")
-        graph, averaged = mean_of(graph, y.name)
+        graph, averaged = mean_of(graph, places)
         y = tensor_named(graph.inferred, averaged)
     warned: list[str] = []
     found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append)
     part = rewritten(graph, PART, found)
     planned = plan(part, pictures.name, y.name, size, say)
-    planned = dataclasses.replace(planned, head=head)
-    return planned, pictures.dtype.base_dtype.is_integer, warned
+    if places:
+        check_coarse(planned, places)
+    return dataclasses.replace(planned, head=head), pictures.dtype.base_dtype.is_integer, warned
 
 
 def _decoded(graph: Graph, strings: tf.Tensor, say: Say) -> tf.Tensor:

@@ -260,3 +260,46 @@ def test_features_for_every_place_are_no_logits(session, tmp_path):
     tf.nn.relu(tf.nn.conv2d(images, constant([3, 3, 3, 8]), 4, "SAME"), name="features")
     with pytest.raises(ValueError, match="no classifier"):
         load(write_pb(tmp_path / "net.pb", session.graph.as_graph_def()))
+
+
+def test_what_waits_for_a_variable_that_stays_where_it_is(session, tmp_path):
+    """A condition makes the part keep its control inputs, and variables are not in what is imported of it."""
+    images = tf.placeholder(tf.float32, [None, 32, 32, 3], name="x")
+    weights = tf.get_variable("lstm/weights", initializer=constant([8, 7], 4), use_resource=False)
+    kernel = tf.get_variable("kernel", initializer=constant([3, 3, 3, 8]), use_resource=False)
+    activations = tf.nn.relu(tf.nn.conv2d(images, kernel, 2, "SAME"))
+    before = tf.control_flow_v2_enabled()
+    tf.disable_control_flow_v2()
+    try:
+        with tf.control_dependencies([weights.op]):
+            pooled = tf.reduce_mean(activations, [1, 2])
+        bright = tf.reduce_mean(images) > 100
+        pooled = tf.cond(bright, lambda: pooled * 0.5, lambda: pooled * 2.0)
+    finally:
+        (tf.enable_control_flow_v2 if before else tf.disable_control_flow_v2)()
+    logits = tf.matmul(pooled, weights, name="logits")
+    session.run(tf.global_variables_initializer())
+    network = load(meta_of(session, tmp_path), logits="logits")
+    agrees(network, oracle(session, logits, activations, {images: IMAGES}))
+
+
+def test_classes_for_every_pixel_are_no_logits(session, tmp_path):
+    images = tf.placeholder(tf.float32, [None, None, None, 3], name="x")
+    net = tf.nn.relu(tf.nn.conv2d(images, constant([3, 3, 3, 8]), 2, "SAME"))
+    tf.nn.conv2d(net, constant([1, 1, 8, 21], 1), 1, "SAME", name="masks")
+    message = "masks:0 has classes for 112 x 112 places of pictures of 224 x 224, as a segmentation has"
+    with pytest.raises(ValueError, match=message):
+        load(write_pb(tmp_path / "net.pb", session.graph.as_graph_def()))
+
+
+def test_a_trainings_own_condition_keeps_no_control_inputs(session, tmp_path):
+    images = tf.placeholder(tf.float32, [None, 32, 32, 3], name="x")
+    labels = tf.placeholder(tf.int64, [None], name="y")
+    activations, logits = variables(images)
+    with tf.control_dependencies([tf.debugging.assert_less(labels, np.int64(7))]):
+        logits = tf.identity(logits, name="checked")
+    switch = tf.raw_ops.Switch(data=1.0, pred=tf.placeholder(tf.bool, [], name="odd"))
+    tf.raw_ops.Merge(inputs=list(switch))
+    session.run(tf.global_variables_initializer())
+    network = load(meta_of(session, tmp_path), logits="checked")
+    agrees(network, oracle(session, logits, activations, {images: IMAGES, labels: LABELS}))

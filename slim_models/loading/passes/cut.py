@@ -75,7 +75,8 @@ def cut(graph: Graph, images: str, logits: str) -> Graph:
     if pictures.value_index:
         raise BadValue(f"{images} is one of several outputs of an operation; give a tensor computed from it as images")
     # An operation may wait for others that it does not read; only loops and conditions need that.
-    waits = any(node.op in _CONTROL_FLOW for node in graph.graph_def.node)
+    read = upstream(graph.nodes, [images], [logits], waits=False)
+    waits = any(node.op in _CONTROL_FLOW for node in read)  # a training's own conditions are none of theirs
     wanted = {node.name for node in upstream(graph.nodes, [images], [logits], waits=waits)}
     part = tf.GraphDef(versions=graph.graph_def.versions)
     part.node.append(_placeholder(pictures))
