@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import difflib
 import functools
+import json
 import os
 import pathlib
 import re
@@ -113,8 +114,9 @@ def labels_for(given: str | os.PathLike | Sequence[str] | Labels, num_classes: i
     """The classes that a user means.
 
     Args:
-        given: the name of a list, a text file with a name in every line (or a WordNet id, a tab and names), or
-            the names.
+        given: the name of a list; a text file with a name in every line, with or without its number before it (or a
+            WordNet id, a tab and names); a JSON file with a list of names, or an object of names by index or of
+            indices by name; or the names.
         num_classes: C. Of 1001 classes the first is ImageNet's background, if there are only 1000 names.
 
     Raises:
@@ -126,7 +128,7 @@ def labels_for(given: str | os.PathLike | Sequence[str] | Labels, num_classes: i
     elif isinstance(given, str) and given in LISTS:
         labels = read_labels(given)
     elif isinstance(given, (str, os.PathLike)):
-        labels = _labels(map(_row, _lines(pathlib.Path(given))))
+        labels = _read(pathlib.Path(given))
     else:
         labels = _labels(("", str(name)) for name in given)
     count = len(labels.names)
@@ -143,6 +145,43 @@ def list_for(name: str, num_classes: int) -> Labels | None:
     labels = read_labels(name)
     fits = num_classes == len(labels.names) or (len(labels.names), num_classes) == (1000, 1001)
     return labels_for(labels, num_classes) if fits else None
+
+
+def _read(path: pathlib.Path) -> Labels:
+    if path.suffix.lower() == ".json" and path.is_file():
+        return _labels(("", name) for name in _of_json(path))
+    return _labels(map(_row, _unnumbered(_lines(path))))
+
+
+def _unnumbered(lines: list[str]) -> list[str]:
+    """Lines `0 cat`, `1 dog` without their numbers, if all have theirs in order."""
+    matches = [re.fullmatch(r"\s*(\d+)(?:\s*[:,;]\s*|\s+)(\S.*)", line) for line in lines]
+    numbered = all(match is not None and int(match[1]) == place for place, match in enumerate(matches))
+    return [match[2] for match in matches if match] if numbered else lines
+
+
+def _of_json(path: pathlib.Path) -> list[str]:
+    """The names in a JSON file, in the order of their indices.
+
+    Raises:
+        ValueError: it holds neither names nor their indices.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:  # of UTF-8, too
+        raise BadValue(f"{path} is no JSON: {error}") from error
+    if isinstance(found, dict):
+        by_name = all(isinstance(index, int) for index in found.values())
+        pairs = [(str(index), name) for name, index in found.items()] if by_name else list(found.items())
+        by_index = dict(pairs)
+        if sorted(by_index) != sorted(map(str, range(len(found)))):
+            raise BadValue(f"{path} gives the classes other indices than 0 to {len(found) - 1}")
+        found = [by_index[str(index)] for index in range(len(found))]
+    # Keras writes [WordNet id, name].
+    names = [name[-1] if isinstance(name, list) and name else name for name in found] if isinstance(found, list) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise BadValue(f"{path} holds no names of classes: a list of them, or an object with indices, was expected")
+    return names
 
 
 def _lines(path: pathlib.Path) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import tensorflow.compat.v1 as tf
 
 from slim_models.builders import Preprocessing, grey, order_of, prepared
-from slim_models.loading.finding import default_layer, find_layers
+from slim_models.loading.layers import default_layer, find_layers
 from slim_models.loading.layout import Layout, layouts_of
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of
@@ -21,6 +21,7 @@ from slim_models.weights import Restored
 
 # Heights and widths to try where a graph says none: those of the well-known networks.
 _SIZES = (224, 299, 227, 231, 256, 331, 192, 160, 128, 112, 96, 64, 48, 32, 28)
+_COARSE = 4  # pixels along a side for which a classifier's head has one place, at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,26 @@ def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, sa
         of_size = part.inferred_for(images, layout.fed(number, height, width))
         outputs = of_size.get_tensor_by_name(logits).shape.as_list()[-1]
     return Plan(part, images, logits, [number, height, width, 3], layout, outputs)
+
+
+def check_coarse(planned: Plan, places: str) -> None:
+    """Logits for every place must be few beside pixels, or they are a segmentation.
+
+    Args:
+        planned: of which the logits are a mean.
+        places: name of the tensor `[N, h, w, C]` of which.
+
+    Raises:
+        ValueError: they are many.
+    """
+    number, height, width, _ = planned.shape
+    fed = planned.layout.fed(number or 2, height, width)
+    shape = shape_of(planned.part.inferred_for(planned.images, fed).get_tensor_by_name(places)) or [None] * 4
+    if shape[1] and height and shape[1] * _COARSE > height:
+        raise BadValue(
+            f"the graph is no classifier: {places} has classes for {shape[1]} x {shape[2]} places of pictures of "
+            f"{height} x {width}, as a segmentation has; give the name of the logits if there are some"
+        )
 
 
 def _shape(part: Graph, images: str, logits: str, size: tuple[int, int] | None, say: Say) -> tuple[Layout, int, int]:

@@ -1,24 +1,24 @@
-"""What a graph does not say of itself: which tensor takes the pictures, which is the logits, and which are layers."""
+"""What a graph does not say of itself: which tensor takes the pictures, and which is the logits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.backward import depending, operations_between, reached, readers, signal_path
+from slim_models.backward import depending, operations_between, reached, readers
+from slim_models.loading.inputs import candidates, labels_beside, outputs
 from slim_models.loading.passes import PLACEHOLDERS, Graph, Say
 from slim_models.loading.tensors import CONVOLUTIONS, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue
 
-# Where a graph that was never frozen has its pictures from.
-_PIPELINES = ("IteratorGetNext", "OneShotIterator", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2")
 # What reads logits, or what was made of them; its first input is a step back.
 _PROBABILITIES = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "TopK", "TopKV2", "InTopK", "InTopKV2")
 _LOSSES = ("SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits")
 _PLUMBING = ("Identity", "Reshape", "Squeeze", "StopGradient", "PreventGradient", "Cast", "CheckNumerics")
-_ACTIVATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Sigmoid", "Tanh", "Maximum")
-_JOINING = ("Add", "AddV2", "AddN", "ConcatV2", "Concat", "Mul")  # of two branches: residuals, Inception, swish
+# Optimisers' updates and assignments, whose output is a variable.
+_WRITING = re.compile(r"Assign|Apply|Resource|Sparse(Apply|Assign)|Scatter(Add|Sub|Update|Nd(Add|Sub|Update))")
 
 
 def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say) -> tf.Tensor:
@@ -26,7 +26,8 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
 
     Args:
         graph: of `Graph.inferred`.
-        name: the user's word for it, which is final; None looks for it.
+        name: the user's word for it, which is final, but for the step to what flat pixels are reshaped to; None looks
+            for it.
         said: names that the file itself gives its inputs (a signature's); where empty, all placeholders.
         say: is told what was guessed.
 
@@ -34,46 +35,24 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
         KeyError: there is no tensor of that name.
         ValueError: no tensor could be pictures, or several could.
     """
+    given = [tensor_named(graph, word) for word in ([name] if name is not None else said)]
+    if name is not None and given[0].shape.ndims in (4, None):
+        return given[0]
+    choices = candidates(graph, given)
     if name is not None:
-        return tensor_named(graph, name)
-    tensors = [tensor_named(graph, word) for word in said] or _outputs(graph, PLACEHOLDERS)
-    choices = _of_pictures(tensors) or _of_pictures(_outputs(graph, _PIPELINES))
-    reaching = [tensor for tensor in choices if any(op.type in CONVOLUTIONS for op in depending([tensor]))]
-    choices = reaching or choices
+        choices = [(tensor, how) for tensor, how in choices if how] or [(given[0], "")]
     if not choices:
+        tensors = given or outputs(graph, PLACEHOLDERS)
         listed = f"its inputs are {_listed(tensors)}" if tensors else "it has no placeholder"
-        raise BadValue(f"no input of the graph could be pictures: {listed}; give the tensor's name as images")
+        without = "" if outputs(graph, CONVOLUTIONS) else ", and it has no convolutions that Grad-CAM could explain"
+        raise BadValue(f"no input of the graph could be pictures: {listed}{without}; give the tensor's name as images")
     if len(choices) > 1:
-        raise BadValue(f"{len(choices)} inputs could be the pictures: {_listed(choices)}; give one's name as images")
-    say(f"images: {text_of(choices[0])} (found: the only input that could be pictures)")
-    return choices[0]
-
-
-def _of_pictures(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Those with the shape of pictures; if there are none, grey ones without channels; unknown shapes; encoded ones."""
-    numbers = [
-        tensor for tensor in tensors if tensor.dtype.base_dtype.is_floating or tensor.dtype.base_dtype.is_integer
-    ]
-    pictures = [tensor for tensor in numbers if _has_channels(shape_of(tensor))]
-    grey = [tensor for tensor in numbers if _is_without_channels(tensor)]
-    unknown = [tensor for tensor in numbers if shape_of(tensor) is None and tensor.dtype.base_dtype.is_floating]
-    return pictures or grey or unknown or [tensor for tensor in tensors if tensor.dtype.base_dtype == tf.string]
-
-
-def _has_channels(shape: list[int | None] | None) -> bool:
-    return shape is not None and len(shape) == 4 and (shape[-1] in (1, 3, None) or shape[1] in (1, 3, None))
-
-
-def _is_without_channels(tensor: tf.Tensor) -> bool:
-    """Whether it may be grey pictures `[N, H, W]`: not `[H, W, 3]`, and not sequences of words or of boxes."""
-    shape = shape_of(tensor)
-    if shape is None or len(shape) != 3 or {1, 3} & set(shape[1:]):
-        return False
-    return any(op.type in CONVOLUTIONS for op in depending([tensor]))
-
-
-def _outputs(graph: tf.Graph, types: Sequence[str]) -> list[tf.Tensor]:
-    return [tensor for op in graph.get_operations() if op.type in types for tensor in op.outputs]
+        listed = _listed([tensor for tensor, _ in choices])
+        raise BadValue(f"{len(choices)} inputs could be the pictures: {listed}; give one's name as images")
+    ((tensor, how),) = choices
+    if name is None or how:
+        say(f"images: {text_of(tensor)} (found: {how or 'the only input that could be pictures'})")
+    return tensor
 
 
 def _listed(tensors: Sequence[tf.Tensor]) -> str:
@@ -131,7 +110,7 @@ def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequ
         if logits is not named:
             say(f"logits: {text_of(logits)} (a step back from {named.name}, which was made of them)")
         return _checked(logits, after)
-    signs = [tensor_named(graph, word) for word in said] or _signs(after)
+    signs = [tensor_named(graph, word) for word in said] or _signs(after, labels_beside(graph, images))
     choices = _distinct(before_softmax(tensor) for tensor in signs)
     found = _last([tensor for tensor in choices if tensor.op in after and _classes(tensor)])
     if not found:
@@ -213,12 +192,36 @@ def _inside_exp(quotient: tf.Operation) -> tf.Tensor:
     return inside
 
 
-def _signs(after: set[tf.Operation]) -> list[tf.Tensor]:
-    """What softmaxes, losses and the like read; where there are none, what nothing reads."""
-    readers = [op for op in after if op.type in _PROBABILITIES + _LOSSES]
-    read = [op.inputs[0] for op in readers if _classes(_as_column(op.inputs[0])) and not _is_gate(op)]
-    ends = [t for op in after for t in op.outputs if not t.consumers() and t.dtype.base_dtype.is_floating]
-    return read or ends
+def _signs(after: set[tf.Operation], beside: set[tf.Operation]) -> list[tf.Tensor]:
+    """What softmaxes, losses and the like read; where there are none, what nothing reads.
+
+    Args:
+        after: what depends on the pictures.
+        beside: what depends on labels too: losses, metrics, gradients and what optimisers do with them.
+    """
+    reading = [op for op in after if op.type in _PROBABILITIES + _LOSSES and not _is_gate(op)]
+    read = [tensor for op in reading if _classes(_as_column(tensor := _unshaped(op.inputs[0])))]
+    if read and {op.type for op in reading} != {"Sigmoid"}:  # which hidden layers may have too
+        return read
+    alone = after - beside or after
+    ends = [t for op in alone if not _writes(op) for t in op.outputs if t.dtype.base_dtype.is_floating]
+    return read + [tensor for tensor in ends if not any(_goes_on(op) for op in tensor.consumers() if op in alone)]
+
+
+def _unshaped(tensor: tf.Tensor) -> tf.Tensor:
+    """The logits `[N, C]` of which a loss reads a Reshape to `[?, ?]`."""
+    while not _classes(tensor) and tensor.op.type in _PLUMBING:
+        tensor = tensor.op.inputs[0]
+    return tensor
+
+
+def _writes(operation: tf.Operation) -> bool:
+    return bool(_WRITING.match(operation.type))
+
+
+def _goes_on(operation: tf.Operation) -> bool:
+    """Whether an operation makes other numbers of what it reads: no summary, no shape, no assertion, no update."""
+    return not _writes(operation) and any(tensor.dtype.base_dtype.is_floating for tensor in operation.outputs)
 
 
 def _is_gate(operation: tf.Operation) -> bool:
@@ -232,11 +235,22 @@ def _is_gate(operation: tf.Operation) -> bool:
 
 
 def _distinct(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
-    return sorted({tensor.name: tensor for tensor in tensors}.values(), key=lambda tensor: tensor.name)
+    """Each once; of several shapes of the same numbers, made by Reshape and Squeeze, one."""
+    alike: dict[str, list[tf.Tensor]] = {}
+    for tensor in {tensor.name: tensor for tensor in tensors}.values():
+        alike.setdefault(_source(tensor).name, []).append(tensor)
+    chosen = [min(several, key=lambda t: (not _classes(t), t.shape.ndims or 0, t.name)) for several in alike.values()]
+    return sorted(chosen, key=lambda tensor: tensor.name)
+
+
+def _source(tensor: tf.Tensor) -> tf.Tensor:
+    while tensor.op.type in _PLUMBING:
+        tensor = tensor.op.inputs[0]
+    return tensor
 
 
 def _classes(tensor: tf.Tensor) -> int | None:
-    """C of `[N, C]`, `[N, 1, 1, C]` and `[N, C, 1, 1]`; None for what is none of these."""
+    """C of `[N, C]`, `[N, 1, 1, C]`, `[N, C, 1, 1]` and a map `[N, ?, ?, C]`; None for what is none of these."""
     shape = shape_of(tensor)
     if not tensor.dtype.base_dtype.is_floating or shape is None:
         return None
@@ -244,7 +258,23 @@ def _classes(tensor: tf.Tensor) -> int | None:
         shape = [shape[0], shape[3]]
     if len(shape) == 4 and shape[2:] == [1, 1]:
         shape = shape[:2]
+    if is_map(tensor) and _is_last_convolution(tensor):
+        return shape[3]
     return shape[1] if len(shape) == 2 else None
+
+
+def _is_last_convolution(tensor: tf.Tensor) -> bool:
+    """Whether a convolution of one pixel made it, a head's, with its bias; what ends in a ReLU only has features."""
+    operation = _source(tensor).op
+    while operation.type in ("BiasAdd", "Add", "AddV2"):
+        operation = _source(operation.inputs[0]).op
+    return operation.type == "Conv2D" and operation.inputs[1].shape.as_list()[:2] == [1, 1]
+
+
+def is_map(tensor: tf.Tensor) -> bool:
+    """Whether there are logits `[N, h, w, C]` for every place, of a size that only that of the pictures decides."""
+    shape = shape_of(tensor)
+    return shape is not None and len(shape) == 4 and shape[1:3] == [None, None] and shape[3] is not None
 
 
 def _last(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -271,71 +301,3 @@ def _checked(logits: tf.Tensor, after: set[tf.Operation]) -> tf.Tensor:
     if not _classes(logits):
         raise BadValue(f"the logits must be [N, C] numbers, and {text_of(logits)} is not")
     return logits
-
-
-def find_layers(images: tf.Tensor, logits: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """The layers between pictures and logits.
-
-    A layer is the output `[N, h, w, K]` of an activation, or of what joins branches, with a spatial extent.
-    Every path from the pictures to the logits leads through a bottleneck: Grad-CAM of the last one takes
-    account of all that the network sees, where that of one branch of an Inception would not.
-
-    Args:
-        images: the pictures.
-        logits: what depends on them.
-
-    Returns:
-        all layers in forward order, and the bottlenecks among them.
-    """
-    path = signal_path(logits, [images])
-    places = {operation: place for place, operation in enumerate(path)}
-    farthest = max((places[operation] for operation in images.consumers() if operation in places), default=0)
-    layers, bottlenecks = [], []
-    for place, operation in enumerate(path):
-        readers = [op for t in operation.outputs for op in t.consumers() if op in places and _passes(t, op, places)]
-        joined_only = operation.type in _JOINING and all(op.type in _ACTIVATIONS for op in readers)
-        if _is_layer(operation, path=places) and not joined_only:
-            layers.append(operation.outputs[0])
-            if farthest <= place:  # nothing before reads past it
-                bottlenecks.append(operation.outputs[0])
-        farthest = max([farthest, *(places[op] for op in readers)])
-    return layers, bottlenecks
-
-
-def _passes(tensor: tf.Tensor, reader: tf.Operation, path: Mapping[tf.Operation, int]) -> bool:
-    """Whether anything of a tensor comes out of an operation that reads it.
-
-    TensorFlow's swish ends in an IdentityN of its result and its input, of which only the result is read.
-    """
-    if reader.type != "IdentityN":
-        return True
-    outputs = [after for before, after in zip(reader.inputs, reader.outputs) if before.name == tensor.name]
-    return any(op in path for output in outputs for op in output.consumers())
-
-
-def _is_layer(operation: tf.Operation, path: dict[tf.Operation, int]) -> bool:
-    inputs = sum(tensor.op in path for tensor in operation.inputs)
-    if operation.type not in _ACTIVATIONS and not (operation.type in _JOINING and inputs > 1):
-        return False
-    output = operation.outputs[0]
-    shape = shape_of(output)
-    return output.dtype.base_dtype.is_floating and shape is not None and len(shape) == 4 and shape[1:3] != [1, 1]
-
-
-def default_layer(layers: Sequence[str], bottlenecks: Sequence[str], network: str) -> str:
-    """The last bottleneck.
-
-    Raises:
-        ValueError: there are no layers, or none that all paths lead through.
-    """
-    if not layers:
-        raise BadValue(
-            f"{network} has no activations with a spatial extent [N, h, w, K] between pictures and logits: "
-            "there is nothing that Grad-CAM could show"
-        )
-    if not bottlenecks:
-        last = ", ".join(layers[-10:])
-        raise BadValue(
-            f"{network} has no layer that all paths to the logits lead through; give a layer, such as {last}"
-        )
-    return bottlenecks[-1]

@@ -15,13 +15,16 @@ import tensorflow.compat.v1 as tf
 from slim_models.builders import EXAMPLE, GREY_PREPROCESSINGS, PREPROCESSINGS, Preprocessing, preprocessing_for
 from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
-from slim_models.loading.assembly import Plan, plan, rebuilt
+from slim_models.loading.assembly import Plan, check_coarse, plan, rebuilt
 from slim_models.loading.evidence import recognised
-from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits
+from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits, is_map
 from slim_models.loading.keras import is_keras_model, of_keras_model
 from slim_models.loading.keras_files import is_keras_file, read_keras_model
+from slim_models.loading.layers import kind_of_layer
+from slim_models.loading.names import names_beside
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
-from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, rewritten, silent
+from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, mean_of, rewritten, silent
+from slim_models.loading.refusals import check_no_detector
 from slim_models.loading.structure import told
 from slim_models.loading.tensors import tensor_named
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
@@ -94,7 +97,7 @@ def load(
     found, integers, warned = _plan(original, images, logits, size, head, say)
     for sentence in warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
-    known = _labels(labels, found, say)
+    known = _labels(path, labels, found, say)
     choices = _preprocessings(found, preprocessing)
     if preprocessing is None:
         preprocessing = _preprocessing_of(original, found, integers, choices, say)
@@ -105,7 +108,8 @@ def load(
         preprocessing = recognised(network, known.wnids if known else (), bgr, say, choices)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
-        say(f"layer: {network.default_layer} (found: the last activation with a spatial extent)")
+        kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
+        say(f"layer: {network.default_layer} (found: {kind})")
     return dataclasses.replace(network, labels=known)
 
 
@@ -136,17 +140,27 @@ def _plan(
     say: Say,
 ) -> tuple[Plan, bool, list[str]]:
     """What to import, whether the graph takes integers, and what to warn of."""
+    if images is None or logits is None:
+        check_no_detector(original.name, original.graph_def)
     graph = rewritten(Graph(original.graph_def), WHOLE, Found(outputs=original.logits))
     pictures = find_images(graph.inferred, images, original.images, say)
     if pictures.dtype.base_dtype == tf.string:
         pictures = _decoded(graph, pictures, say)
+    graph, taken = apart(graph, pictures.name)
+    pictures = tensor_named(graph.inferred, taken)
     y = find_logits(graph.inferred, pictures, logits, original.logits, say)
+    said, places = head or find_head(y, say), y.name if is_map(y) else None
+    if places:
+        say(f"logits: the mean of {y.name} over its height and width (guessed: it has logits for every place)")
+        graph, averaged = mean_of(graph, places)
+        y = tensor_named(graph.inferred, averaged)
     warned: list[str] = []
     found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append)
     part = rewritten(graph, PART, found)
     planned = plan(part, pictures.name, y.name, size, say)
-    planned = dataclasses.replace(planned, head=head or find_head(y, say))
-    return planned, pictures.dtype.base_dtype.is_integer, warned
+    if places:
+        check_coarse(planned, places)
+    return dataclasses.replace(planned, head=said), pictures.dtype.base_dtype.is_integer, warned
 
 
 def _decoded(graph: Graph, strings: tf.Tensor, say: Say) -> tf.Tensor:
@@ -158,8 +172,11 @@ def _decoded(graph: Graph, strings: tf.Tensor, say: Say) -> tf.Tensor:
     return tensor_named(graph.inferred, name)
 
 
-def _labels(given: Any, found: Plan, say: Say) -> Labels | None:
-    """The classes' names: the user's, or ImageNet's for as many; of one number, its directions."""
+def _labels(path: Any, given: Any, found: Plan, say: Say) -> Labels | None:
+    """The classes' names: the user's, those beside the file, or ImageNet's; of one number, its directions."""
+    beside = names_beside(path, found.num_classes, say) if given is None else None
+    if beside is not None:
+        return beside
     if given is None and found.num_classes in (1000, 1001):
         background = ", the first being the background" if found.num_classes == 1001 else ""
         say(f"labels: imagenet (guessed: {found.num_classes} classes{background})")
@@ -238,7 +255,8 @@ def _at_path(path: pathlib.Path) -> Original:
         return read_keras_model(path)
     if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
         raise BadValue(
-            f"{path} holds weights without their graph: they are for a network of ours, which takes them as its weights"
+            f"{path} holds weights without their graph: they are for a network of ours, which takes them as its "
+            "weights; of another network give the SavedModel, the frozen graph or the checkpoint with its .meta"
         )
     if not path.is_file():
         raise MissingFile(f"no network at {path}")

@@ -11,6 +11,7 @@ from google.protobuf import message, text_format
 
 from slim_models import files
 from slim_models.loading.passes import VARIABLES
+from slim_models.loading.refusals import is_saved_model, other_format
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.network import Values
 from slim_models.weights import Opened, Restored
@@ -62,6 +63,9 @@ def read_message(path: pathlib.Path, into: message.Message, name: str) -> messag
         ValueError: the file is none of the kind.
     """
     content = path.read_bytes()
+    other = other_format(content)
+    if other is not None:
+        raise BadValue(f"{path} {other}")
     reason = files.impostor(path)
     if reason is None:
         try:
@@ -74,6 +78,8 @@ def read_message(path: pathlib.Path, into: message.Message, name: str) -> messag
             return into
         except (UnicodeDecodeError, text_format.ParseError) as error:
             reason = f"{files.kind(path)} ({str(error).splitlines()[0][:80]})"
+            if is_saved_model(content):
+                reason = "a SavedModel: call it saved_model.pb, in a folder with its variables, and give the folder"
     raise BadValue(f"{path} is not {name}; it is {reason}")
 
 
@@ -103,7 +109,10 @@ def read_meta(path: pathlib.Path) -> Original:
     prefix = path.with_name(path.name.removesuffix(".meta"))
     meta = path.with_name(f"{prefix.name}.meta")
     if not meta.is_file():
-        raise MissingFile(f"no graph at {meta}")
+        raise MissingFile(
+            f"no graph at {meta}: a checkpoint without it is weights alone; give the .meta that tf.train.Saver wrote "
+            "beside it, a SavedModel or a frozen graph"
+        )
     meta_graph = read_message(meta, tf.MetaGraphDef(), "a graph with its checkpoint (.meta)")
     return of_meta_graph(prefix.name.removesuffix(".ckpt"), meta_graph, str(prefix))
 

@@ -3,20 +3,23 @@
 Modules have the names of their functions, so a name of either is asked of the module: `passes.cut.cut`.
 """
 
-from slim_models.loading.passes.cut import shared
-from slim_models.loading.passes.graph import PLACEHOLDERS, VARIABLES, Graph, Say, imported, silent
+from slim_models.loading.passes.cut import apart, mean_of, shared
+from slim_models.loading.passes.graph import PIPELINES, PLACEHOLDERS, VARIABLES, Graph, Say, imported, silent
 from slim_models.loading.passes.lightened import restore, variables_of
 from slim_models.loading.passes.order import PART, WHOLE, Found, rewritten
 
 __all__ = [
     "PART",
+    "PIPELINES",
     "PLACEHOLDERS",
     "VARIABLES",
     "WHOLE",
     "Found",
     "Graph",
     "Say",
+    "apart",
     "imported",
+    "mean_of",
     "restore",
     "rewritten",
     "shared",

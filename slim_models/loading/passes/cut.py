@@ -2,12 +2,58 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import SMALL, VARIABLES, Graph, size_of, upstream
+from slim_models.loading.passes.graph import (
+    SMALL,
+    VARIABLES,
+    Graph,
+    Rewriting,
+    node_name,
+    size_of,
+    tensor_name,
+    type_of,
+    upstream,
+)
 from slim_models.mistakes import BadValue
 
 _CONTROL_FLOW = ("Switch", "Merge", "RefSwitch", "RefMerge", "Enter", "RefEnter")
+
+
+def apart(graph: Graph, tensor: str) -> tuple[Graph, str]:
+    """Gives one of several outputs of an operation, pictures beside their labels, an operation of its own.
+
+    Args:
+        graph: unchanged.
+        tensor: the output's name.
+
+    Returns:
+        a graph in which whatever read the output reads a copy of it, and the copy's name; what was given, if the
+        operation has one output.
+    """
+    found = graph.inferred.get_tensor_by_name(tensor)
+    if len(found.op.outputs) == 1:
+        return graph, tensor
+    rewriting = Rewriting(graph)
+    copies = [rewriting.copy(node) for node in graph.graph_def.node]
+    name = f"{found.op.name}/output_{found.value_index}"
+    copied = rewriting.add("Identity", name, [tensor], T=type_of(found.dtype.base_dtype))
+    for node in copies:
+        node.input[:] = [copied if tensor_name(word) == tensor else word for word in node.input]
+    return rewriting.finished(), copied
+
+
+def mean_of(graph: Graph, tensor: str) -> tuple[Graph, str]:
+    """Adds the mean of `[N, h, w, C]` over height and width; returns another graph, and the mean's name."""
+    rewriting = Rewriting(graph)
+    for node in graph.graph_def.node:
+        rewriting.copy(node)
+    name = f"{node_name(tensor)}/mean"
+    axes = rewriting.constant(f"{name}/axes", np.array([1, 2], np.int32))
+    dtype = graph.inferred.get_tensor_by_name(tensor).dtype.base_dtype
+    mean = rewriting.add("Mean", name, [tensor, axes], T=type_of(dtype), Tidx=type_of(tf.int32))
+    return rewriting.finished(), mean
 
 
 def cut(graph: Graph, images: str, logits: str) -> Graph:
@@ -29,7 +75,8 @@ def cut(graph: Graph, images: str, logits: str) -> Graph:
     if pictures.value_index:
         raise BadValue(f"{images} is one of several outputs of an operation; give a tensor computed from it as images")
     # An operation may wait for others that it does not read; only loops and conditions need that.
-    waits = any(node.op in _CONTROL_FLOW for node in graph.graph_def.node)
+    read = upstream(graph.nodes, [images], [logits], waits=False)
+    waits = any(node.op in _CONTROL_FLOW for node in read)  # a training's own conditions are none of theirs
     wanted = {node.name for node in upstream(graph.nodes, [images], [logits], waits=waits)}
     part = tf.GraphDef(versions=graph.graph_def.versions)
     part.node.append(_placeholder(pictures))
@@ -72,7 +119,12 @@ def shared(part: Graph, graph: tf.Graph | None) -> tuple[tf.GraphDef, dict[str, 
     nodes = part.graph_def.node
     kept = {node.name for node in nodes if node.name in part.heavy or (graph is not None and _has_values(node))}
     rest = tf.GraphDef(versions=part.graph_def.versions)
-    rest.node.extend(node for node in nodes if node.name not in kept)
+    for node in nodes:
+        if node.name not in kept:
+            copy = rest.node.add()
+            copy.CopyFrom(node)
+            # What is there already need not be waited for; and nothing here has its name.
+            copy.input[:] = [word for word in node.input if not (word.startswith("^") and node_name(word) in kept)]
     return rest, {} if graph is None else {f"{name}:0": graph.get_tensor_by_name(f"{name}:0") for name in kept}
 
 

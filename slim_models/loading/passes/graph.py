@@ -21,6 +21,11 @@ Say = Callable[[str], object]  # what is told, in lines, what was found or guess
 _Fed = tuple[str, tuple[int | None, ...]]  # which tensor is replaced, and the shape of what takes its place
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
+# Where a graph that was never frozen has its pictures from.
+PIPELINES = (
+    *("IteratorGetNext", "IteratorGetNextSync", "OneShotIterator", "QueueDequeue", "QueueDequeueMany"),
+    *("QueueDequeueUpTo", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "Unstage"),
+)
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable")
 SMALL = 256  # elements: shapes, axes and paddings, whose values shape inference reads, have fewer
 
@@ -245,7 +250,8 @@ class Rewriting:
         """Adds a copy of a node and returns it, to be changed; it no longer says which shapes it once had."""
         copy = self.result.node.add()
         copy.CopyFrom(node)
-        copy.attr.pop("_output_shapes", None)
+        if node.op not in PIPELINES:  # of which nothing else says it
+            copy.attr.pop("_output_shapes", None)
         return copy
 
     def add(self, op: str, name: str, inputs: Iterable[str] = (), **attributes: tf.AttrValue) -> str:

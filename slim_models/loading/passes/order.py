@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from slim_models.backward import marked
 from slim_models.loading.passes.channels_last import channels_last
 from slim_models.loading.passes.cut import cut
+from slim_models.loading.passes.decided import decided
+from slim_models.loading.passes.dequantized import dequantized
+from slim_models.loading.passes.dereferenced import dereferenced
 from slim_models.loading.passes.float_input import float_input
 from slim_models.loading.passes.free_batch import free_batch
 from slim_models.loading.passes.graph import Graph, Say, silent
@@ -39,16 +42,21 @@ class Found:
 
 Rewrite = Callable[[Graph, Found], Graph]
 
-# Before pictures and logits are looked for: what is inside of functions would not be found.
+# Before pictures and logits are looked for: what is inside of functions would not be found. What is assigned to in a
+# frozen graph must be gone before anything imports it.
 WHOLE: Mapping[str, Rewrite] = {
+    "dereferenced": lambda graph, found: dereferenced(graph),
     "inlined": lambda graph, found: inlined(graph, found.outputs),
 }
-# After that. Heavy constants go before anything copies them; training is reported of operations as they were written;
-# channels_last knows plain operations, not fused ones; free_batch proves by shapes, which those before it change.
+# After that. Heavy constants, those that were kept in 8 bits too, go before anything copies them; training is reported
+# of operations as they were written, and puts the constants that decide; channels_last knows plain operations, not
+# fused ones; free_batch proves by shapes, which those before it change.
 PART: Mapping[str, Rewrite] = {
+    "dequantized": lambda graph, found: dequantized(graph),
     "lightened": lambda graph, found: lightened(graph),
     "cut": lambda graph, found: cut(graph, found.images, found.logits),
     "training": lambda graph, found: settled(graph, found.images, found.logits, found.say, found.warn),
+    "decided": lambda graph, found: decided(graph),
     "unfused": lambda graph, found: unfused(graph),
     "float_input": lambda graph, found: float_input(graph, found.images),
     "channels_last": lambda graph, found: channels_last(graph),

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import PLACEHOLDERS, Graph, Say, node_name, upstream
+from slim_models.loading.passes.graph import PIPELINES, PLACEHOLDERS, Graph, Say, node_name, upstream
 from slim_models.mistakes import BadValue
 
 _RANDOM = re.compile(
@@ -33,38 +33,92 @@ def settled(graph: Graph, images: str, logits: str, say: Say, warn: Say) -> Grap
     Raises:
         ValueError: it is unclear what to feed.
     """
-    part = graph.graph_def
-    asked = {node.name for node in unfed(part, [images], [logits]) if node.op != "PlaceholderWithDefault"}
-    if asked:
+    _check_fed(graph, images, logits)
+    part, constants = graph.graph_def, {}
+    for node in unfed(part, [images], [logits]):
+        defaulted = node.op == "PlaceholderWithDefault"
+        value, how = _value(graph, node)
+        if value is None and not defaulted:
+            raise BadValue(
+                f"the logits also depend on the input {node.name} ({_kind(node).name}), which is no picture: give a "
+                "graph without it, or name images and logits that do not need it"
+            )
+        # A default is what the program wanted most of the time, which may have been its training.
+        if not defaulted or (value is not None and constant_of(graph.nodes, node.name) not in (None, value)):
+            say(f"{node.name}: {value} ({how})")
+            constants[node.name] = _constant(node, value)
+    if constants:
         part = tf.GraphDef(versions=part.versions)
-        part.node.extend(_constant(node, say) if node.name in asked else node for node in graph.graph_def.node)
+        part.node.extend(constants.get(node.name, node) for node in graph.graph_def.node)
     for sentence in batch_dependent(part, [images], [logits]):
         warn(sentence)
-    return Graph(part, graph.heavy) if asked else graph
+    return Graph(part, graph.heavy) if constants else graph
 
 
-def _constant(node: tf.NodeDef, say: Say) -> tf.NodeDef:
-    kind = tf.as_dtype(node.attr["dtype"].type)
-    value = _inference_value(node.name.split("/")[-1].lower(), kind)
-    if value is None:
-        raise BadValue(
-            f"the logits also depend on the input {node.name} ({kind.name}), which is no picture: give a graph "
-            "without it, or name images and logits that do not need it"
-        )
-    say(f"{node.name}: {value} (guessed by its name)")
+def _kind(node: tf.NodeDef) -> tf.DType:
+    return tf.as_dtype(node.attr["dtype"].type)
+
+
+def _value(graph: Graph, node: tf.NodeDef) -> tuple[Any, str]:
+    """What a network that is not being trained is fed, and how that is known; None if it is not."""
+    shape = node.attr["shape"].shape
+    if shape.dim:  # no switch; old graphs say no shape at all
+        return None, ""
+    found = _by_dropout(graph, node) if _kind(node).is_floating else None
+    if found is not None:
+        return found, "found: it goes into a dropout"
+    return _inference_value(node.name.split("/")[-1].lower(), _kind(node)), "guessed by its name"
+
+
+def _constant(node: tf.NodeDef, value: Any) -> tf.NodeDef:
     constant = tf.NodeDef(name=node.name, op="Const")
     constant.attr["dtype"].type = node.attr["dtype"].type
-    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, kind, shape=[]))
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, _kind(node), shape=[]))
     return constant
 
 
-def _inference_value(name: str, kind: tf.DType) -> bool | float | None:
+def _inference_value(name: str, kind: tf.DType) -> bool | float | int | None:
     """What a network that is not being trained is fed, by the name of the placeholder."""
-    if kind == tf.bool and any(word in name for word in ("train", "phase")):
-        return False
+    if kind == tf.bool:
+        if any(word in name for word in ("train", "phase", "mode", "dropout")):
+            return False
+        return True if any(word in name for word in ("test", "infer", "eval")) else None
+    if kind.is_integer and any(word in name for word in ("train", "phase")):
+        return 0
     if kind.is_floating and "keep" in name:
         return 1.0
-    return 0.0 if kind.is_floating and "drop" in name else None
+    return 0.0 if kind.is_floating and any(word in name for word in ("drop", "train", "phase")) else None
+
+
+def _by_dropout(graph: Graph, node: tf.NodeDef) -> float | None:
+    """What lets a dropout drop nothing, if the number goes into one; its name may not say which of two it is.
+
+    A keep probability is added to random numbers, or is what 1 is less the rate; a rate is what they are compared with.
+    """
+    nodes = graph.nodes
+    reading = [reader for reader in nodes.values() if node.name in {node_name(word) for word in reader.input}]
+    random = {other.name for other in graph.computed_from(f"{n}:0" for n in nodes if _RANDOM.fullmatch(nodes[n].op))}
+    if any(reader.op == "GreaterEqual" and reader.name in random for reader in reading):
+        return 0.0
+    if any(reader.op in ("Add", "AddV2") and reader.name in random for reader in reading):
+        return 1.0
+    rates = [r.name for r in reading if r.op == "Sub" and constant_of(nodes, r.input[0]) == 1]
+    compared = [n for n in nodes.values() if n.op == "GreaterEqual" and n.name in random]
+    return 1.0 if any(node_name(word) in rates for reader in compared for word in reader.input) else None
+
+
+def _check_fed(graph: Graph, images: str, logits: str) -> None:
+    """Nothing may come out of a pipeline but the pictures.
+
+    Raises:
+        ValueError: something does.
+    """
+    for node in upstream(graph.nodes, [images], [logits], dead_nodes(graph.nodes), waits=False):
+        if node.op in PIPELINES:
+            raise BadValue(
+                f"the logits also depend on what {node.name} ({node.op}) gives beside the pictures {images}, and "
+                "nothing would come out of it: name images and logits that do not need it"
+            )
 
 
 def unfed(graph_def: tf.GraphDef, inputs: Iterable[str], outputs: Iterable[str]) -> list[tf.NodeDef]:
@@ -182,14 +236,14 @@ def dead_nodes(nodes: Mapping[str, tf.NodeDef]) -> set[str]:
             readers.setdefault(name.removesuffix(":0"), []).append(node.name)
     waiting = []
     for node in nodes.values():
-        if node.op == "Switch" and (predicate := constant_of(nodes, node.input[1])) is not None:
+        if node.op in ("Switch", "RefSwitch") and (predicate := constant_of(nodes, node.input[1])) is not None:
             waiting.extend(readers.get(node.name if predicate else f"{node.name}:1", []))
     dead: set[str] = set()
     while waiting:
         node = nodes[waiting.pop()]
         alive = [name for name in node.input if node_name(name) not in dead]
         # A Merge waits for one of its inputs, whatever else for all.
-        if node.name not in dead and not (node.op == "Merge" and alive):
+        if node.name not in dead and not (node.op in ("Merge", "RefMerge") and alive):
             dead.add(node.name)
             for name in (node.name, f"^{node.name}", f"{node.name}:1"):
                 waiting.extend(readers.get(name, []))

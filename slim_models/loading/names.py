@@ -1,0 +1,63 @@
+"""Class names that lie beside a network's file."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import Any
+
+from slim_models.labels import Labels, labels_for, list_for
+from slim_models.loading.passes import Say
+from slim_models.mistakes import BadValue
+
+_NAMES = (
+    *("labels.txt", "retrained_labels.txt", "output_labels.txt", "class_names.txt", "classes.txt"),
+    *("labels.json", "classes.json", "class_names.json"),
+)
+_MOST = 0.9  # the part of ImageNet's names beyond which a list is ImageNet's
+
+
+def names_beside(given: Any, num_classes: int, say: Say) -> Labels | None:
+    """The names of a network's classes, if a file beside it has as many.
+
+    Args:
+        given: what is loaded; only a path has anything beside it.
+        num_classes: C.
+        say: is told what was found, and what does not fit.
+
+    Returns:
+        The names; None if there are none, or files beside it say different things.
+    """
+    fitting: dict[str, Labels] = {}
+    for path in _files(given):
+        try:
+            fitting[path.name] = labels_for(path, num_classes)
+        except BadValue as error:
+            say(f"labels: not those in {path.name} beside it ({str(error).replace(str(path), path.name)})")
+    if len({labels.names for labels in fitting.values()}) > 1:
+        say(f"labels: none ({' and '.join(fitting)} beside it differ; give one of them as labels)")
+        return None
+    for name, labels in fitting.items():
+        say(f"labels: {name} beside it (found: {len(labels.names)} names)")
+        return _with_wnids(labels)
+    return None
+
+
+def _files(given: Any) -> list[pathlib.Path]:
+    """Files of such names in the folder of a file; of a folder, in it, or else beside it."""
+    if not isinstance(given, (str, os.PathLike)):
+        return []
+    path = pathlib.Path(given)
+    places = [path, path / "assets", path.absolute().parent] if path.is_dir() else [path.parent]
+    found = [[place / name for name in _NAMES if (place / name).is_file()] for place in places]
+    return next((files for files in found if files), [])
+
+
+def _with_wnids(labels: Labels) -> Labels:
+    """ImageNet's classes under the names that the file has for them, by which photographs are recognised."""
+    imagenet = list_for("imagenet", len(labels.names))
+    if imagenet is None or any(labels.wnids):
+        return labels
+    pairs = zip(labels.names, imagenet.names)
+    same = sum(mine.lower().split(", ")[0] in theirs.lower().split(", ") for mine, theirs in pairs)
+    return Labels(imagenet.wnids, labels.names) if same > _MOST * len(labels.names) else labels

@@ -1,0 +1,98 @@
+"""Class names that lie beside a network's file: taken where their number fits, and said."""
+
+import json
+
+import pytest
+import tensorflow.compat.v1 as tf
+from foreign import classifier, load, write_pb
+
+from slim_models.labels import labels_for, read_labels
+from slim_models.loading.names import names_beside
+from slim_models.mistakes import BadValue
+
+NAMES = [f"animal {letter}" for letter in "gfedcba"]
+
+
+@pytest.fixture
+def path(tmp_path):
+    with tf.Graph().as_default() as graph:
+        classifier(tf.placeholder(tf.float32, [None, 32, 32, 3], name="input"))
+    return write_pb(tmp_path / "net.pb", graph.as_graph_def())
+
+
+def opened(path, **options):
+    """The network's names, and what was said of them."""
+    lines = []
+    network = load(path, say=lines.append, **options)
+    names = None if network.labels is None else list(network.labels.names)
+    return names, [line for line in lines if line.startswith("labels")]
+
+
+FORMS = {
+    "labels.txt": "\n".join(NAMES) + "\n\n",
+    "retrained_labels.txt": "\ufeff" + "\r\n".join(NAMES),
+    "output_labels.txt": "\n".join(f"{number}:{name}" for number, name in enumerate(NAMES)),
+    "class_names.txt": "\n".join(f"{number} {name}" for number, name in enumerate(NAMES)),
+    "labels.json": json.dumps(NAMES),
+    "classes.json": json.dumps({str(number): name for number, name in reversed(list(enumerate(NAMES)))}),
+    "class_names.json": json.dumps({name: number for number, name in enumerate(NAMES)}),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_names_of_every_form(name, path):
+    (path.parent / name).write_text(FORMS[name], encoding="utf-8", newline="")
+    assert opened(path) == (NAMES, [f"labels: {name} beside it (found: 7 names)"])
+
+
+def test_what_is_given_wins(path):
+    (path.parent / "labels.txt").write_text(FORMS["labels.txt"])
+    assert opened(path, labels=list("abcdefg")) == (list("abcdefg"), [])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("a\nb\nc", "3 labels in labels.txt for 7 classes"), ("a\n\nb", "labels.txt:2: the line is empty")],
+)
+def test_what_does_not_fit_is_said_and_not_taken(content, message, path):
+    (path.parent / "labels.txt").write_text(content)
+    names, lines = opened(path)
+    assert names is None
+    assert lines[0].startswith(f"labels: not those in labels.txt beside it ({message}")
+
+
+def test_files_that_differ(path):
+    (path.parent / "labels.txt").write_text(FORMS["labels.txt"])
+    (path.parent / "classes.json").write_text(json.dumps(sorted(NAMES)))
+    line = "labels: none (labels.txt and classes.json beside it differ; give one of them as labels)"
+    assert opened(path) == (None, [line])
+
+
+def test_numbers_out_of_order_are_names(path):
+    (path.parent / "labels.txt").write_text("\n".join(f"{number + 1} {name}" for number, name in enumerate(NAMES)))
+    assert opened(path)[0][0] == "1 animal g"
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "3", '{"a": 1, "b": 2}', "[1, 2]"])
+def test_json_that_holds_no_names(content, tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text(content)
+    with pytest.raises(BadValue, match=r"labels\.json"):
+        labels_for(path, 2)
+
+
+def test_imagenets_names_keep_their_ids(tmp_path):
+    imagenet = read_labels("imagenet")
+    (tmp_path / "labels.txt").write_text("\n".join(map(imagenet.name, range(1000))), encoding="utf-8")
+    found = names_beside(tmp_path / "net.pb", 1001, lambda line: None)
+    assert found.wnids == ("", *imagenet.wnids)
+    assert found.name(968) == imagenet.name(967)
+    (tmp_path / "labels.txt").write_text("\n".join(f"class {number}" for number in range(1000)))
+    assert not any(names_beside(tmp_path / "net.pb", 1000, lambda line: None).wnids)
+
+
+@pytest.mark.parametrize("place", ["saved", "saved/assets", "."])
+def test_in_a_folder_or_beside_it(place, tmp_path):
+    (tmp_path / "saved" / "assets").mkdir(parents=True)
+    (tmp_path / place / "labels.txt").write_text(FORMS["labels.txt"])
+    assert list(names_beside(tmp_path / "saved", 7, lambda line: None).names) == NAMES
