@@ -14,7 +14,7 @@ from slim_models.loading.tensors import CONVOLUTIONS, shape_of, tensor_named, te
 from slim_models.mistakes import BadValue
 
 # What reads logits, or what was made of them; its first input is a step back.
-_PROBABILITIES = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "TopK", "TopKV2", "InTopK", "InTopKV2")
+_PROBABILITIES = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "TopK", "TopKV2", "InTopK", "InTopKV2", "Round")
 _LOSSES = ("SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits")
 _PLUMBING = ("Identity", "Reshape", "Squeeze", "StopGradient", "PreventGradient", "Cast", "CheckNumerics")
 # Optimisers' updates and assignments, whose output is a variable.

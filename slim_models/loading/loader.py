@@ -6,6 +6,7 @@ import dataclasses
 import operator
 import os
 import pathlib
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +34,7 @@ from slim_models.weights import checkpoint_in
 
 _DIRECTIONS = ("lower", "higher")  # the two that the only number a network says is explained in
 _WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
+_OF_CAFFE = re.compile(r"(^|/)(block1_conv1|conv1_conv)(_\d+)?/")  # first layers of Keras' VGGs and ResNets
 
 
 def load(
@@ -104,7 +106,7 @@ def load(
     network = rebuilt(original, found, preprocessing or "none", layer)
     if preprocessing is None:
         # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
-        bgr = any("block1_conv1/" in name or "conv1_conv/" in name for name in found.part.nodes)
+        bgr = any(_OF_CAFFE.search(name) for name in found.part.nodes)
         preprocessing = recognised(network, known.wnids if known else (), bgr, say, choices)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
