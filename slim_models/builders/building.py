@@ -107,8 +107,9 @@ def _build(
 
 
 def _positive(name: str, value: int | None, default: int) -> int:
+    number = default if value is None else value
     try:
-        number = operator.index(default if value is None else value)
+        number = 0 if isinstance(number, (bool, np.bool_)) else operator.index(number)
     except TypeError:
         number = 0
     if number < 1:

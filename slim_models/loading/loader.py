@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.builders import EXAMPLE, GREY_PREPROCESSINGS, PREPROCESSINGS, Preprocessing, preprocessing_for
@@ -123,7 +124,7 @@ def _height_and_width(image_size: Any) -> tuple[int, int]:
     """
     given = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     try:
-        height, width = (0 if isinstance(side, bool) else operator.index(side) for side in given)
+        height, width = (0 if isinstance(side, (bool, np.bool_)) else operator.index(side) for side in given)
     except (TypeError, ValueError):  # no whole numbers, or not two
         height = width = 0
     if min(height, width) < 1:

@@ -86,7 +86,7 @@ class TestOddWeights:
             with pytest.raises(ValueError, match=f"the weights do not fit {name}"):
                 slim_models.check_weights(network, arrays)
 
-    @pytest.mark.parametrize("value", [0, -1, 2.5, "8", (32,)])
+    @pytest.mark.parametrize("value", [0, -1, 2.5, "8", (32,), True, np.True_])
     @pytest.mark.parametrize("option", ["image_size", "num_classes", "width_divisor", "fc_width"])
     def test_sizes_that_cannot_be(self, option, value):
         with pytest.raises(ValueError, match=f"{option} must be a positive whole number, not "):
