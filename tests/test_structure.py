@@ -177,7 +177,7 @@ def test_modules_of_a_room_import_each_other_in_no_circle():
             del below[module]
 
 
-@pytest.mark.parametrize("path", [*MODULES.values(), *SCRIPTS], ids=str)
+@pytest.mark.parametrize("path", [*MODULES.values(), *SCRIPTS], ids=name_of)
 def test_nobody_reaches_past_a_folders_face(path):
     """Outside a folder its names come from its face, `from slim_models.backward import gradients`, or in a module."""
     own = room_of(name_of(path)) if path in MODULES.values() else None
@@ -189,7 +189,7 @@ def test_nobody_reaches_past_a_folders_face(path):
             )
 
 
-@pytest.mark.parametrize("path", [*MODULES.values(), *SCRIPTS], ids=str)
+@pytest.mark.parametrize("path", [*MODULES.values(), *SCRIPTS], ids=name_of)
 def test_private_names_stay_where_they_are(path):
     for node in import_statements(path):
         if isinstance(node, ast.ImportFrom) and node.module in MODULES:
