@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         reached as reached,
         readers as readers,
         signal_path as signal_path,
+        source as source,
     )
 
 __getattr__, __dir__, __all__ = lazy(
@@ -32,6 +33,6 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "rules": "MARKS RULES gradients marked marked_relus refusal",
         "shared_forward": "read_by_backward",
-        "walks": "depending operations_between reached readers signal_path",
+        "walks": "depending operations_between reached readers signal_path source",
     },
 )

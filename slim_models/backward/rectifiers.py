@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.backward.walks import depending, reached, readers, signal_path
+from slim_models.backward.walks import SAME, depending, reached, readers, signal_path, source
 
 _SMOOTH = {"Sigmoid", "Tanh", "Softplus", "Erf", "Erfc"}
 _ACTIVATIONS = {"LeakyRelu", "Elu", "Selu", "Softsign", "Expm1", "Sin", "Cos", "Atan", "Abs", "ClipByValue"} | _SMOOTH
@@ -26,7 +26,6 @@ _CALLS = {"PartitionedCall", "StatefulPartitionedCall", "SymbolicGradient"} | {
 _GATES = {"Sigmoid": "the gate of a Swish", "Erf": "the gate of a GELU", "Erfc": "the gate of a GELU"}
 SCALINGS = {"Mul", "RealDiv", "Neg"}
 SUMS = {"Add", "AddV2", "AddN", "Sub", "BiasAdd"}
-_SAME = {"Identity", "IdentityN", "Cast", "Snapshot"}
 _PARAMETERS = {"Const", "VariableV2", "Variable", "VarHandleOp", "ReadVariableOp"}
 _MOST_ELEMENTS = 1 << 16  # a scale or a shift has no more; kernels are not read
 
@@ -117,9 +116,8 @@ def _is_exponential(op: tf.Operation) -> bool:
 
 
 def _is_comparison(tensor: tf.Tensor) -> bool:
-    while tensor.op.type == "Identity":
-        tensor = tensor.op.inputs[0]
-    return tensor.op.type == "Cast" and tensor.op.inputs[0].dtype.is_bool
+    cast = source(tensor, {"Identity"}).op
+    return cast.type == "Cast" and cast.inputs[0].dtype.is_bool
 
 
 # Through these the other half of a PReLU goes: -alpha * relu(-x), alpha * (x - |x|) / 2, alpha * min(x, 0).
@@ -194,13 +192,6 @@ def _beside(op: tf.Operation, origin: tf.Tensor) -> set[tf.Operation]:
     return set(reached(others([origin]), lambda o: others(o.outputs) if o.type in _HALVES | {"Identity"} else []))
 
 
-def source(tensor: tf.Tensor) -> tf.Tensor:
-    """What a tensor is a copy of."""
-    while tensor.op.type in _SAME:
-        tensor = tensor.op.inputs[tensor.value_index]
-    return tensor
-
-
 def is_parameter(tensor: tf.Tensor) -> bool:
     """Whether a tensor is a stored one, or a scaling, shift or reshaping of stored ones."""
     op = source(tensor).op
@@ -238,8 +229,8 @@ def forwards(op: tf.Operation, through: set[str]) -> list[tf.Operation]:
     """The operations that read what `op` gives, copied or changed by `through` (with parameters only)."""
 
     def onwards(user: tf.Operation) -> list[tf.Operation]:
-        if user.type in _SAME:
+        if user.type in SAME:
             return readers(user.outputs[:1])
         return readers(user.outputs) if user.type in through and len(signals(user)) == 1 else []
 
-    return [user for user in reached(readers(op.outputs), onwards) if user.type not in _SAME]
+    return [user for user in reached(readers(op.outputs), onwards) if user.type not in SAME]

@@ -13,6 +13,8 @@ T = TypeVar("T", bound=Hashable)
 _CUT = {"StopGradient", "PreventGradient", "ZerosLike", "OnesLike", "Sign", "Floor", "Ceil", "Round", "Rint"}
 # Of these only the sizes of a tensor come out.
 _SIZES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+# These hand on every number as it is.
+SAME = {"Identity", "IdentityN", "Cast", "Snapshot"}
 
 
 def reached(starts: Iterable[T], onwards: Callable[[T], Iterable[T]]) -> list[T]:
@@ -25,6 +27,18 @@ def reached(starts: Iterable[T], onwards: Callable[[T], Iterable[T]]) -> list[T]
                 found[item] = None
                 waiting.append(item)
     return list(found)
+
+
+def source(tensor: tf.Tensor, through: Collection[str] = frozenset(SAME)) -> tf.Tensor:
+    """What a tensor is a copy of.
+
+    Args:
+        tensor: where to begin.
+        through: types of operations that count as copying; each has one output, or one for each input.
+    """
+    while tensor.op.type in through:
+        tensor = tensor.op.inputs[tensor.value_index]
+    return tensor
 
 
 def readers(tensors: Iterable[tf.Tensor]) -> list[tf.Operation]:

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
-    from slim_models.builders.building import build as build, build_for as build_for
+    from slim_models.builders.building import (
+        build as build,
+        build_for as build_for,
+        whole_number as whole_number,
+    )
     from slim_models.builders.catalogue import (
         NETWORKS as NETWORKS,
         Architecture as Architecture,
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "building": "build build_for",
+        "building": "build build_for whole_number",
         "catalogue": "NETWORKS Architecture architecture find_weights",
         "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Preprocessing grey order_of prepared "
         "preprocessing_for",

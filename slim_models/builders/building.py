@@ -9,6 +9,7 @@ import operator
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -106,12 +107,16 @@ def _build(
     return dataclasses.replace(network, rebuild=again)
 
 
-def _positive(name: str, value: int | None, default: int) -> int:
-    number = default if value is None else value
+def whole_number(value: Any) -> int:
+    """A count, such as of pixels or classes, as Python's int; 0 of what is none, a bool among them."""
     try:
-        number = 0 if isinstance(number, (bool, np.bool_)) else operator.index(number)
+        return 0 if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except TypeError:
-        number = 0
+        return 0
+
+
+def _positive(name: str, value: int | None, default: int) -> int:
+    number = whole_number(default if value is None else value)
     if number < 1:
         raise BadValue(f"{name} must be a positive whole number, not {value!r}")
     return number

@@ -42,9 +42,7 @@ def caffe_bgr(images: tf.Tensor) -> tf.Tensor:
     Returns:
         `[N, H, W, 3]`, BGR, centred on zero.
     """
-    import tensorflow.compat.v1 as tf
-
-    return tf.reverse(subtract_mean(images), axis=[-1])
+    return bgr(subtract_mean(images))
 
 
 def minus_one_to_one(images: tf.Tensor) -> tf.Tensor:

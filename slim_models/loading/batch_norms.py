@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.backward import depending, reached, signal_path
+from slim_models.backward import depending, reached, signal_path, source
 
 _BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _COPIES = ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Snapshot", "EnsureShape")
@@ -89,9 +89,7 @@ def _mean_in_shift(
 
 
 def _origin(tensor: tf.Tensor) -> tf.Tensor:
-    while tensor.op.type in _COPIES:
-        tensor = tensor.op.inputs[0]
-    return tensor
+    return source(tensor, _COPIES)
 
 
 def divergence(inputs: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> float:

@@ -163,11 +163,15 @@ def ranked(trials: Mapping[str, Trial], bgr: bool) -> list[str]:
 def _trials(
     network: Network, pictures: np.ndarray, classes: Sequence[Sequence[int]], choices: Sequence[str]
 ) -> dict[str, Trial]:
+    statistics = first_statistics(network.images, network.logits)
     session = network.values.session or tf.Session(graph=network.graph)
+
+    def trial(name: str) -> Trial:
+        return _trial(network, session, statistics, prepare(pictures, network, name), classes)
+
     try:
         network.values.fill(session, network)
-        tried = [name for name in choices if name in _TRIED]
-        return {name: _trial(network, session, prepare(pictures, network, name), classes) for name in tried}
+        return {name: trial(name) for name in choices if name in _TRIED}
     finally:
         if session is not network.values.session:
             session.close()
@@ -197,8 +201,14 @@ def prepare(pictures: np.ndarray, network: Network, name: str) -> np.ndarray:
         return session.run(PREPROCESSINGS[name](resize(images=tf.constant(pictures), size=network.image_size)))
 
 
-def _trial(network: Network, session: tf.Session, inputs: np.ndarray, classes: Sequence[Sequence[int]]) -> Trial:
-    statistics = first_statistics(network.images, network.logits)
+def _trial(
+    network: Network,
+    session: tf.Session,
+    statistics: Sequence[tf.Tensor] | None,
+    inputs: np.ndarray,
+    classes: Sequence[Sequence[int]],
+) -> Trial:
+    """Of pictures as a preprocessing makes them, each on its own; `statistics` as of `first_statistics`."""
     fetches = {"logits": network.logits, "statistics": statistics or ()}
     # One by one, each as often as the network's batch size asks.
     size = network.batch_size or 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.backward import depending, operations_between, reached, readers
+from slim_models.backward import depending, operations_between, reached, readers, source
 from slim_models.loading.inputs import candidates, labels_beside, outputs
 from slim_models.loading.passes import PLACEHOLDERS, Graph, Say
 from slim_models.loading.tensors import CONVOLUTIONS, shape_of, tensor_named, text_of
@@ -238,15 +238,9 @@ def _distinct(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
     """Each once; of several shapes of the same numbers, made by Reshape and Squeeze, one."""
     alike: dict[str, list[tf.Tensor]] = {}
     for tensor in {tensor.name: tensor for tensor in tensors}.values():
-        alike.setdefault(_source(tensor).name, []).append(tensor)
+        alike.setdefault(source(tensor, _PLUMBING).name, []).append(tensor)
     chosen = [min(several, key=lambda t: (not _classes(t), t.shape.ndims or 0, t.name)) for several in alike.values()]
     return sorted(chosen, key=lambda tensor: tensor.name)
-
-
-def _source(tensor: tf.Tensor) -> tf.Tensor:
-    while tensor.op.type in _PLUMBING:
-        tensor = tensor.op.inputs[0]
-    return tensor
 
 
 def _classes(tensor: tf.Tensor) -> int | None:
@@ -265,9 +259,9 @@ def _classes(tensor: tf.Tensor) -> int | None:
 
 def _is_last_convolution(tensor: tf.Tensor) -> bool:
     """Whether a convolution of one pixel made it, a head's, with its bias; what ends in a ReLU only has features."""
-    operation = _source(tensor).op
+    operation = source(tensor, _PLUMBING).op
     while operation.type in ("BiasAdd", "Add", "AddV2"):
-        operation = _source(operation.inputs[0]).op
+        operation = source(operation.inputs[0], _PLUMBING).op
     return operation.type == "Conv2D" and operation.inputs[1].shape.as_list()[:2] == [1, 1]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import os
 import pathlib
 import re
@@ -11,10 +10,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import EXAMPLE, GREY_PREPROCESSINGS, PREPROCESSINGS, Preprocessing, preprocessing_for
+from slim_models.builders import (
+    EXAMPLE,
+    GREY_PREPROCESSINGS,
+    PREPROCESSINGS,
+    Preprocessing,
+    preprocessing_for,
+    whole_number,
+)
 from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, check_coarse, plan, rebuilt
@@ -123,15 +128,12 @@ def _height_and_width(image_size: Any) -> tuple[int, int]:
         ValueError: it is no such size.
     """
     given = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    try:
-        height, width = (0 if isinstance(side, (bool, np.bool_)) else operator.index(side) for side in given)
-    except (TypeError, ValueError):  # no whole numbers, or not two
-        height = width = 0
-    if min(height, width) < 1:
+    sides = [whole_number(side) for side in given]
+    if len(sides) != 2 or min(sides) < 1:
         raise BadValue(
             f"image_size must be a positive whole number of pixels, or (height, width) in pixels, not {image_size!r}"
         )
-    return height, width
+    return sides[0], sides[1]
 
 
 def _plan(
