@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         GREY_PREPROCESSINGS as GREY_PREPROCESSINGS,
         PREPROCESSINGS as PREPROCESSINGS,
         RGB_MEAN as RGB_MEAN,
+        Affine as Affine,
         Preprocessing as Preprocessing,
         grey as grey,
         order_of as order_of,
@@ -38,7 +39,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "building": "build build_for whole_number",
         "catalogue": "NETWORKS Architecture architecture find_weights",
-        "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Preprocessing grey order_of prepared "
-        "preprocessing_for",
+        "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing grey order_of "
+        "prepared preprocessing_for",
     },
 )

@@ -166,6 +166,12 @@ class Affine:
         result = (images / self.scale - mean) / std
         return bgr(result) if self.order == "BGR" else result
 
+    def __str__(self) -> str:
+        """As `affine` reads it."""
+        numbers = {"mean": self.mean, "std": self.std, "scale": (self.scale,)}
+        parts = [f"{key}={'/'.join(f'{number:g}' for number in value)}" for key, value in numbers.items()]
+        return ",".join([*parts, f"order={self.order}"])
+
 
 def affine(text: str) -> Affine:
     """Reads `mean=R/G/B,std=R/G/B,scale=S,order=BGR`; what is left out is 0, 1, 1 and RGB.

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.backward import depending, operations_between, reached, readers, source
 from slim_models.loading.inputs import candidates, labels_beside, outputs
-from slim_models.loading.passes import PLACEHOLDERS, Graph, Say
+from slim_models.loading.passes import PLACEHOLDERS, Say
 from slim_models.loading.tensors import CONVOLUTIONS, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue
 
@@ -57,36 +57,6 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
 
 def _listed(tensors: Sequence[tf.Tensor]) -> str:
     return ", ".join(map(text_of, tensors))
-
-
-def after_decoding(graph: Graph, name: str) -> str | None:
-    """Finds where a graph that takes encoded pictures (JPEG, PNG, a tf.Example) has pixels `[N, H, W, 3]`.
-
-    Args:
-        graph: the graph, without functions.
-        name: the tensor of its placeholder of strings.
-
-    Returns:
-        The first floating-point tensor of rank 4 that is computed from `name`, of known size if one is: in
-        classify_image_graph_def.pb (Inception, 2015), whose placeholder is `DecodeJpeg/contents`,
-        `ResizeBilinear:0` `[1, 299, 299, 3]`. If a loop decodes a batch, the first after the loop, which may
-        be of unknown rank. Its values are in the range that the graph has there, be it [0, 255] or [0, 1].
-        None if there is no such tensor.
-    """
-    after = graph.computed_from([name])
-    ranks: tuple[int | None, ...] = (4,)
-    exits = [f"{node.name}:0" for node in after if node.op == "Exit"]
-    if exits:
-        after, ranks = graph.computed_from(exits), (4, None)
-    tensors = [tensor for node in after for tensor in graph.inferred.get_operation_by_name(node.name).outputs]
-    pictures = [tensor for tensor in tensors if tensor.dtype.is_floating and tensor.shape.ndims in ranks]
-    of_known_size = [tensor for tensor in pictures if _is_of_known_size(tensor)]
-    return next((tensor.name for tensor in (of_known_size or pictures)), None)
-
-
-def _is_of_known_size(tensor: tf.Tensor) -> bool:
-    _, height, width, channels = tensor.shape.as_list() if tensor.shape.ndims else [None] * 4
-    return bool(height and width) and channels in (1, 3)
 
 
 def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequence[str], say: Say) -> tf.Tensor:

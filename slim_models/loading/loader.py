@@ -23,8 +23,9 @@ from slim_models.builders import (
 from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, check_coarse, plan, rebuilt
+from slim_models.loading.decoding import decoded
 from slim_models.loading.evidence import recognised
-from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits, is_map
+from slim_models.loading.finding import find_head, find_images, find_logits, is_map
 from slim_models.loading.keras import is_keras_model, of_keras_model
 from slim_models.loading.keras_files import is_keras_file, read_keras_model
 from slim_models.loading.layers import kind_of_layer
@@ -32,7 +33,7 @@ from slim_models.loading.names import names_beside
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, mean_of, rewritten, silent
 from slim_models.loading.refusals import check_no_detector
-from slim_models.loading.structure import told
+from slim_models.loading.structure import Arithmetic, as_preprocessing, told
 from slim_models.loading.tensors import tensor_named
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import HEADS, Network
@@ -102,12 +103,14 @@ def load(
     size = None if image_size is None else _height_and_width(image_size)
     say = say or silent
     original = open_original(path)
-    found, integers, warned = _plan(original, images, logits, size, head, say)
+    found, integers, own, warned = _plan(original, images, logits, size, head, say)
     for sentence in warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
     known = _labels(path, labels, found, say)
     choices = _preprocessings(found, preprocessing)
-    if preprocessing is None:
+    if preprocessing is None and own is not None:
+        preprocessing = as_preprocessing(own, say)
+    elif preprocessing is None:
         preprocessing = _preprocessing_of(original, found, integers, choices, say)
     network = rebuilt(original, found, preprocessing or "none", layer)
     if preprocessing is None:
@@ -143,14 +146,16 @@ def _plan(
     size: tuple[int, int] | None,
     head: str | None,
     say: Say,
-) -> tuple[Plan, bool, list[str]]:
-    """What to import, whether the graph takes integers, and what to warn of."""
+) -> tuple[Plan, bool, Arithmetic | None, list[str]]:
+    """What to import, whether the graph takes integers, what its decoding makes of pixels, and what to warn of."""
     if images is None or logits is None:
         check_no_detector(original.name, original.graph_def)
     graph = rewritten(Graph(original.graph_def), WHOLE, Found(outputs=original.logits))
     pictures = find_images(graph.inferred, images, original.images, say)
+    own = None
     if pictures.dtype.base_dtype == tf.string:
-        pictures = _decoded(graph, pictures, say)
+        name, own_size, own = decoded(graph, pictures, say)
+        pictures, size = tensor_named(graph.inferred, name), size or own_size
     graph, taken = apart(graph, pictures.name)
     pictures = tensor_named(graph.inferred, taken)
     y = find_logits(graph.inferred, pictures, logits, original.logits, say)
@@ -165,16 +170,7 @@ def _plan(
     planned = plan(part, pictures.name, y.name, size, say)
     if places:
         check_coarse(planned, places)
-    return dataclasses.replace(planned, head=said), pictures.dtype.base_dtype.is_integer, warned
-
-
-def _decoded(graph: Graph, strings: tf.Tensor, say: Say) -> tf.Tensor:
-    """Where pixels can be fed in place of encoded pictures."""
-    name = after_decoding(graph, strings.name)
-    if name is None:
-        raise BadValue(f"{strings.name} takes encoded pictures, and nothing after it is [N, H, W, 3]; give images")
-    say(f"images: {name} (found: what is decoded from {strings.name})")
-    return tensor_named(graph.inferred, name)
+    return dataclasses.replace(planned, head=said), pictures.dtype.base_dtype.is_integer, own, warned
 
 
 def _labels(path: Any, given: Any, found: Plan, say: Say) -> Labels | None:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import reached, signal_path
+from slim_models.builders import Affine
 from slim_models.loading.passes import VARIABLES, Graph, Say, imported
 from slim_models.loading.tensors import CONVOLUTIONS
 
@@ -112,16 +113,25 @@ def _arithmetic(part: Graph, images: str, end: tf.Tensor, shape: Sequence[int | 
     # Black, each channel alone, and a colour that shows whether it is these, added.
     colours = np.concatenate([np.zeros((1, count)), np.eye(count), np.full((1, count), 0.5)]).astype(np.float32)
     made = _made_of(part, images, end, shape, first, colours)
-    if made is None:
-        return None
-    offset, factors = made[0], made[1:-1] - made[0]  # factors: [of the colour, of the channel]
-    if not np.allclose(made[-1], offset + factors.sum(0) / 2, rtol=1e-3, atol=1e-3 * np.abs(factors).max()):
+    return None if made is None else arithmetic_of(made, 1)
+
+
+def arithmetic_of(made: np.ndarray, bright: float) -> Arithmetic | None:
+    """What has become of colours, if it is `(pixel - mean) / std`; None otherwise.
+
+    Args:
+        made: `[2 + C, C]`, of black, of each channel alone, and of grey half as bright.
+        bright: what a channel alone was.
+    """
+    offset, factors = made[0], (made[1:-1] - made[0]) / bright  # factors: [of the colour, of the channel]
+    half = offset + factors.sum(0) * bright / 2
+    if not np.allclose(made[-1], half, rtol=1e-3, atol=1e-3 * bright * np.abs(factors).max()):
         return None
     for turned in (False, True):
         own = factors[:, ::-1] if turned else factors
         scales = np.diag(own)
         if (scales > 0).all() and np.allclose(own, np.diag(scales), atol=1e-4 * scales.max()):
-            return Arithmetic(-(offset[::-1] if turned else offset) / scales, 1 / scales, turned and count > 1)
+            return Arithmetic(-(offset[::-1] if turned else offset) / scales, 1 / scales, turned and len(scales) > 1)
     return None
 
 
@@ -177,6 +187,28 @@ def wanted(own: Arithmetic) -> str | None:
     return "none" if _is_of_pixels(own) else None
 
 
+def as_preprocessing(own: Arithmetic, say: Say) -> str | Affine:
+    """The preprocessing that does to pixels what a graph's own decoding does.
+
+    Args:
+        own: what decoding does.
+        say: is told what was found.
+    """
+    count = len(own.mean)
+    nothing = Arithmetic(np.zeros(count), np.ones(count))
+    names = (name for name, behind in _CHOICES.items() if _alike(behind(nothing), own))
+    chosen = next(names, None)
+    means, stds = (tuple(float(f"{number:.6g}") for number in numbers) for numbers in (own.mean, own.std))
+    numbers = Affine(means, stds, order="BGR" if own.reversed else "RGB")
+    say(f"preprocessing: {chosen or numbers} (found: the graph's decoding {_text(own) or 'leaves pixels as they are'})")
+    return chosen or numbers
+
+
+def _alike(one: Arithmetic, other: Arithmetic) -> bool:
+    near = np.allclose(one.std, other.std, rtol=2e-3) and np.allclose(one.mean, other.mean, atol=2e-3 * other.std.max())
+    return near and one.reversed == other.reversed
+
+
 def _is_usual(whole: Arithmetic) -> bool:
     """Whether R, G, B in [0, 255] become one of the ranges that networks are trained on, or lose a well-known mean."""
     mean, std = whole.mean, whole.std
@@ -208,7 +240,7 @@ def _is_deviation(std: np.ndarray) -> bool:
     return bool(((std > 25) & (std < 110)).all())
 
 
-def _text(own: Arithmetic, chosen: str) -> str:
+def _text(own: Arithmetic, chosen: str = "") -> str:
     """What a graph does, in words: subtracts 127.5 and divides by 127.5."""
     words = []
     if np.abs(own.mean).max() > 1e-3 * own.std.max():

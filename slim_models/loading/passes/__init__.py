@@ -4,7 +4,17 @@ Modules have the names of their functions, so a name of either is asked of the m
 """
 
 from slim_models.loading.passes.cut import apart, mean_of, shared
-from slim_models.loading.passes.graph import PIPELINES, PLACEHOLDERS, VARIABLES, Graph, Say, imported, silent
+from slim_models.loading.passes.graph import (
+    PIPELINES,
+    PLACEHOLDERS,
+    VARIABLES,
+    Graph,
+    Say,
+    data_inputs,
+    imported,
+    silent,
+    upstream,
+)
 from slim_models.loading.passes.lightened import restore, variables_of
 from slim_models.loading.passes.order import PART, WHOLE, Found, rewritten
 
@@ -18,11 +28,13 @@ __all__ = [
     "Graph",
     "Say",
     "apart",
+    "data_inputs",
     "imported",
     "mean_of",
     "restore",
     "rewritten",
     "shared",
     "silent",
+    "upstream",
     "variables_of",
 ]

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.finding import after_decoding
+from slim_models.loading.decoding import after_decoding
 from slim_models.loading.passes.float_input import float_input
 from slim_models.loading.passes.graph import Graph
 
