@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcam.pictures import checked_images
+from slim_models.heads import sigmoid
 from slim_models.mistakes import BadValue, UnknownName
 
 if TYPE_CHECKING:  # for the types alone: nothing here needs TensorFlow
@@ -80,7 +81,7 @@ def perturb(
         # Behind a sigmoid a class's logit is its log-odds, whatever the others are.
         odds = float(logits[index]) if explainer.network.head == "sigmoid" else _log_odds(logits, index)
         if odds > best_odds:
-            found = float(np.exp(-np.logaddexp(0, -odds)))
+            found = float(sigmoid(np.array(odds)))
             best, best_odds = Perturbed(current, step, found, found >= probability), odds
         if best.reached or step == steps:
             break

@@ -9,7 +9,8 @@ import numpy as np
 
 from gradcam import maps
 from gradcam.cams import CamMethod, formula, grad_cam
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.heads import probabilities_of, said_of
+from slim_models.mistakes import UnknownName
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -147,32 +148,3 @@ class Explanation:
         if "guided" in self.saliency:
             result["guided_grad_cam"] = self.guided_grad_cam(layer, method)
         return result
-
-
-def said_of(logits: np.ndarray, head: str, one_output: bool = False) -> np.ndarray:
-    """What a network says, from logits `[..., C]`: see `Explanation.said`."""
-    if head != "linear":
-        return probabilities_of(logits, head)
-    return np.repeat(logits[..., 1:], 2, axis=-1) if one_output else logits
-
-
-def probabilities_of(logits: np.ndarray, head: str) -> np.ndarray:
-    """Probabilities from logits `[..., C]` by a network's head.
-
-    Raises:
-        ValueError: the head is linear.
-    """
-    if head == "linear":
-        raise BadValue("a network with a linear head says no probabilities; its outputs are the logits")
-    return sigmoid(logits) if head == "sigmoid" else softmax(logits)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities from logits: `[..., C]` -> `[..., C]`."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-logits)), each class on its own: of any shape."""
-    return np.exp(-np.logaddexp(0, -logits))

@@ -30,8 +30,8 @@ with quiet_tensorflow():
     from gradcam.cli import reproduction
     from gradcam.evaluation.datasets import Example, read_examples
     from gradcam.explainer import Explainer
-    from gradcam.explanation import probabilities_of
     from gradcam.pictures import Photograph, read_photograph, resize
+    from slim_models.heads import probabilities_of
     from slim_models.labels import class_name
     from slim_models.mistakes import BadValue
 

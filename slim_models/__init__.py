@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         find_weights as find_weights,
     )
     from slim_models.downloading import SOURCES as SOURCES, download as download
+    from slim_models.heads import HEADS as HEADS
     from slim_models.labels import Labels as Labels, read_labels as read_labels
     from slim_models.loading import load as load
     from slim_models.mistakes import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
         UnknownName as UnknownName,
         Unreachable as Unreachable,
     )
-    from slim_models.network import HEADS as HEADS, PRECISIONS as PRECISIONS, Network as Network
+    from slim_models.network import PRECISIONS as PRECISIONS, Network as Network
     from slim_models.opening import network_named as network_named, open_network as open_network
     from slim_models.weights import (
         assign_weights as assign_weights,
@@ -61,7 +62,8 @@ __getattr__, __dir__, __all__ = lazy(
         "labels": "Labels read_labels",
         "loading": "load",
         "mistakes": "BadValue MissingFile MissingPackage Mistake UnknownName Unreachable",
-        "network": "HEADS PRECISIONS Network",
+        "heads": "HEADS",
+        "network": "PRECISIONS Network",
         "opening": "network_named open_network",
         "weights": "assign_weights check_weights convert random_weights read_weights write_weights",
     },

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import tensorflow.compat.v1 as tf
 
 PRECISIONS = ("float32", "bfloat16")
-HEADS = ("softmax", "sigmoid", "linear")
 
 
 class Values(Protocol):

@@ -26,7 +26,7 @@ SCRIPTS = [*(ROOT / "scripts").rglob("*.py")]
 BACKWARD, NETWORK, BUILDERS, WEIGHTS = (
     f"slim_models.{room}" for room in ("backward", "network", "builders", "weights")
 )
-FILES, LABELS, MEMORY = (f"slim_models.{room}" for room in ("files", "labels", "memory"))
+FILES, HEADS, LABELS, MEMORY = (f"slim_models.{room}" for room in ("files", "heads", "labels", "memory"))
 DOWNLOADING = "slim_models.downloading"
 PASSES, LOADING, OPENING = "slim_models.loading.passes", "slim_models.loading", "slim_models.opening"
 FOR_ALL = {"slim_models.lazy", "slim_models.mistakes"}
@@ -39,10 +39,10 @@ ARROWS = {
     BUILDERS: {FILES, LABELS, BACKWARD, NETWORK, WEIGHTS},
     DOWNLOADING: {FILES, BUILDERS, WEIGHTS},
     PASSES: {BACKWARD, WEIGHTS},
-    LOADING: {FILES, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, PASSES},
+    LOADING: {FILES, HEADS, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, PASSES},
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, LOADING},
     "gradcam.pictures": {"gradcam.maps", FILES},
-    "gradcam.explanation": {"gradcam.cams", "gradcam.maps"},
+    "gradcam.explanation": {"gradcam.cams", "gradcam.maps", HEADS},
     "gradcam.sessions": {"slim_models"},
     "gradcam.runs": {"slim_models", MEMORY},
     "gradcam.methods": {"gradcam.cams", "gradcam.maps", "gradcam.explanation"},
@@ -51,7 +51,7 @@ ARROWS = {
         *("gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions"),
         *("slim_models", LABELS, WEIGHTS),
     },
-    "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures"},
+    "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
     "gradcam.comparison": {*CORE, "gradcam.figures", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
     "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", LABELS},
     "gradcam.evaluation": {
@@ -60,7 +60,7 @@ ARROWS = {
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
-        *("gradcam.pipeline", "gradcam.terminal", FILES, LABELS, WEIGHTS, DOWNLOADING),
+        *("gradcam.pipeline", "gradcam.terminal", FILES, HEADS, LABELS, WEIGHTS, DOWNLOADING),
     },
 }
 # The public faces of the packages import whatever they show; python -m gradcam is the command line.

@@ -36,7 +36,7 @@ def explain(args: argparse.Namespace) -> int:
     if args.batch < 1:
         raise BadValue(f"--batch must be at least 1, not {args.batch}")
     sources = expand(args.images)
-    network = chosen_network(args)
+    network = chosen_network(args, source=sources[0])
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
     options = {**_rules(network, written, named), "precision": args.precision, "device": args.device}
     with Explainer(network, layers=layers, **options) as explainer:

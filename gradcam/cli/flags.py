@@ -9,8 +9,13 @@ import argparse
 import pathlib
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import slim_models
+from slim_models.mistakes import Mistake
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DEFAULT_NETWORK = "resnet_v1_50_tiny"
 FIGURES = (".png", ".pdf", ".svg")
@@ -58,6 +63,11 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     )
     own.add_argument("--preprocessing", metavar="NAME|NUMBERS", help=text)
     own.add_argument(
+        "--examples",
+        metavar="DIR",
+        help="some pictures of your own, in folders named by their classes, to tell the preprocessing by",
+    )
+    own.add_argument(
         labels,
         dest="network_labels",
         metavar="NAME|FILE",
@@ -67,16 +77,37 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     own.add_argument("--image-size", type=int, metavar="PIXELS", help="where the network takes any size")
 
 
-def chosen_network(args: argparse.Namespace, image_size: int | None = None) -> slim_models.Network:
-    """The network that `--network` and `--weights` mean, with its values; what was guessed is printed."""
+def chosen_network(
+    args: argparse.Namespace, image_size: int | None = None, source: str | None = None
+) -> slim_models.Network:
+    """The network that `--network` and `--weights` mean, with its values; what was guessed is printed.
+
+    Args:
+        args: of the command line.
+        image_size: height and width of the images in pixels; None is what the flags or the network say.
+        source: of the first picture: if a preprocessing cannot be told, the message has what comes of each.
+    """
+    ours, found = args.network in slim_models.NETWORKS, found_in(args)
+    if source is not None and not ours and not (args.preprocessing or args.examples):
+        found["examples"] = _unknown(source)
     return slim_models.open_network(
         args.network,
         args.weights,
         image_size=image_size or args.image_size,
         say=tell,
-        layer=None if args.network in slim_models.NETWORKS else args.layer,
-        **found_in(args),
+        layer=None if ours else args.layer,
+        **found,
     )
+
+
+def _unknown(source: str) -> list[tuple[np.ndarray, None]]:
+    """A picture as an example whose class is not known; none if it cannot be read, which is told in its place."""
+    from gradcam.pictures import read_photograph
+
+    try:
+        return [(read_photograph(source).pixels, None)]
+    except Mistake:
+        return []
 
 
 def network_of(args: argparse.Namespace) -> slim_models.Network:
@@ -86,10 +117,13 @@ def network_of(args: argparse.Namespace) -> slim_models.Network:
     return slim_models.open_network(args.network, args.weights, image_size=size, say=tell, **found)
 
 
-def found_in(args: argparse.Namespace) -> dict[str, str | None]:
+def found_in(args: argparse.Namespace) -> dict[str, Any]:
     """What the user says of a network, as `slim_models.open_network` takes it."""
+    from gradcam.pictures import read_classes
+
     names = {"images": args.images_tensor, "logits": args.logits_tensor}
-    return {**names, "preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
+    words = {"preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
+    return {**names, **words, "examples": read_classes(args.examples) if args.examples else None}
 
 
 def tell(line: str) -> None:

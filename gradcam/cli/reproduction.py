@@ -12,8 +12,8 @@ import slim_models
 from gradcam import maps
 from gradcam.cli import flags
 from gradcam.explainer import Explainer
-from gradcam.explanation import said_of
 from gradcam.pictures import Photograph
+from slim_models.heads import said_of
 from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Photograph as Photograph,
         expand as expand,
         fit_image as fit_image,
+        read_classes as read_classes,
         read_photograph as read_photograph,
         region as region,
         resize as resize,
@@ -29,7 +30,7 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "images": "checked_images read_image",
-        "photograph": "FITS Photograph expand fit_image read_photograph region resize",
+        "photograph": "FITS Photograph expand fit_image read_classes read_photograph region resize",
         "samples": "SAMPLES cat_and_coffee",
         "writing": "plain write_json write_npz write_png",
     },

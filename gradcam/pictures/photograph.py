@@ -15,6 +15,7 @@ from gradcam.pictures.samples import SAMPLES
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 
 FITS = ("stretch", "crop")
+_MOST_EXAMPLES = 200
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,6 +109,28 @@ def expand(sources: Iterable[str]) -> list[str]:
             raise MissingFile(f"no pictures in {source}: looked for {', '.join(images.SUFFIXES)}")
         result.extend(map(str, found))
     return result
+
+
+def read_classes(folder: str) -> list[tuple[np.ndarray, str]]:
+    """Reads some pictures of known classes, each in a folder that has its class's name.
+
+    Args:
+        folder: of such folders.
+
+    Returns:
+        Pictures, uint8 `[h, w, 3]`, RGB, and their classes: of each class as many, the first in order of name, so that
+        there are no more than 200, but one at least.
+
+    Raises:
+        FileNotFoundError: there is no such folder, none in it, or one without pictures.
+        ValueError: a picture that cannot be read.
+    """
+    path = pathlib.Path(folder)
+    classes = sorted(entry for entry in (path.iterdir() if path.is_dir() else ()) if entry.is_dir())
+    if not classes:
+        raise MissingFile(f"no folders in {folder}: examples are pictures in folders that are named by their classes")
+    most = max(1, _MOST_EXAMPLES // len(classes))
+    return [(images.read_image(file), of.name) for of in classes for file in expand([str(of)])[:most]]
 
 
 def region(size: tuple[int, int], fit: str) -> tuple[slice, slice]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -21,10 +20,12 @@ from slim_models.builders import (
     whole_number,
 )
 from slim_models.files import is_there
+from slim_models.heads import HEADS
 from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, check_coarse, plan, rebuilt
 from slim_models.loading.decoding import decoded
-from slim_models.loading.evidence import recognised
+from slim_models.loading.evidence import by_examples, recognised
+from slim_models.loading.examples import Example, Examples, settled
 from slim_models.loading.finding import find_head, find_images, find_logits, is_map
 from slim_models.loading.keras import is_keras_model, of_keras_model
 from slim_models.loading.keras_files import is_keras_file, read_keras_model
@@ -33,15 +34,14 @@ from slim_models.loading.names import names_beside
 from slim_models.loading.originals import Original, of_graph, read_frozen, read_meta, read_saved_model
 from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, mean_of, rewritten, silent
 from slim_models.loading.refusals import check_no_detector
-from slim_models.loading.structure import Arithmetic, as_preprocessing, told
+from slim_models.loading.structure import Arithmetic, as_preprocessing, told, usual
 from slim_models.loading.tensors import tensor_named
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
-from slim_models.network import HEADS, Network
+from slim_models.network import Network
 from slim_models.weights import checkpoint_in
 
 _DIRECTIONS = ("lower", "higher")  # the two that the only number a network says is explained in
 _WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
-_OF_CAFFE = re.compile(r"(^|/)(block1_conv1|conv1_conv)(_\d+)?/")  # first layers of Keras' VGGs and ResNets
 
 
 def load(
@@ -54,6 +54,7 @@ def load(
     labels: str | os.PathLike | Sequence[str] | Labels | None = None,
     head: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    examples: Sequence[Example] | None = None,
     say: Say | None = None,
 ) -> Network:
     """Makes a `Network` of anybody's classifier.
@@ -77,14 +78,17 @@ def load(
         preprocessing: what is done with RGB in [0, 255] before `images`: a name of `PREPROCESSINGS`, numbers
             such as `"mean=123.68/116.779/103.939,order=BGR"` (`(images / scale - mean) / std`), or a function
             of a tensor `[N, H, W, 3]`. None finds it out, where it can: from what the graph does with pixels
-            itself, for known classes by which the network recognises three photographs, and by what its first
-            batch norm has seen in training.
+            itself, by `examples`, for known classes by which the network recognises three photographs, and by what
+            its first batch norm has seen in training.
         labels: the classes: `"imagenet"`, `"tiny_imagenet"`, a text file with a name in every line, or names;
             None is ImageNet's for 1000 or 1001 classes, and no names for others.
         head: how logits become what the network says, of `HEADS`; None is what the graph makes of them, or the softmax.
             One output behind a sigmoid is class 1 against class 0, and one that is linear has the classes `lower` and
             `higher`: its logits `[N, 2]` are those of `Network.one_output`.
         image_size: height and width in pixels, or the two of them, where the graph takes any; None is then 224.
+        examples: pictures of the user's own, `(picture, class)` each: `[h, w, 3]` of any size, RGB in [0, 255], and an
+            index, a name or a WordNet id. Where the graph does not say its preprocessing, it is the one under which
+            these are recognised. One whose class is None is for a message alone: what each choice would make of it.
         say: is told everything that was found or guessed, in lines; None is silent.
 
     Returns:
@@ -108,20 +112,19 @@ def load(
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
     known = _labels(path, labels, found, say)
     choices = _preprocessings(found, preprocessing)
+    theirs = settled(examples or (), found.num_classes, known, say)
     if preprocessing is None and own is not None:
         preprocessing = as_preprocessing(own, say)
     elif preprocessing is None:
         preprocessing = _preprocessing_of(original, found, integers, choices, say)
     network = rebuilt(original, found, preprocessing or "none", layer)
     if preprocessing is None:
-        # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
-        bgr = any(_OF_CAFFE.search(name) for name in found.part.nodes)
-        preprocessing = recognised(network, known.wnids if known else (), bgr, say, choices)
+        preprocessing = _guessed(network, found, theirs, choices, say)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
     if layer is None:
         kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
         say(f"layer: {network.default_layer} (found: {kind})")
-    return dataclasses.replace(network, labels=known)
+    return dataclasses.replace(network, labels=theirs.labels)
 
 
 def _height_and_width(image_size: Any) -> tuple[int, int]:
@@ -218,6 +221,15 @@ def _preprocessing_of(original: Original, found: Plan, integers: bool, choices: 
             f"preprocessing (--preprocessing), one of {', '.join(choices)}, or numbers such as {EXAMPLE}"
         )
     return None
+
+
+def _guessed(network: Network, found: Plan, theirs: Examples, choices: Sequence[str], say: Say) -> str:
+    """The preprocessing by what the network recognises: the user's pictures, or ours."""
+    if not theirs.known:
+        return recognised(network, theirs.labels, say, choices, usual(found.part), theirs.unknown)
+    if found.one_output and found.head == "linear":
+        raise BadValue("examples have classes, and the network says a number: give preprocessing")
+    return by_examples(network, theirs.known, theirs.labels, say, choices, usual(found.part))
 
 
 def _fed(found: Plan) -> list[int | None]:

@@ -6,6 +6,7 @@ input above all, is left to `evidence`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ _KNOWN_MEANS = (  # of R, G, B
     (131.09, 103.88, 91.5),  # VGGFace2
     (125.3, 123.0, 113.9),  # CIFAR
 )
+_OF_CAFFE = re.compile(r"(^|/)(block1_conv1|conv1_conv)(_\d+)?/")  # first layers of Keras' VGGs and ResNets
 _MIDDLES = (0, 127.5, 128, 127)  # what becomes 0
 _NEAR = 1.5  # between means of the same data, as people write them: 123.68, 123, 124
 
@@ -185,6 +187,18 @@ def wanted(own: Arithmetic) -> str | None:
         if _is_usual(behind(own)):
             return name
     return "none" if _is_of_pixels(own) else None
+
+
+def usual(part: Graph) -> str | None:
+    """What networks built like this one are trained with, as a rule; None if there is none.
+
+    Keras' VGGs and ResNets, whose layers have such names, were trained in Caffe; networks of depthwise convolutions and
+    ReLU6 are MobileNets of Google's and what came of them.
+    """
+    if any(_OF_CAFFE.search(name) for name in part.nodes):
+        return "caffe_bgr"
+    types = {node.op for node in part.graph_def.node}
+    return "minus_one_to_one" if types >= {"DepthwiseConv2dNative", "Relu6"} else None
 
 
 def as_preprocessing(own: Arithmetic, say: Say) -> str | Affine:

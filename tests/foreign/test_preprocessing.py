@@ -8,8 +8,9 @@ from foreign import classifier, constant, load, write_pb
 
 from slim_models.builders.preprocessing import PREPROCESSINGS, affine
 from slim_models.loading.batch_norms import divergence
-from slim_models.loading.evidence import Trial, photographs, too_close
+from slim_models.loading.evidence import too_close
 from slim_models.loading.structure import Arithmetic, wanted
+from slim_models.loading.trials import Trial, photographs
 from slim_models.mistakes import BadValue, UnknownName
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
@@ -226,7 +227,7 @@ SPELLINGS = {
 
 def normalised(spelling, name):
     """A graph whose batch norm has the statistics of our photographs under a preprocessing."""
-    pictures, _ = photographs(())
+    pictures = np.stack(photographs(())[0])
     graph = tf.Graph()
     with graph.as_default():
         images = tf.placeholder(tf.float32, [None, 64, 64, 3], name="input")
@@ -260,7 +261,7 @@ def test_a_batch_norm_of_keras():
     convolution, norm = layers.Conv2D(8, 3, strides=2), layers.BatchNormalization()
     outputs = layers.Dense(5)(layers.GlobalAveragePooling2D()(layers.ReLU()(norm(convolution(inputs)))))
     model = tensorflow.keras.Model(inputs, outputs)
-    small = tensorflow.image.resize(photographs(())[0], [64, 64], "area") / 255
+    small = tensorflow.image.resize(np.stack(photographs(())[0]), [64, 64], "area") / 255
     seen = convolution(small).numpy()
     norm.set_weights([*norm.get_weights()[:2], seen.mean((0, 1, 2)), seen.var((0, 1, 2))])
     network, line = found_in(model)
@@ -276,7 +277,7 @@ def test_a_batch_norm_folded_into_constants(tmp_path):
     for name in ("none", "zero_to_one", "minus_one_to_one", "subtract_mean", "caffe_bgr", "standardized"):
         assert f"with {name} " in text
     assert "a portrait in uniform, a cup of coffee and a cat" in text and "--preprocessing" in text and "\n" not in text
-    inputs = photographs(())[0]
+    inputs = np.stack(photographs(())[0])
     with tf.Graph().as_default(), tf.Session() as session:
         inputs = session.run(tf.image.resize_area(inputs, [64, 64]))
     logits = fed_by_hand(graph, inputs / 255).astype(np.float64)

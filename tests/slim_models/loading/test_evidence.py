@@ -10,7 +10,8 @@ from gradcam.explainer import Explainer
 from gradcam.pictures.samples import SAMPLES
 from slim_models.builders.preprocessing import PREPROCESSINGS
 from slim_models.labels import read_labels
-from slim_models.loading.evidence import Trial, photographs, ranked
+from slim_models.loading.evidence import ranked
+from slim_models.loading.trials import Trial, photographs
 from slim_models.mistakes import BadValue
 
 
@@ -90,7 +91,7 @@ def test_which_evidence_counts(given, bgr, first):
     trials = {name: Trial(*(found if isinstance(found, tuple) else (found, None))) for name, found in given.items()}
     known = next(iter(trials.values()))  # of the others, as much is known, and it speaks against them
     bad = Trial(known.probability and 0.01, None if known.divergence is None else 9.0)
-    assert ranked({name: trials.get(name, bad) for name in PREPROCESSINGS}, bgr)[0] == first
+    assert ranked({name: trials.get(name, bad) for name in PREPROCESSINGS}, "caffe_bgr" if bgr else None)[0] == first
 
 
 @pytest.mark.parametrize("wanted", ["subtract_mean", "none"])
@@ -124,7 +125,7 @@ def test_a_network_that_recognises_nothing(tiny, tmp_path):
 def test_the_photographs_are_what_they_are_said_to_be():
     wnids = read_labels("imagenet").wnids
     pictures, classes = photographs(wnids)
-    assert pictures.shape == (3, 224, 224, 3)
+    assert [picture.shape for picture in pictures] == [(224, 224, 3)] * 3
     names = [read_labels("imagenet").names[indices[0]] for indices in classes]
     assert names == ["military uniform", "espresso", "tabby, tabby cat"]
     for picture, sample in zip(pictures, ("grace_hopper", "coffee", "chelsea"), strict=True):
