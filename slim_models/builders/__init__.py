@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PREPROCESSINGS as PREPROCESSINGS,
         RGB_MEAN as RGB_MEAN,
         Preprocessing as Preprocessing,
+        channels_of as channels_of,
         grey as grey,
         order_of as order_of,
         prepared as prepared,
@@ -38,7 +39,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "building": "build build_for whole_number",
         "catalogue": "NETWORKS Architecture architecture find_weights",
-        "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Preprocessing grey order_of prepared "
-        "preprocessing_for",
+        "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Preprocessing channels_of grey "
+        "order_of prepared preprocessing_for",
     },
 )

@@ -80,7 +80,7 @@ class TestOcclusion:
         assert middle.sum() == 45 * 45
 
     def test_what_cannot_be(self):
-        with pytest.raises(ValueError, match=r"\[H, W, 3\], not \[1, 8, 12, 3\]"):
+        with pytest.raises(ValueError, match=r"\[H, W, K\], not \[1, 8, 12, 3\]"):
             occlusion_map(brightness((slice(1), slice(1))), ONES[None], 1)
         with pytest.raises(ValueError, match="not 0, 4, 64"):
             occlusion_map(brightness((slice(1), slice(1))), ONES, 1, patch=0, stride=4)
