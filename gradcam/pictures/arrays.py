@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from gradcam.maps import check_pixels
-from gradcam.pictures.images import UnknownNumbersError, opening, unwarned
+from gradcam.pictures.images import UnknownNumbersError, finite, opening, unwarned
 from slim_models.files import kind
 from slim_models.mistakes import BadValue, MissingFile
 
@@ -81,11 +81,7 @@ def read_array(source: str, channels: int) -> np.ndarray:
         first = array.ndim == 3 and array.shape[0] == channels
         hint = "; its channels come first, np.moveaxis(array, 0, -1) has them last" if first else ""
         raise BadValue(f"{source} is {list(array.shape)}, and the network takes pictures [H, W, {channels}]{hint}")
-    with np.errstate(over="ignore"):  # what float32 does not hold is infinite, which is told
-        array = np.array(array, np.float32)
-    if not np.isfinite(array).all():
-        raise BadValue(f"{source} has values that are not finite: a NaN, an infinity, or beyond float32")
-    return array
+    return finite(array, source)
 
 
 def read_pixels(source: str) -> np.ndarray:
@@ -134,13 +130,10 @@ def _mapped(path: pathlib.Path) -> np.ndarray:
     if not path.is_file():
         raise MissingFile(f"no picture at {path}")
     try:
-        array = np.lib.format.open_memmap(path, mode="r")  # never a pickle
+        return np.lib.format.open_memmap(path, mode="r")  # never a pickle
     except Exception as error:  # of a damaged header nearly anything
         what = kind(path)
         raise BadValue(f"{path} is no array that can be read: it is {what} ({error})") from error
-    if array.dtype.kind not in "fiu":
-        raise BadValue(f"{path} holds {array.dtype}, not numbers")
-    return array
 
 
 def _of_tiff(path: pathlib.Path) -> np.ndarray:

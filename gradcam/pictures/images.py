@@ -173,10 +173,20 @@ def _checked_arrays(array: np.ndarray, shape: tuple[int, int, int]) -> np.ndarra
         )
     if not len(array):
         raise BadValue("there are no images: N is 0")
-    if array.dtype.kind not in "fiu":
-        raise BadValue(f"images must be numbers, not {array.dtype}")
-    with np.errstate(over="ignore"):
-        array = array.astype(np.float32)
+    return finite(array, "images")
+
+
+def finite(array: np.ndarray, name: str) -> np.ndarray:
+    """Numbers as a network is fed them, float32.
+
+    Raises:
+        ValueError: they are no numbers, none, or not finite; it begins with the name.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiu" or not array.size:
+        raise BadValue(f"{name}: numbers should be there, not {array.dtype} {list(array.shape)}")
+    with np.errstate(over="ignore"):  # what float32 does not hold is infinite, which is told
+        array = np.array(array, np.float32)
     if not np.isfinite(array).all():
-        raise BadValue("images must be finite; there is a NaN or an infinity in them, or a number beyond float32")
+        raise BadValue(f"{name}: not finite; there is a NaN, an infinity, or a number beyond float32")
     return array

@@ -49,8 +49,11 @@ class Photograph:
                 or of three channels all of them. They are shown between their 2nd and 98th percentiles.
 
         Raises:
-            ValueError: there are no such bands.
+            ValueError: there are no such bands, or the array is another.
         """
+        if np.ndim(array) != 3:
+            raise BadValue(f"{name} must be [H, W, K], not {list(np.shape(array))}")
+        array = images.finite(array, name)
         chosen = checked_bands(bands, array.shape[2])
         return cls(name, as_rgb(array, chosen), fit, array, chosen)
 
