@@ -63,14 +63,14 @@ def perturb(
     Raises:
         KeyError: a name of no class or of several; an explainer without the rule `backprop`.
         ValueError: a target out of range, an image of another shape or range, a bound or a number of steps below 1,
-            or a probability outside (0, 1].
+            a probability outside (0, 1], or a network that takes arrays.
     """
     if min(most, steps) < 1:
         raise BadValue(f"most and steps must be at least 1, not {most} and {steps}")
     if not 0 < probability <= 1:
         raise BadValue(f"the probability must be above 0 and at most 1, not {probability}")
     index = explainer.index(target)
-    image = _checked(image, explainer.network.image_size)
+    image = _checked(image, explainer.network.check_photographs().image_size)
     low, high = np.ceil(np.maximum(image - most, 0)), np.floor(np.minimum(image + most, 255))
     momentum = np.zeros_like(image)
     # Integers: a dark picture of floating point would be taken for one in [0, 1].

@@ -115,7 +115,8 @@ class Explainer:
         """Explains every image for one class, in ONE session run (a network of a fixed batch size: as few as can be).
 
         Args:
-            images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type.
+            images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type; of a network that `takes_arrays`
+                `[N, H, W, K]`, any finite numbers.
             targets: None for each image's predicted class, one class for all, or one an image; a
                 class is an index, a WordNet id or a name.
             overrides: tensors of the graph and the values, N first, that are put in their place.
@@ -128,7 +129,7 @@ class Explainer:
             ValueError: images of the wrong shape, range or not finite; targets out of range or of
                 another number than the images.
         """
-        images = checked_images(images, self.network.image_size)
+        images = self._checked(images)
         feed = {self.network.images: images, **(overrides or {})}
         if targets is not None:
             feed[self._fetches.targets] = class_indices(targets, len(images), self.network.num_classes, self.labels)
@@ -136,14 +137,14 @@ class Explainer:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""
-        feed = {self.network.images: checked_images(images, self.network.image_size)}
+        feed = {self.network.images: self._checked(images)}
         return in_batches(self._session, self.network.logits, feed, self.network.batch_size)
 
     def explain_classes(self, image: np.ndarray, targets: Sequence[int | str] | np.ndarray) -> Explanation:
         """Explains several classes of one picture; the forward pass, which they share, is run once.
 
         Args:
-            image: `[H, W, 3]`, RGB in [0, 255].
+            image: `[H, W, 3]`, RGB in [0, 255], or `[H, W, K]`, as of `explain`.
             targets: K classes.
 
         Returns:
@@ -154,14 +155,18 @@ class Explainer:
         """
         image = np.asarray(image)
         if image.ndim != 3:
-            raise BadValue(f"one image must be [H, W, 3], not {list(image.shape)}")
+            raise BadValue(f"one image must be [H, W, {self.network.channels}], not {list(image.shape)}")
         if np.ndim(targets) != 1 or not len(targets):
             raise BadValue(f"targets must be a list of classes, not {targets!r}")
-        images = checked_images(image[None], self.network.image_size)
+        images = self._checked(image[None])
         indices = class_indices(targets, len(targets), self.network.num_classes, self.labels)
         arrays = self._fetches.run_classes(self._session, images, indices)
         images = np.repeat(images, len(indices), axis=0)
         return self._explanation(images, arrays)
+
+    def _checked(self, images: np.ndarray) -> np.ndarray:
+        network = self.network
+        return checked_images(images, network.image_size, network.channels if network.takes_arrays else None)
 
     def _explanation(self, images: np.ndarray, arrays: Mapping[str, Any]) -> Explanation:
         network = self.network

@@ -20,13 +20,13 @@ class Explanation:
     `explanation[n]` is that of one image.
 
     Attributes:
-        images: `[N, H, W, 3]`, RGB in [0, 255], as fed.
+        images: `[N, H, W, 3]`, RGB in [0, 255], as fed; or arrays `[N, H, W, K]`, where the network takes these.
         logits: `[N, C]`, before the softmax.
         targets: `[N]`, the class that each image was explained for.
         activations: layer -> `[N, h, w, K]`, after the ReLU.
         gradients: layer -> `[N, h, w, K]`, the true gradient d logits[n, targets[n]] / d activations.
         signals: rule -> layer -> `[N, h, w, K]`, what reaches the layer under another rule (for ablations).
-        saliency: rule -> `[N, H, W, 3]`, d logits[n, targets[n]] / d images under the rule; RGB.
+        saliency: rule -> `[N, H, W, 3]`, d logits[n, targets[n]] / d images under the rule; of their channels.
         default_layer: the layer that the methods take unless told otherwise.
         head: how logits become what the network says: `"softmax"`, `"sigmoid"` or `"linear"`.
         one_output: whether the logits are `[-z, z]` of a network's only output z.
@@ -89,7 +89,7 @@ class Explanation:
         return maps.heatmap(self.cam(method, layer), self.images.shape[1:3])
 
     def guided_grad_cam(self, layer: str | None = None, method: CamMethod | str = grad_cam) -> np.ndarray:
-        """Guided backprop times the heat map: `[N, H, W, 3]`, signed (paper, sec. 3.2).
+        """Guided backprop times the heat map: `[N, H, W, 3]`, or of K channels; signed (paper, sec. 3.2).
 
         Raises:
             KeyError: the `Explainer` was made without the rule `guided`.

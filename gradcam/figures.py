@@ -48,6 +48,7 @@ def panels(
     Returns:
         Panel name -> uint8 `[H, W, 3]` RGB of the photograph's proportions: the original, the heat map
         over it and, if the rule `guided` was explained, guided backprop and its product with the map of a formula.
+            Of K channels the photograph's bands are shown, of saliency as of the picture: their mean unless chosen.
 
     Raises:
         KeyError: no such method, or what it needs was not explained.
@@ -68,8 +69,8 @@ def panels(
 
 
 def _placed(photograph: Photograph, saliency: np.ndarray) -> np.ndarray:
-    """Signed saliency `[h, w, 3]` as a picture of the photograph's size."""
-    return maps.display(photograph.place(saliency)[None])[0]
+    """Signed saliency `[h, w, K]` as a picture of the photograph's size, of the bands that are shown of it."""
+    return maps.display(photograph.place(photograph.shown(saliency))[None])[0]
 
 
 def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "", panel: float = 2.2) -> Figure:

@@ -142,11 +142,11 @@ def guided_grad_cam(saliency: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     """Guided Grad-CAM: the raw guided saliency times the heat map (Selvaraju et al. 2017, sec. 3.2).
 
     Args:
-        saliency: `[N, H, W, 3]`, guided backprop as it is, signed; zero stays zero.
+        saliency: `[N, H, W, K]`, guided backprop as it is, signed, of K channels (3 of RGB); zero stays zero.
         heatmap: `[N, H, W]` in [0, 1].
 
     Returns:
-        `[N, H, W, 3]`, signed.
+        `[N, H, W, K]`, signed.
     """
     return saliency * heatmap[..., None]
 
@@ -176,13 +176,13 @@ def display(saliency: np.ndarray, percentile: float = 99.5) -> np.ndarray:
 
 
 def magnitude(saliency: np.ndarray, smooth: float = 0.02) -> np.ndarray:
-    """Signed saliency as a map of where it is large: the largest absolute value of the three channels.
+    """Signed saliency as a map of where it is large: the largest absolute value of the channels.
 
     Simonyan et al. 2014 (arXiv 1312.6034), sec. 3.1; then blurred, because single pixels of a gradient
     neither make segments nor rank places.
 
     Args:
-        saliency: `[N, H, W, 3]`, signed.
+        saliency: `[N, H, W, K]`, signed.
         smooth: standard deviation of the Gaussian as a share of the height; 0 leaves the values alone.
 
     Returns:

@@ -76,7 +76,7 @@ class Fetches:
 
         Args:
             session: of the network's graph.
-            image: `[1, H, W, 3]`.
+            image: `[1, H, W, C]`.
             targets: `[K]` indices.
 
         Returns:

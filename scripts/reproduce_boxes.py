@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
 
     protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    network = slim_models.open_network(args.network, args.weights, say=flags.tell)
+    network = slim_models.open_network(args.network, args.weights, say=flags.tell).check_photographs()
     methods = methods_named(args.methods, network.values.arrays() or {})
     examples = [example for example in read_examples(args.data) if example.boxes]
     if args.count < 1 or not examples:

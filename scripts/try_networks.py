@@ -1,5 +1,7 @@
 """Tries to explain a photograph by every network in a folder, given its path alone, and prints what came of it.
 
+Where a network takes arrays of other channels, random numbers are in the photograph's place.
+
     python scripts/try_networks.py networks/
     python scripts/try_networks.py networks/ --image photo.jpg --json out/networks.json
 
@@ -18,12 +20,14 @@ import sys
 import time
 from collections.abc import Iterator
 
+import numpy as np
+
 from gradcam.terminal import quiet_tensorflow, run_script
 
 with quiet_tensorflow():
     import slim_models
     from gradcam import Explainer
-    from gradcam.pictures import read_photograph, write_json
+    from gradcam.pictures import Photograph, read_photograph, write_json
     from slim_models.mistakes import MissingFile, Mistake
 
 _CHOICES = re.compile(r"preprocessing(?: \(--preprocessing\))?, one of (\w+)")
@@ -111,7 +115,11 @@ def explained(path: pathlib.Path, image: str, outcome: Outcome, preprocessing: s
     network = slim_models.open_network(path, preprocessing=preprocessing, say=lines.append)
     outcome.head, outcome.layer = network.head, network.default_layer
     outcome.preprocessing = next((text for text in lines if text.startswith("preprocessing: ")), "")
-    photograph = read_photograph(image)
+    if network.takes_arrays:
+        noise = np.random.default_rng(0).normal(size=(*network.image_size, network.channels)).astype(np.float32)
+        photograph = Photograph.of_array("noise", noise)
+    else:
+        photograph = read_photograph(image)
     with Explainer(network) as explainer:
         photograph.heatmap(explainer.explain(photograph.fitted(network.image_size)[None]).cam()[0])
 

@@ -36,8 +36,9 @@ class Network:
 
     Attributes:
         name: the network's name in `slim_models.NETWORKS`, or the user's own; nothing is concluded from it.
-        images: placeholder `[N, H, W, 3]`, RGB in [0, 255], the same for every network; what the
-            network was trained on is computed from it inside the graph.
+        images: placeholder `[N, H, W, 3]`, RGB in [0, 255], the same for every network that takes photographs;
+            what the network was trained on is computed from it inside the graph. Of one that `takes_arrays`
+            `[N, H, W, K]`, any finite numbers.
         logits: `[N, C]`, before the softmax; the y of the Grad-CAM paper.
         endpoints: layer name -> activations `[N, h, w, K]`, in forward order, after the ReLU.
         default_layer: the last layer with a spatial extent, a key of `endpoints`.
@@ -53,6 +54,8 @@ class Network:
             another program with respect to its input may be in.
         unfolded: name -> shape of the weights that it takes, if their batch norm is folded into its variables; None
             if its variables take them as they are.
+        takes_arrays: whether its images are no photographs, but arrays of K channels: because it has other channels
+            than those, or because they are prepared already.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Network:
     input_order: str = "RGB"
     unfolded: Mapping[str, tuple[int, ...]] | None = None
     one_output: bool = False
+    takes_arrays: bool = False
 
     @property
     def graph(self) -> tf.Graph:
@@ -81,6 +85,11 @@ class Network:
         return height, width
 
     @property
+    def channels(self) -> int:
+        """K of the images: 3 of photographs, RGB."""
+        return self.images.shape.as_list()[3]
+
+    @property
     def batch_size(self) -> int | None:
         """N, if the network takes that many images at a time and no other number; None if any."""
         return self.images.shape.as_list()[0]
@@ -89,6 +98,17 @@ class Network:
     def num_classes(self) -> int:
         """C, the number of logits."""
         return self.logits.shape.as_list()[-1]
+
+    def check_photographs(self) -> Network:
+        """This network, for what is done to photographs alone.
+
+        Raises:
+            ValueError: it takes arrays.
+        """
+        if self.takes_arrays:
+            shape = f"[N, {', '.join(map(str, self.images.shape.as_list()[1:]))}]"
+            raise BadValue(f"{self.name} takes arrays {shape} in place of photographs, which are what this works on")
+        return self
 
     def in_precision(self, precision: str) -> Network:
         """This network in another precision, in a graph of its own; itself if it is in that one.

@@ -40,15 +40,14 @@ def open_network(
         image_size: height and width of the images in pixels; None is the network's own.
         say: is told in lines what was found or guessed of a network that is not ours; None is silent.
         found: what need not be found, as arguments of `load` (`images`, `logits`, `layer`, `preprocessing`, ...), and
-            its `examples`; of a
-            network of ours, `labels`. What is None is as good as not given.
+            its `examples`; of a network of ours, `labels`. What is None, or False, is as good as not given.
 
     Raises:
         FileNotFoundError: there is no file of weights.
         KeyError: neither a name nor a path.
         ValueError: a file is not what it should be, or something has no meaning for a network of ours.
     """
-    given = {name: value for name, value in found.items() if value is not None}
+    given = {name: value for name, value in found.items() if value is not None and value is not False}
     if isinstance(name_or_path, str) and name_or_path in NETWORKS:
         labels = given.pop("labels", None)
         if given:

@@ -7,6 +7,7 @@ import pathlib
 import sys
 import textwrap
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,11 @@ import slim_models
 from gradcam import figures, methods
 from gradcam.cli.evaluate import KINDS
 from gradcam.cli.explain import OUTPUTS, Reports, Writer, rules_for
-from gradcam.cli.flags import chosen_network, found_in, tell
+from gradcam.cli.flags import band_numbers, chosen_network, found_in, tell
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.maps import COLORMAPS
-from gradcam.pictures import expand, read_photograph
+from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, read_photograph
 from gradcam.terminal import message
 from slim_models import downloading
 from slim_models.labels import class_name, read_labels
@@ -35,15 +36,16 @@ def explain(args: argparse.Namespace) -> int:
     _check("output", written, OUTPUTS)
     if args.batch < 1:
         raise BadValue(f"--batch must be at least 1, not {args.batch}")
-    sources = expand(args.images)
-    network = chosen_network(args, source=sources[0])
+    network = chosen_network(args, source=args.images[0])
+    reading = _reading(network, args.bands)
+    sources = expand(args.images, ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES)
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
     options = {**_rules(network, written, named), "precision": args.precision, "device": args.device}
     with Explainer(network, layers=layers, **options) as explainer:
         asked = list(dict.fromkeys(explainer.index(target) for target in args.target or []))
         out = pathlib.Path(args.out)
         writer = Writer(out, written, layers, list(named), args.colormap, network.name, explainer.labels)
-        failures = Reports(explainer, asked, writer, args.fit).write(sources, args.batch)
+        failures = Reports(explainer, asked, writer, args.fit, **reading).write(sources, args.batch)
     if failures and len(sources) == 1:
         raise failures[0][1]
     for source, error in failures:
@@ -53,6 +55,20 @@ def explain(args: argparse.Namespace) -> int:
     if len(failures) < len(sources):
         print(f"the files are in {args.out}")
     return 1 if failures else 0
+
+
+def _reading(network: slim_models.Network, bands: str | None) -> dict[str, Any]:
+    """How arrays are read and shown; nothing where the network takes photographs.
+
+    Raises:
+        ValueError: there are no such bands, or the network takes photographs.
+    """
+    numbers = band_numbers(bands) if bands is not None else ()
+    if network.takes_arrays:
+        return {"channels": network.channels, "bands": checked_bands(numbers, network.channels)}
+    if numbers:
+        raise BadValue(f"--bands are of arrays, and {network.name} takes photographs")
+    return {}
 
 
 def _rules(
@@ -170,7 +186,8 @@ def layers(args: argparse.Namespace) -> int:
     if args.network in slim_models.NETWORKS:
         network = slim_models.build(args.network)
     else:
-        options = {**found_in(args), "preprocessing": args.preprocessing or "none"}  # the layers are the same
+        # The layers are the same under any.
+        options = {**found_in(args), "preprocessing": args.preprocessing or (None if args.prepared else "none")}
         network = slim_models.open_network(args.network, image_size=args.image_size, say=tell, **options)
     width = max(map(len, network.endpoints))
     for name, activations in network.endpoints.items():

@@ -121,10 +121,13 @@ class Reports:
         targets: the classes to explain; empty for each picture's predicted one.
         writer: of the files.
         fit: `"stretch"` or `"crop"`.
+        reading: of arrays, `channels` and `bands` of `read_photograph`.
     """
 
-    def __init__(self, explainer: Explainer, targets: Sequence[int], writer: Writer, fit: str = "stretch"):
-        self.explainer, self.targets, self.writer, self.fit = explainer, targets, writer, fit
+    def __init__(
+        self, explainer: Explainer, targets: Sequence[int], writer: Writer, fit: str = "stretch", **reading: Any
+    ):
+        self.explainer, self.targets, self.writer, self.fit, self.reading = explainer, targets, writer, fit, reading
         self._names: set[str] = set()
 
     def write(self, sources: Sequence[str], batch: int) -> Failures:
@@ -154,7 +157,7 @@ class Reports:
         failures: Failures = []
         for source in sources:
             try:
-                photographs[source] = read_photograph(source, self.fit)
+                photographs[source] = read_photograph(source, self.fit, **self.reading)
             except MISTAKES as error:
                 failures.append((source, error))
         size = self.explainer.network.image_size

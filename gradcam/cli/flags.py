@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import slim_models
-from slim_models.mistakes import Mistake
+from slim_models.mistakes import BadValue, Mistake
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,27 @@ def figure_path(text: str) -> pathlib.Path:
     if path.suffix.lower() not in FIGURES:
         raise argparse.ArgumentTypeError(f"{text!r} is no figure's name: it must end in {', '.join(FIGURES)}")
     return path
+
+
+def band_numbers(text: str) -> tuple[int, ...]:
+    """What `--bands` says: numbers between commas.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise BadValue(f"--bands are three numbers such as 3,2,1, or one, not {text!r}")
+    return tuple(int(word) for word in words)
+
+
+def add_prepared_flag(parser: argparse.ArgumentParser) -> None:
+    """Of commands that take arrays."""
+    parser.add_argument(
+        "--prepared",
+        action="store_true",
+        help="the pictures are what the graph takes already, arrays of any range: nothing is done with them before",
+    )
 
 
 def add_network_flags(parser: argparse.ArgumentParser, default: str | None = DEFAULT_NETWORK) -> None:
@@ -85,10 +106,11 @@ def chosen_network(
     Args:
         args: of the command line.
         image_size: height and width of the images in pixels; None is what the flags or the network say.
-        source: of the first picture: if a preprocessing cannot be told, the message has what comes of each.
+        source: the first of the pictures, or a folder of them: if a preprocessing cannot be told, the message has
+            what comes of each.
     """
     ours, found = args.network in slim_models.NETWORKS, found_in(args)
-    if source is not None and not ours and not (args.preprocessing or args.examples):
+    if source is not None and not ours and not (args.preprocessing or args.examples or args.prepared):
         found["examples"] = _unknown(source)
     return slim_models.open_network(
         args.network,
@@ -102,26 +124,27 @@ def chosen_network(
 
 def _unknown(source: str) -> list[tuple[np.ndarray, None]]:
     """A picture as an example whose class is not known; none if it cannot be read, which is told in its place."""
-    from gradcam.pictures import read_photograph
+    from gradcam.pictures import expand, read_photograph
 
     try:
-        return [(read_photograph(source).pixels, None)]
+        return [(read_photograph(expand([source])[0]).pixels, None)]
     except Mistake:
         return []
 
 
 def network_of(args: argparse.Namespace) -> slim_models.Network:
-    """The network that a script's or a kind's flags mean; what was guessed of the user's own is printed."""
+    """The network that a script's or a kind's flags mean, of photographs; what was guessed of it is printed."""
     found = found_in(args) if hasattr(args, "images_tensor") else {}
     size = getattr(args, "image_size", None)
-    return slim_models.open_network(args.network, args.weights, image_size=size, say=tell, **found)
+    network = slim_models.open_network(args.network, args.weights, image_size=size, say=tell, **found)
+    return network.check_photographs()
 
 
 def found_in(args: argparse.Namespace) -> dict[str, Any]:
     """What the user says of a network, as `slim_models.open_network` takes it."""
     from gradcam.pictures import read_classes
 
-    names = {"images": args.images_tensor, "logits": args.logits_tensor}
+    names = {"images": args.images_tensor, "logits": args.logits_tensor, "prepared": getattr(args, "prepared", None)}
     words = {"preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
     return {**names, **words, "examples": read_classes(args.examples) if args.examples else None}
 
@@ -167,6 +190,7 @@ def add_layers_flags(layers: argparse.ArgumentParser) -> None:
     """Of `gradcam layers`."""
     layers.add_argument("network", metavar="NAME|PATH", help="as of gradcam explain --network")
     add_tensor_flags(layers)
+    add_prepared_flag(layers)
 
 
 def add_convert_flags(convert: argparse.ArgumentParser) -> None:
@@ -179,8 +203,15 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
     """Of `gradcam explain`."""
     from gradcam.methods import REGISTRY
 
-    explain.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, a folder of pictures, or sample:NAME")
+    explain.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="a picture, a folder of pictures, or sample:NAME; an npy file [H, W, K] or [N, H, W, K], "
+        "or of these stack.npy[2]; where the network takes arrays also a TIFF with a band a page",
+    )
     add_network_flags(explain)
+    add_prepared_flag(explain)
     explain.add_argument(
         "--target",
         action="append",
@@ -207,6 +238,12 @@ def add_file_flags(explain: argparse.ArgumentParser) -> None:
     from gradcam.cli.explain import OUTPUTS
     from gradcam.maps import COLORMAPS
 
+    explain.add_argument(
+        "--bands",
+        metavar="R,G,B|BAND",
+        help="of arrays: what is shown as red, green and blue, or as grey, counted from 1 (default: the mean as grey, "
+        "or of three channels all)",
+    )
     explain.add_argument("--colormap", default="jet", metavar="NAME", help=listed(COLORMAPS, "jet"))
     text = f"{listed(OUTPUTS)}; may be given again (default: all of them)"
     explain.add_argument("--write", action="append", metavar="NAME", help=text)

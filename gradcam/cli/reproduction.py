@@ -59,7 +59,7 @@ def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: 
 
 def open_explainer(name: str, weights: str | None, **options: Any) -> Explainer:
     """The explainer of a network by name or path, with options of `Explainer`; what was guessed is printed."""
-    return Explainer(slim_models.open_network(name, weights, say=flags.tell), **options)
+    return Explainer(slim_models.open_network(name, weights, say=flags.tell).check_photographs(), **options)
 
 
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:

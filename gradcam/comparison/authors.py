@@ -75,9 +75,10 @@ def compare_authors(pictures: dict[str, np.ndarray], image: np.ndarray, explaine
 
     Raises:
         KeyError: a file's class is none of the network's.
+        ValueError: the network takes arrays.
         ImportError: scikit-image is not installed.
     """
-    fitted = scale(image.astype(np.float64), explainer.network.image_size)[None]
+    fitted = scale(image.astype(np.float64), explainer.network.check_photographs().image_size)[None]
     targets = {name: _target(name, explainer) for name in pictures}
     rendered = {index: render(explainer.explain(fitted, index)) for index in dict.fromkeys(targets.values())}
     return [_pair(name, targets[name], theirs, rendered[targets[name]]) for name, theirs in pictures.items()]

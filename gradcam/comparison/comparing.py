@@ -59,7 +59,7 @@ def compare(
     _check_less_mean(network)
     read = read_reference(reference, layout, "RGB")
     built = slim_models.open_network(network, weights, image_size=read.images.shape[1], say=say, **options)
-    read = dataclasses.replace(read, images=pictures_of(read.arrays, built.input_order))
+    read = dataclasses.replace(read, images=pictures_of(read.arrays, built.check_photographs().input_order))
     if (arrays := built.values.arrays()) is not None:
         slim_models.check_weights(built, arrays)  # before anything that a wrong network would be blamed for
     if layer is not None and layer not in built.endpoints:

@@ -141,11 +141,13 @@ def run(
 
     Raises:
         KeyError: the class of a picture is none of the network's, or there is no such layer.
-        ValueError: a picture is damaged or lacks a box; or the rows that are there are not of these pictures.
+        ValueError: a picture is damaged or lacks a box; the rows that are there are not of these pictures; or the
+            network takes arrays.
     """
     from gradcam.explainer import Explainer
     from gradcam.sessions import tensorflow_version
 
+    network.check_photographs()
     choices, name = choices or Choices(), name or network.name
     if measure.needs_boxes:
         require_boxes(examples)

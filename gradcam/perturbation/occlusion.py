@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -21,7 +21,7 @@ def occlusion_map(
     *,
     patch: int | None = None,
     stride: int | None = None,
-    fill: tuple[float, float, float] = GREY,
+    fill: Sequence[float] | None = None,
     batch: int = 64,
     progress: bool = False,
 ) -> np.ndarray:
@@ -31,12 +31,13 @@ def occlusion_map(
     the map lies on it as a layer's cam does; patches are cut off at the border.
 
     Args:
-        predict: images `[N, H, W, 3]` -> scores `[N, C]`; `Explainer.predict` for logits.
-        image: `[H, W, 3]`, RGB in [0, 255].
+        predict: images `[N, H, W, K]` -> scores `[N, C]`; `Explainer.predict` for logits.
+        image: `[H, W, 3]`, RGB in [0, 255]; or `[H, W, K]`, as the network takes it.
         target: index of the class.
         patch: side of the patch in pixels; None is a fifth of the picture's height (45 of 224).
         stride: between places in pixels; None is a fourteenth of the height (16 of 224).
-        fill: the patch's colour, RGB.
+        fill: the patch's colour, RGB, or K numbers; None is ImageNet's mean colour, and of what is no photograph, by
+            its channels or its range, the mean of each of its channels.
         batch: pictures a run; memory is bounded by it.
         progress: whether a bar is shown, if on a terminal.
 
@@ -45,10 +46,14 @@ def occlusion_map(
         speaks for the class, negative where it hides what speaks against it.
 
     Raises:
-        ValueError: the image is not `[H, W, 3]`, a size is not positive, or the target is out of range.
+        ValueError: the image is not `[H, W, K]`, the patch has another number of channels, a size is not positive, or
+            the target is out of range.
     """
-    if image.ndim != 3 or image.shape[2] != 3:
-        raise BadValue(f"one image must be [H, W, 3], not {list(image.shape)}")
+    if image.ndim != 3 or not image.size:
+        raise BadValue(f"one image must be [H, W, K], not {list(image.shape)}")
+    colour = np.asarray(_mean_colour(image) if fill is None else fill, np.float32)
+    if colour.shape != image.shape[2:]:
+        raise BadValue(f"the fill of a patch must be {image.shape[2]} numbers, not {fill!r}")
     patch = max(1, round(image.shape[0] / 5)) if patch is None else patch
     stride = max(1, image.shape[0] // 14) if stride is None else stride
     if min(patch, stride, batch) < 1:
@@ -64,10 +69,16 @@ def occlusion_map(
             part = regions[start : start + batch]
             images = np.repeat(np.asarray(image, np.float32)[None], len(part), axis=0)
             for occluded, region in zip(images, part):
-                occluded[region] = fill
+                occluded[region] = colour
             scores.append(predict(images)[:, target])
             bar.update(len(part))
     return (logits[target] - np.concatenate(scores)).reshape(len(rows), len(columns))
+
+
+def _mean_colour(image: np.ndarray) -> np.ndarray:
+    """Of ImageNet's photographs, or of an array itself."""
+    is_photograph = image.shape[2] == 3 and image.min() >= 0 and (image.max() > 1 or not image.any())
+    return np.array(GREY) if is_photograph and image.max() <= 255 else image.mean((0, 1))
 
 
 def _spans(side: int, patch: int, stride: int) -> list[slice]:

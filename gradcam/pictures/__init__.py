@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
-    from gradcam.pictures.images import checked_images as checked_images, read_image as read_image
+    from gradcam.pictures.arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES
+    from gradcam.pictures.bands import checked_bands as checked_bands
+    from gradcam.pictures.images import SUFFIXES as SUFFIXES, checked_images as checked_images, read_image as read_image
     from gradcam.pictures.photograph import (
         FITS as FITS,
         Photograph as Photograph,
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "images": "checked_images read_image",
+        "arrays": "ARRAY_SUFFIXES",
+        "bands": "checked_bands",
+        "images": "SUFFIXES checked_images read_image",
         "photograph": "FITS Photograph expand fit_image read_classes read_photograph region resize",
         "samples": "SAMPLES cat_and_coffee",
         "writing": "plain write_json write_npz write_png",

@@ -8,7 +8,7 @@ import pathlib
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -39,29 +39,44 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         ValueError: the file is empty, truncated, or no picture.
     """
     path = pathlib.Path(path)
+    with opening(path, _FORMATS):
+        return np.asarray(_rgb(*_decoded(path)))
+
+
+@contextlib.contextmanager
+def opening(path: pathlib.Path, formats: Sequence[str]) -> Iterator[None]:
+    """Tells whatever goes wrong while Pillow reads a file as the file's fault.
+
+    Args:
+        path: of the file.
+        formats: that are tried.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_image`.
+    """
     if not path.is_file():
         raise MissingFile(f"no picture at {path}")
     if path.stat().st_size == 0:
         raise BadValue(f"{path} is empty")
     try:
-        return np.asarray(_rgb(*_decoded(path)))
+        yield
     except PIL.UnidentifiedImageError as error:
-        raise BadValue(f"{path} is not a picture that can be read (of {', '.join(_FORMATS)})") from error
+        raise BadValue(f"{path} is not a picture that can be read (of {', '.join(formats)})") from error
     except Image.DecompressionBombError as error:
         raise BadValue(f"{path} is too large: {error}") from error
-    except _UnknownRangeError as error:
+    except UnknownNumbersError as error:
         raise BadValue(f"{path}: {error}") from error
     except Exception as error:  # decoders raise nearly anything; whatever it is, the file is to blame
         raise BadValue(f"{path} is damaged or truncated: {error}") from error
 
 
-class _UnknownRangeError(ValueError):
-    """Grey values of which nothing says what is white."""
+class UnknownNumbersError(ValueError):
+    """Numbers of which nothing says what they are, such as what is white."""
 
 
 def _decoded(path: pathlib.Path) -> tuple[Image.Image, bool]:
     """The picture, turned upright, and whether its grey values have 16 bits."""
-    with _unwarned(), Image.open(path, formats=_FORMATS) as image:
+    with unwarned(), Image.open(path, formats=_FORMATS) as image:
         image.load()
         # Older Pillows open a 16-bit PNG in the mode of 32-bit integers.
         sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
@@ -82,7 +97,7 @@ _lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def _unwarned() -> Iterator[None]:
+def unwarned() -> Iterator[None]:
     """Keeps what Pillow says about unusual metadata from the user, and nothing that other threads are warned of.
 
     Pictures are read in threads, which `warnings.catch_warnings` is not made for: of two that overlap, the one that
@@ -115,28 +130,31 @@ def _rgb(image: Image.Image, sixteen: bool) -> Image.Image:
             grey[grey == transparent] = 65535
         return Image.fromarray(np.rint(grey / 257).astype(np.uint8)).convert("RGB")
     if image.mode.startswith(("I", "F")):
-        raise _UnknownRangeError(f"its grey values are 32-bit (mode {image.mode}), and nothing says what is white")
+        raise UnknownNumbersError(f"its grey values are 32-bit (mode {image.mode}), and nothing says what is white")
     if transparent is not None or {"A", "a"} & set(image.getbands()):
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 
 
-def checked_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def checked_images(images: np.ndarray, size: tuple[int, int], channels: int | None = None) -> np.ndarray:
     """A batch as a network is fed it.
 
     Args:
-        images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type.
+        images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type; or arrays `[N, H, W, K]`.
         size: (H, W) of the network.
+        channels: K of a network that takes arrays; None of one that takes photographs.
 
     Returns:
-        float32 `[N, H, W, 3]`.
+        float32 `[N, H, W, 3]` or `[N, H, W, K]`.
 
     Raises:
-        ValueError: another shape, values that are not finite or not in [0, 255], or values that look
-            like [0, 1].
+        ValueError: another shape, or values that are not finite; of photographs also values that are not in
+            [0, 255], or that look like [0, 1].
     """
     array = np.asarray(images)
+    if channels is not None:
+        return _checked_arrays(array, (*size, channels))
     check_pixels(array)
     height, width = size
     if array.ndim != 4 or array.shape[1:] != (height, width, 3):
@@ -144,3 +162,31 @@ def checked_images(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if not len(array):
         raise BadValue("there are no images: N is 0")
     return array.astype(np.float32)
+
+
+def _checked_arrays(array: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Pictures `[N, H, W, K]` of any range as float32."""
+    if array.ndim != 4 or array.shape[1:] != shape:
+        raise BadValue(
+            f"images must be arrays [N, {', '.join(map(str, shape))}] of any finite numbers, which is what the network "
+            f"takes in place of photographs, not {list(array.shape)}"
+        )
+    if not len(array):
+        raise BadValue("there are no images: N is 0")
+    return finite(array, "images")
+
+
+def finite(array: np.ndarray, name: str) -> np.ndarray:
+    """Numbers as a network is fed them, float32.
+
+    Raises:
+        ValueError: they are no numbers, none, or not finite; it begins with the name.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiu" or not array.size:
+        raise BadValue(f"{name}: numbers should be there, not {array.dtype} {list(array.shape)}")
+    with np.errstate(over="ignore"):  # what float32 does not hold is infinite, which is told
+        array = np.array(array, np.float32)
+    if not np.isfinite(array).all():
+        raise BadValue(f"{name}: not finite; there is a NaN, an infinity, or a number beyond float32")
+    return array

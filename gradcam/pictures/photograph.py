@@ -1,21 +1,23 @@
-"""Photographs of any size through a network of one size, and the maps back to the photograph."""
+"""Photographs, and arrays, of any size through a network of one size, and the maps back to the photograph."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 
 from gradcam import maps
-from gradcam.pictures import images
+from gradcam.pictures import arrays, images
+from gradcam.pictures.bands import as_rgb, checked_bands, choose
 from gradcam.pictures.samples import SAMPLES
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 
 FITS = ("stretch", "crop")
 _MOST_EXAMPLES = 200
+_MOST_CHANNELS = 4  # that OpenCV averages at once
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,17 +26,41 @@ class Photograph:
 
     Attributes:
         name: of its files, without a suffix.
-        pixels: uint8 `[H, W, 3]`, RGB.
+        pixels: uint8 `[H, W, 3]`, RGB: what is shown, and unless there is an array what the network sees.
         fit: `"stretch"` or `"crop"`, as in `region`.
+        array: `[H, W, K]`, what the network sees where that is no photograph of whole grey levels.
+        bands: what is shown of the array's channels, as of `bands.choose`.
     """
 
     name: str
     pixels: np.ndarray
     fit: str = "stretch"
+    array: np.ndarray | None = None
+    bands: tuple[int, ...] = ()
+
+    @classmethod
+    def of_array(cls, name: str, array: np.ndarray, fit: str = "stretch", bands: Iterable[int] = ()) -> Photograph:
+        """A picture for a network that takes arrays.
+
+        Args:
+            name: of its files, without a suffix.
+            array: `[H, W, K]`, finite.
+            fit: `"stretch"` or `"crop"`, as in `region`.
+            bands: three that are shown as R, G and B, or one as grey, counted from 1; empty is their mean as grey,
+                or of three channels all of them. They are shown between their 2nd and 98th percentiles.
+
+        Raises:
+            ValueError: there are no such bands, or the array is another.
+        """
+        if np.ndim(array) != 3:
+            raise BadValue(f"{name} must be [H, W, K], not {list(np.shape(array))}")
+        array = images.finite(array, name)
+        chosen = checked_bands(bands, array.shape[2])
+        return cls(name, as_rgb(array, chosen), fit, array, chosen)
 
     def fitted(self, size: tuple[int, int]) -> np.ndarray:
-        """The part that the network sees, at its size: uint8 `[height, width, 3]`."""
-        return fit_image(self.pixels, size, self.fit)
+        """The part that the network sees, at its size: uint8 `[height, width, 3]`, or of arrays float32 with K."""
+        return fit_image(self.pixels if self.array is None else self.array, size, self.fit)
 
     def shrunk(self, longest: int) -> Photograph:
         """The same photograph with no side above `longest` pixels, for a figure."""
@@ -42,7 +68,7 @@ class Photograph:
         if scale >= 1:
             return self
         height, width = (max(1, round(scale * side)) for side in self.pixels.shape[:2])
-        return Photograph(self.name, resize(self.pixels, (height, width)), self.fit)
+        return dataclasses.replace(self, pixels=resize(self.pixels, (height, width)))  # the network's part stays
 
     def heatmap(self, cam: np.ndarray) -> np.ndarray:
         """A cam as a heat map at the photograph's own size and place.
@@ -74,17 +100,34 @@ class Photograph:
         return result
 
     def place(self, part: np.ndarray) -> np.ndarray:
-        """A map of the fitted picture, `[h, w]` or `[h, w, 3]`, at the photograph's size and place."""
+        """A map of the fitted picture, `[h, w]` or `[h, w, K]`, at the photograph's size and place."""
         return place(part, self.pixels.shape[:2], self.fit)
 
+    def shown(self, saliency: np.ndarray) -> np.ndarray:
+        """What is shown of saliency `[h, w, K]`: `[h, w, 3]`, of the bands that are shown of the picture."""
+        return choose(saliency, self.bands)
 
-def read_photograph(source: str, fit: str = "stretch") -> Photograph:
+
+def read_photograph(
+    source: str, fit: str = "stretch", *, channels: int | None = None, bands: Iterable[int] = ()
+) -> Photograph:
     """Reads a picture from a file, or a sample by `sample:NAME`.
+
+    Args:
+        source: a picture's file; an npy file with a picture, or of several `stack.npy[2]`; or a sample.
+        fit: `"stretch"` or `"crop"`, as in `region`.
+        channels: K of a network that takes arrays, which are read from npy files and TIFFs whose pages are bands; None
+            of one that takes photographs.
+        bands: what is shown of them, as of `Photograph.of_array`.
 
     Raises:
         KeyError: no such sample.
-        FileNotFoundError, ValueError: as `read_image`.
+        FileNotFoundError, ValueError: as `read_image`, or an array that the network does not take.
     """
+    if channels is not None:
+        return Photograph.of_array(arrays.name_of(source), arrays.read_array(source, channels), fit, bands)
+    if arrays.is_npy(source):
+        return _of_pixels(arrays.name_of(source), arrays.read_pixels(source), fit)
     if source.startswith("sample:"):
         name = source.removeprefix("sample:")
         if name not in SAMPLES:
@@ -93,8 +136,19 @@ def read_photograph(source: str, fit: str = "stretch") -> Photograph:
     return Photograph(pathlib.Path(source).stem, images.read_image(source), fit)
 
 
-def expand(sources: Iterable[str]) -> list[str]:
+def _of_pixels(name: str, pixels: np.ndarray, fit: str) -> Photograph:
+    """Of RGB in [0, 255], which the network is fed to the last digit."""
+    if pixels.dtype == np.uint8:
+        return Photograph(name, pixels, fit)
+    return Photograph(name, np.rint(pixels).astype(np.uint8), fit, pixels)
+
+
+def expand(sources: Iterable[str], suffixes: Sequence[str] = images.SUFFIXES) -> list[str]:
     """Files and samples as they are, folders replaced by the pictures in them, in order of name.
+
+    Args:
+        sources: files, samples and folders. An npy file of N pictures becomes N sources.
+        suffixes: of the pictures in a folder.
 
     Raises:
         FileNotFoundError: a folder without pictures.
@@ -102,12 +156,12 @@ def expand(sources: Iterable[str]) -> list[str]:
     result = []
     for source in sources:
         if not pathlib.Path(source).is_dir():
-            result.append(source)
+            result += arrays.pictures_in(source)
             continue
-        found = sorted(p for p in pathlib.Path(source).iterdir() if p.suffix.lower() in images.SUFFIXES)
+        found = sorted(p for p in pathlib.Path(source).iterdir() if p.suffix.lower() in suffixes)
         if not found:
-            raise MissingFile(f"no pictures in {source}: looked for {', '.join(images.SUFFIXES)}")
-        result.extend(map(str, found))
+            raise MissingFile(f"no pictures in {source}: looked for {', '.join(suffixes)}")
+        result += [picture for path in found for picture in arrays.pictures_in(str(path))]
     return result
 
 
@@ -159,12 +213,12 @@ def fit_image(image: np.ndarray, size: tuple[int, int], fit: str = "stretch") ->
     """The picture at a network's size.
 
     Args:
-        image: `[H, W, 3]`, uint8 or floating point.
+        image: `[H, W, 3]`, or of any number of channels; uint8 or floating point.
         size: (height, width) in pixels.
         fit: `"stretch"` or `"crop"`, as in `region`.
 
     Returns:
-        `[height, width, 3]`, resized as by `resize`.
+        `[height, width, 3]`, or of that many channels, resized as by `resize`.
     """
     height, width = image.shape[:2]
     return resize(image[region((height, width), fit)], size)
@@ -174,33 +228,42 @@ def resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes each axis on its own: averaging where it shrinks, bilinear where it grows.
 
     Args:
-        array: `[H, W]` or `[H, W, 3]`, uint8 or floating point.
+        array: `[H, W]` or `[H, W, K]`, of any numeric type.
         size: (height, width) in pixels.
 
     Returns:
-        `[height, width]` or `[height, width, 3]`; uint8 stays uint8, all else becomes float32.
+        `[height, width]` or `[height, width, K]`; uint8 stays uint8, all else becomes float32.
     """
     array = np.asarray(array)
-    array = np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32))
+    array = array if array.dtype == np.uint8 else array.astype(np.float32)
+    if array.ndim == 3 and array.shape[2] > _MOST_CHANNELS:
+        parts = [array[..., start : start + _MOST_CHANNELS] for start in range(0, array.shape[2], _MOST_CHANNELS)]
+        return np.concatenate([_resized(part, size) for part in parts], axis=2)
+    return _resized(array, size)
+
+
+def _resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    shape = (*size, *array.shape[2:])
+    array = np.ascontiguousarray(array)
     # OpenCV averages only where no axis grows, so the shrinking is done first. Its sizes are (width, height).
     smaller = (min(array.shape[1], size[1]), min(array.shape[0], size[0]))
     if smaller != array.shape[1::-1]:
         array = cv2.resize(array, smaller, interpolation=cv2.INTER_AREA)
     if array.shape[:2] != tuple(size):
         array = cv2.resize(array, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return array
+    return array.reshape(shape)  # of one channel OpenCV leaves out its axis
 
 
 def place(part: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
     """Brings what belongs to a network's input to the part of the photograph that it was made of.
 
     Args:
-        part: `[h, w]` or `[h, w, 3]` of any size, a map of the network's whole input.
+        part: `[h, w]` or `[h, w, K]` of any size, a map of the network's whole input.
         size: (height, width) of the photograph in pixels.
         fit: as it was in `fit_image`.
 
     Returns:
-        float32 `[height, width]` or `[height, width, 3]`, zero where the network did not look.
+        float32 `[height, width]` or `[height, width, K]`, zero where the network did not look.
     """
     rows, columns = region(size, fit)
     whole = np.zeros((*size, *part.shape[2:]), np.float32)

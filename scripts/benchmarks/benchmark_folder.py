@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     if min(args.count, args.batch, args.rounds) < 1:
         raise BadValue("--count, --batch and --rounds must be at least 1")
     size = parse_size(args.size)
-    network = slim_models.open_network(args.network, args.weights)
+    network = slim_models.open_network(args.network, args.weights).check_photographs()
     with (
         tempfile.TemporaryDirectory() as folder,
         Explainer(network, rules=explain.rules_for(OUTPUTS)) as explainer,

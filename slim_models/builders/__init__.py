@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RGB_MEAN as RGB_MEAN,
         Affine as Affine,
         Preprocessing as Preprocessing,
+        channels_of as channels_of,
         grey as grey,
         order_of as order_of,
         prepared as prepared,
@@ -39,7 +40,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "building": "build build_for whole_number",
         "catalogue": "NETWORKS Architecture architecture find_weights",
-        "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing grey order_of "
-        "prepared preprocessing_for",
+        "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing channels_of grey "
+        "order_of prepared preprocessing_for",
     },
 )

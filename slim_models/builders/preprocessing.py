@@ -138,7 +138,7 @@ PREPROCESSINGS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "standardized": standardized,
     "bgr": bgr,
 }
-# Those that do the same to every channel; the others have three numbers a pixel, and mean nothing for grey pictures.
+# Those that do the same to every channel; the others have three numbers a pixel, and mean nothing for other channels.
 GREY_PREPROCESSINGS = ("none", "minus_one_to_one", "zero_to_one")
 
 
@@ -147,7 +147,7 @@ class Affine:
     """(images / scale - mean) / std, and the channels in another order after that.
 
     Attributes:
-        mean: of R, G, B, or one number for all.
+        mean: of R, G, B, or of each of K channels, or one number for all.
         std: likewise.
         scale: what pixels in [0, 255] are divided by first.
         order: `RGB`, or `BGR` if the channels are reversed in the end.
@@ -158,8 +158,14 @@ class Affine:
     scale: float = 1.0
     order: str = "RGB"
 
+    @property
+    def channels(self) -> int | None:
+        """The channels that it is for; None if it does the same to any number of them."""
+        count = max(len(self.mean), len(self.std))
+        return count if count > 1 else 3 if self.order == "BGR" else None
+
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        """`[N, H, W, 3]`, RGB in [0, 255] -> what the network takes."""
+        """`[N, H, W, C]`, RGB in [0, 255] or any other channels -> what the network takes."""
         import tensorflow.compat.v1 as tf
 
         mean, std = (tf.constant(numbers, images.dtype) for numbers in (self.mean, self.std))
@@ -177,8 +183,8 @@ def affine(text: str) -> Affine:
     """Reads `mean=R/G/B,std=R/G/B,scale=S,order=BGR`; what is left out is 0, 1, 1 and RGB.
 
     Args:
-        text: parts between commas in any order, each once; of mean and std one number, or three, which are of R, G
-            and B whatever the order is.
+        text: parts between commas in any order, each once; of mean and std one number, or one a channel, which are
+            of R, G and B whatever the order is.
 
     Raises:
         ValueError: it is none of that; the message has an example.
@@ -193,18 +199,25 @@ def affine(text: str) -> Affine:
         raise _unreadable(text, f"order is RGB or BGR, not {found['order']!r}")
     if "scale" in found:
         found["scale"] = found["scale"][0]
+    counts = {len(found[key]) for key in ("mean", "std") if key in found} | {1}
+    if len(counts) > 2 or (found.get("order") == "BGR" and max(counts) not in (1, 3)):
+        raise _unreadable(text, f"mean, std and order are of other numbers of channels: {_counted(found)}")
     return Affine(**found)
 
 
+def _counted(found: dict[str, Any]) -> str:
+    return ", ".join(f"{key} of {len(found[key])}" for key in ("mean", "std", "order") if key in found)
+
+
 def _numbers(text: str, key: str, value: str) -> tuple[float, ...]:
-    counts = (1,) if key == "scale" else (1, 3)
     try:
         numbers = tuple(float(number) for number in value.split("/"))
     except ValueError:
         numbers = ()
     least = -math.inf if key == "mean" else 0
-    if len(numbers) not in counts or not all(least < number < math.inf for number in numbers):
-        wanted = "one number" if key == "scale" else "one number, or three of R/G/B"
+    many = len(numbers) > 1 and key == "scale"
+    if many or not numbers or not all(least < number < math.inf for number in numbers):
+        wanted = "one number" if key == "scale" else "one number, or three of R/G/B, or one of each channel"
         raise _unreadable(text, f"{key} is {wanted}{'' if key == 'mean' else ' above 0'}, not {value!r}")
     return numbers
 
@@ -220,7 +233,8 @@ def preprocessing_for(given: Any) -> Preprocessing:
     """What a user calls a preprocessing, as a function.
 
     Args:
-        given: a key of `PREPROCESSINGS`, what `affine` reads, or a function of `[N, H, W, 3]`, RGB in [0, 255].
+        given: a key of `PREPROCESSINGS`, what `affine` reads, or a function of `[N, H, W, 3]`, RGB in [0, 255]
+            (of a network that takes other channels, of these).
 
     Raises:
         KeyError: no preprocessing has that name.
@@ -238,6 +252,18 @@ def preprocessing_for(given: Any) -> Preprocessing:
     return PREPROCESSINGS[given]
 
 
+def channels_of(given: Any) -> int | None:
+    """The channels that a preprocessing is for; None if for any number, or of a function of the user's.
+
+    Args:
+        given: as of `preprocessing_for`.
+    """
+    preprocessing = preprocessing_for(given)
+    if isinstance(preprocessing, Affine):
+        return preprocessing.channels
+    return None if callable(given) or given in GREY_PREPROCESSINGS else 3
+
+
 def order_of(given: Any) -> str:
     """The order of channels that a preprocessing ends in, `RGB` or `BGR`; of a function of the user's, RGB."""
     if given in ("caffe_bgr", "bgr"):
@@ -250,7 +276,7 @@ def prepared(images: tf.Tensor, given: Any) -> tf.Tensor:
     """What a preprocessing makes of images.
 
     Args:
-        images: RGB in [0, 255].
+        images: RGB in [0, 255], or any other channels.
         given: as of `preprocessing_for`.
 
     Raises:

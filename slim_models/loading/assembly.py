@@ -32,10 +32,11 @@ class Plan:
         part: the operations between pictures and logits, to be imported as they are (`passes`).
         images: name of the float32 tensor that takes what preprocessing makes of the pictures.
         logits: name of the logits, `[N, C]` or `[N, 1, 1, C]`.
-        shape: of the pictures, `[N, H, W, 3]`; N is None if it is free.
-        layout: in which `images` takes them, in colour or grey.
+        shape: of the pictures, `[N, H, W, 3]`, or `[N, H, W, K]` of arrays; N is None if it is free.
+        layout: in which `images` takes them, and how many channels.
         outputs: C of the graph's logits.
         head: what the graph makes of the logits, of `HEADS`.
+        takes_arrays: as of `Network`.
     """
 
     part: Graph
@@ -45,6 +46,7 @@ class Plan:
     layout: Layout
     outputs: int
     head: str = "softmax"
+    takes_arrays: bool = False
 
     @property
     def one_output(self) -> bool:
@@ -57,7 +59,7 @@ class Plan:
         return 2 if self.one_output else self.outputs
 
 
-def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, say: Say) -> Plan:
+def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, say: Say, arrays: bool = False) -> Plan:
     """Plans the import of a part.
 
     Args:
@@ -66,20 +68,23 @@ def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, sa
         logits: name of the tensor of the logits.
         size: height and width that the user wants; None is the graph's, or one that it takes.
         say: is told what was guessed.
+        arrays: whether the pictures are prepared already, whatever their channels are.
 
     Raises:
-        ValueError: the graph takes neither RGB nor grey pictures (of that size).
+        ValueError: the graph takes no pictures (of that size).
     """
     layout, height, width = _shape(part, images, logits, size, say)
     tensor = part.inferred.get_tensor_by_name(images)
-    if layout.grey:
+    arrays = arrays or not layout.of_photographs
+    if layout.grey and not arrays:
         say(f"grey: {text_of(tensor)} takes one channel, 0.299 R + 0.587 G + 0.114 B of a picture (found: its shape)")
     number = (shape_of(tensor) or [None])[0]
     outputs = part.inferred.get_tensor_by_name(logits).shape.as_list()[-1]
     if outputs is None:
         of_size = part.inferred_for(images, layout.fed(number, height, width))
         outputs = of_size.get_tensor_by_name(logits).shape.as_list()[-1]
-    return Plan(part, images, logits, [number, height, width, 3], layout, outputs)
+    shape = [number, height, width, layout.channels if arrays else 3]
+    return Plan(part, images, logits, shape, layout, outputs, takes_arrays=arrays)
 
 
 def check_coarse(planned: Plan, places: str) -> None:
@@ -166,8 +171,8 @@ def rebuilt(
             inputs.update({f"{name}:0": tf.convert_to_tensor(variable) for name, variable in variables.items()})
         with graph.name_scope("explained") as scope:
             images = tf.placeholder(tf.float32, plan.shape, name="images")
-            pixels = prepared(grey(images) if plan.layout.grey else images, preprocessing)
-            inputs[plan.images] = plan.layout.ordered(pixels)
+            pixels = grey(images) if plan.layout.grey and not plan.takes_arrays else images
+            inputs[plan.images] = plan.layout.ordered(prepared(pixels, preprocessing))
             outputs = _imported(rest, inputs, plan.logits)
             logits = _directions(outputs) if plan.one_output else outputs
     layers, bottlenecks = find_layers(images, outputs)
@@ -187,6 +192,7 @@ def rebuilt(
         one_output=plan.one_output,
         precision=endpoints[default].dtype.base_dtype.name,
         input_order=order_of(preprocessing),
+        takes_arrays=plan.takes_arrays,
     )
 
 

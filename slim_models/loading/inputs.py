@@ -15,9 +15,14 @@ _COPYING = (*_RESHAPING, "Squeeze", "Identity", "Cast", "StopGradient", "Placeho
 _SCALING = ("Mul", "Sub", "Add", "AddV2", "Div", "RealDiv")
 
 
-def has_channels(shape: list[int | None] | None) -> bool:
-    """Whether pictures can have that shape, `[N, H, W, C]` or `[N, C, H, W]`."""
-    return shape is not None and len(shape) == 4 and (shape[-1] in (1, 3, None) or shape[1] in (1, 3, None))
+def _has_colours(shape: list[int | None] | None) -> bool:
+    """Whether photographs, RGB or grey, can have that shape, `[N, H, W, C]` or `[N, C, H, W]`."""
+    return shape is not None and _is_picture(shape) and (shape[-1] in (1, 3, None) or shape[1] in (1, 3, None))
+
+
+def _is_picture(shape: list[int | None] | None) -> bool:
+    """Whether it may be pictures of any number of channels."""
+    return shape is not None and len(shape) == 4
 
 
 def outputs(graph: tf.Graph, types: Sequence[str]) -> list[tf.Tensor]:
@@ -33,8 +38,9 @@ def feeding(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
 def candidates(graph: tf.Graph, said: Sequence[tf.Tensor]) -> list[tuple[tf.Tensor, str]]:
     """What could take the pictures, each with how it was found.
 
-    Those with the shape of pictures; if there are none, grey ones without channels; then what flat ones are reshaped
-    to; those of unknown shape; encoded pictures. A placeholder goes before what a pipeline gives.
+    Those with the shape of photographs; if there are none, of pictures of other channels; grey ones without channels;
+    then what flat ones are reshaped to; those of unknown shape; encoded pictures. A placeholder goes before what a
+    pipeline gives.
 
     Args:
         graph: of `Graph.inferred`.
@@ -43,8 +49,11 @@ def candidates(graph: tf.Graph, said: Sequence[tf.Tensor]) -> list[tuple[tf.Tens
     fed = said or outputs(graph, PLACEHOLDERS)
     groups = [feeding(fed), feeding(outputs(graph, PIPELINES))]
     groups = groups if any(groups) else [list(fed)]  # nothing is a convolution's
-    found = [[(t, "") for t in group if _is_numeric(t) and has_channels(shape_of(t))] for group in groups]
-    found += [[(t, "") for t in group if _is_numeric(t) and _is_without_channels(shape_of(t))] for group in groups]
+    found = [
+        [(t, "") for t in group if _is_numeric(t) and is_of_kind(shape_of(t))]
+        for is_of_kind in (_has_colours, _is_picture, _is_without_channels)
+        for group in groups
+    ]
     found += [[pair for t in group if _is_numeric(t) for pair in _reshaped(t)] for group in groups]
     found += [[(t, "") for t in group if t.dtype.base_dtype.is_floating and shape_of(t) is None] for group in groups]
     found += [[(t, "") for t in groups[0] if t.dtype.base_dtype == tf.string]]
@@ -66,7 +75,7 @@ def _reshaped(tensor: tf.Tensor) -> list[tuple[tf.Tensor, str]]:
         return []
     after = depending([tensor])
     operations = [op for op in tensor.graph.get_operations() if op in after and op.type in _RESHAPING]
-    pictures = feeding(op.outputs[0] for op in operations if _is_picture(shape_of(op.outputs[0])))
+    pictures = feeding(op.outputs[0] for op in operations if _is_known(shape_of(op.outputs[0])))
     for found in pictures:  # the first in the order of the graph
         scaled = _between(tensor, found, after)
         if scaled is not None:
@@ -75,10 +84,9 @@ def _reshaped(tensor: tf.Tensor) -> list[tuple[tf.Tensor, str]]:
     return []
 
 
-def _is_picture(shape: list[int | None] | None) -> bool:
-    if shape is None or len(shape) != 4:
-        return False
-    return None not in shape[1:] and (shape[3] in (1, 3) or shape[1] in (1, 3))
+def _is_known(shape: list[int | None] | None) -> bool:
+    """Whether it is that of pictures whose size and channels are known."""
+    return shape is not None and len(shape) == 4 and None not in shape[1:]
 
 
 def _between(tensor: tf.Tensor, reshaped: tf.Tensor, after: set[tf.Operation]) -> list[str] | None:

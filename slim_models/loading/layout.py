@@ -1,4 +1,4 @@
-"""How a graph takes its pictures: the order of its axes, and whether in colour or grey."""
+"""How a graph takes its pictures: the order of its axes, and how many channels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.tensors import shape_of, text_of
+from slim_models.backward import reached, readers
+from slim_models.loading.tensors import CONVOLUTIONS, shape_of, text_of
 from slim_models.mistakes import BadValue
 
 _AXES = {"NHWC": (0, 1, 2, 3), "NCHW": (0, 3, 1, 2)}
@@ -18,7 +19,7 @@ class Layout(NamedTuple):
 
     Attributes:
         order: `"NHWC"`, `"NCHW"`, or `"NHW"` of grey pictures without an axis for channels.
-        channels: 3 of RGB, 1 of grey.
+        channels: 3 of RGB, 1 of grey, or K of anything else.
     """
 
     order: str = "NHWC"
@@ -28,6 +29,11 @@ class Layout(NamedTuple):
     def grey(self) -> bool:
         """Whether the graph takes one number a pixel."""
         return self.channels == 1
+
+    @property
+    def of_photographs(self) -> bool:
+        """Whether photographs can be taken so."""
+        return self.channels in (1, 3)
 
     def fed(self, number: int | None, height: int | None, width: int | None) -> list[int | None]:
         """The shape that the graph's input has for pictures of a size."""
@@ -56,22 +62,47 @@ class Layout(NamedTuple):
 
 
 def layouts_of(tensor: tf.Tensor) -> Sequence[Layout]:
-    """The layouts that a graph's input may have, by its shape; of several the likeliest first.
+    """The layouts that a graph's input may have, by its shape and what convolutions read; the likeliest first.
+
+    Args:
+        tensor: of a graph whose convolutions are in NHWC, as `PART` leaves them.
 
     Raises:
-        ValueError: pictures are of neither three channels nor one.
+        ValueError: it is of a rank that no pictures have.
     """
     shape = shape_of(tensor)
-    unknown = [Layout(), Layout(channels=1)]
-    if shape is None:
-        return unknown
-    if len(shape) == 3 and not {1, 3} & set(shape[1:]):
+    if shape is not None and len(shape) == 3 and not {1, 3} & set(shape[1:]):
         return [Layout("NHW", 1)]
-    if len(shape) == 4:
-        for channels in (3, 1):
-            found = [Layout(order, channels) for order in _AXES if shape[order.index("C")] == channels]
-            if found:
-                return found[:1]
-        if None in (shape[1], shape[3]):
-            return unknown
-    raise BadValue(f"{text_of(tensor)} takes no pictures: neither RGB [N, H, W, 3] nor grey [N, H, W, 1] or [N, H, W]")
+    if shape is not None and len(shape) != 4:
+        raise BadValue(
+            f"{text_of(tensor)} takes no pictures: neither [N, H, W, C] nor [N, C, H, W], nor grey ones [N, H, W]"
+        )
+    stated = [Layout(order, shape[order.index("C")] or 0) for order in _AXES] if shape else []
+    depth, is_transposed = _read_by_convolutions(tensor)
+    told = [layout for layout in stated if layout.channels == depth]
+    if told:
+        return told[-1:] if is_transposed else told[:1]
+    for channels in (3, 1):
+        found = [layout for layout in stated if layout.channels == channels]
+        if found:
+            return found[:1]
+    read = [Layout(order, depth) for order in _AXES] if depth else []
+    return [*_of_other_channels(shape or [None] * 4), Layout(), Layout(channels=1), *read]
+
+
+def _of_other_channels(shape: Sequence[int | None]) -> list[Layout]:
+    """The layout of pictures of more channels, as far as a shape `[N, ., ., .]` says one."""
+    _, first, second, last = shape
+    if first and last:
+        return [Layout("NHWC", last) if last <= first else Layout("NCHW", first)]
+    if last:
+        return [Layout("NHWC", last)]
+    return [Layout("NCHW", first)] if first and second is None else []
+
+
+def _read_by_convolutions(tensor: tf.Tensor) -> tuple[int | None, bool]:
+    """How many channels the first convolutions read, if that is one number; and whether a Transpose comes before."""
+    way = reached(readers([tensor]), lambda op: [] if op.type in CONVOLUTIONS else readers(op.outputs))
+    read = [op for op in way if op.type in CONVOLUTIONS and len(op.inputs) > 1]
+    depths = {(shape_of(op.inputs[0]) or [None])[-1] or (shape_of(op.inputs[1]) or [None] * 3)[2] for op in read}
+    return (depths.pop() if len(depths) == 1 else None), any(op.type == "Transpose" for op in way)

@@ -16,6 +16,7 @@ from slim_models.builders import (
     GREY_PREPROCESSINGS,
     PREPROCESSINGS,
     Preprocessing,
+    channels_of,
     preprocessing_for,
     whole_number,
 )
@@ -35,7 +36,7 @@ from slim_models.loading.originals import Original, of_graph, read_frozen, read_
 from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, mean_of, rewritten, silent
 from slim_models.loading.refusals import check_no_detector
 from slim_models.loading.structure import Arithmetic, as_preprocessing, told, usual
-from slim_models.loading.tensors import tensor_named
+from slim_models.loading.tensors import tensor_named, text_of
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import Network
 from slim_models.weights import checkpoint_in
@@ -54,6 +55,7 @@ def load(
     labels: str | os.PathLike | Sequence[str] | Labels | None = None,
     head: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    prepared: bool = False,
     examples: Sequence[Example] | None = None,
     say: Say | None = None,
 ) -> Network:
@@ -79,13 +81,16 @@ def load(
             such as `"mean=123.68/116.779/103.939,order=BGR"` (`(images / scale - mean) / std`), or a function
             of a tensor `[N, H, W, 3]`. None finds it out, where it can: from what the graph does with pixels
             itself, by `examples`, for known classes by which the network recognises three photographs, and by what
-            its first batch norm has seen in training.
+            its first batch norm has seen in training. Of pictures that are not of one or three channels, None takes
+            them as they are, and numbers are one for all channels or one for each.
         labels: the classes: `"imagenet"`, `"tiny_imagenet"`, a text file with a name in every line, or names;
             None is ImageNet's for 1000 or 1001 classes, and no names for others.
         head: how logits become what the network says, of `HEADS`; None is what the graph makes of them, or the softmax.
             One output behind a sigmoid is class 1 against class 0, and one that is linear has the classes `lower` and
             `higher`: its logits `[N, 2]` are those of `Network.one_output`.
         image_size: height and width in pixels, or the two of them, where the graph takes any; None is then 224.
+        prepared: whether the pictures are what the graph takes already, whatever their channels and range:
+            `Network.images` is then `[N, H, W, K]`, any finite numbers, and goes in as it is.
         examples: pictures of the user's own, `(picture, class)` each: `[h, w, 3]` of any size, RGB in [0, 255], and an
             index, a name or a WordNet id. Where the graph does not say its preprocessing, it is the one under which
             these are recognised. One whose class is None is for a message alone: what each choice would make of it.
@@ -100,20 +105,20 @@ def load(
         ValueError: the file is none of these, the graph no classifier, or something can be understood in
             several ways; the message lists them.
     """
-    if preprocessing is not None:
-        preprocessing_for(preprocessing)  # what is wrong with it is told before anything is opened
-    if head is not None and head not in HEADS:
-        raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
+    _check_given(preprocessing, prepared, head)
     size = None if image_size is None else _height_and_width(image_size)
     say = say or silent
     original = open_original(path)
-    found, integers, own, warned = _plan(original, images, logits, size, head, say)
+    found, integers, own, warned = _plan(original, images, logits, size, head, prepared, say)
     for sentence in warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
     known = _labels(path, labels, found, say)
     choices = _preprocessings(found, preprocessing)
     theirs = settled(examples or (), found.num_classes, known, say)
-    if preprocessing is None and own is not None:
+    if found.takes_arrays:
+        say(_arrays(found, prepared, preprocessing))
+        preprocessing = preprocessing or "none"
+    elif preprocessing is None and own is not None:
         preprocessing = as_preprocessing(own, say)
     elif preprocessing is None:
         preprocessing = _preprocessing_of(original, found, integers, choices, say)
@@ -125,6 +130,19 @@ def load(
         kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
         say(f"layer: {network.default_layer} (found: {kind})")
     return dataclasses.replace(network, labels=theirs.labels)
+
+
+def _check_given(preprocessing: Any, prepared: bool, head: str | None) -> None:
+    """What is wrong with them is told before anything is opened."""
+    if preprocessing is not None:
+        preprocessing_for(preprocessing)
+        if prepared:
+            raise BadValue(
+                f"prepared pictures go in as they are, and preprocessing {preprocessing!r} would change them: give "
+                "only one of prepared and preprocessing"
+            )
+    if head is not None and head not in HEADS:
+        raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
 
 
 def _height_and_width(image_size: Any) -> tuple[int, int]:
@@ -148,6 +166,7 @@ def _plan(
     logits: str | None,
     size: tuple[int, int] | None,
     head: str | None,
+    prepared: bool,
     say: Say,
 ) -> tuple[Plan, bool, Arithmetic | None, list[str]]:
     """What to import, whether the graph takes integers, what its decoding makes of pixels, and what to warn of."""
@@ -170,7 +189,7 @@ def _plan(
     warned: list[str] = []
     found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append)
     part = rewritten(graph, PART, found)
-    planned = plan(part, pictures.name, y.name, size, say)
+    planned = plan(part, pictures.name, y.name, size, say, prepared)
     if places:
         check_coarse(planned, places)
     return dataclasses.replace(planned, head=said), pictures.dtype.base_dtype.is_integer, own, warned
@@ -194,15 +213,29 @@ def _preprocessings(found: Plan, given: Any) -> Sequence[str]:
     """The preprocessings that there are for such pictures.
 
     Raises:
-        ValueError: the one that is given is none of them.
+        ValueError: the one that is given is for others.
     """
-    choices = GREY_PREPROCESSINGS if found.layout.grey else tuple(PREPROCESSINGS)
-    if isinstance(given, str) and given in PREPROCESSINGS and given not in choices:
+    channels = found.layout.channels
+    choices = tuple(PREPROCESSINGS) if channels == 3 else GREY_PREPROCESSINGS
+    count = None if given is None else channels_of(given)
+    if count not in (None, channels):
+        numbers = {3: "three numbers"}.get(count, f"{count} numbers")
+        taken = {1: "grey pictures of one", 3: "RGB pictures of three"}.get(channels, f"pictures of {channels}")
         raise BadValue(
-            f"preprocessing {given!r} has three numbers a pixel, and {found.images} takes grey pictures of one; "
+            f"preprocessing {given!r} has {numbers} a pixel, and {found.images} takes {taken}; "
             f"for these there are {', '.join(choices)}"
         )
     return choices
+
+
+def _arrays(found: Plan, prepared: bool, given: Any) -> str:
+    """What a network that takes arrays is said to take."""
+    _, height, width, channels = found.shape
+    tensor = text_of(found.part.inferred.get_tensor_by_name(found.images))
+    why = "given: the pictures are prepared" if prepared else "found: its shape and its first convolution"
+    taken = "taken as they are" if given in (None, "none") else "preprocessed as given"
+    shape = f"[N, {height}, {width}, {channels}]"
+    return f"channels: {channels} of {tensor} ({why}); pictures are arrays {shape} of any numbers, {taken}"
 
 
 def _preprocessing_of(original: Original, found: Plan, integers: bool, choices: Sequence[str], say: Say) -> str | None:

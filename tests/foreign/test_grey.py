@@ -190,11 +190,13 @@ def test_encoded_grey_pictures(tmp_path):
     close(explained(network).logits, oracle(grey("NHWC"))[0])
 
 
-def test_neither_colour_nor_grey(tmp_path):
+def test_no_pictures(tmp_path):
+    """A video."""
     with tf.Graph().as_default() as graph:
-        images = tf.placeholder(tf.float32, [None, 28, 20, 4], name="input")
-        tf.nn.softmax(tf.reduce_mean(tf.nn.relu(tf.nn.conv2d(images, constant([3, 3, 4, 7]), 1, "SAME")), [1, 2]))
-    message = r"input:0 float32 \[\?, 28, 20, 4\] takes no pictures: neither RGB \[N, H, W, 3\] nor grey"
+        images = tf.placeholder(tf.float32, [None, 8, 28, 20, 1], name="input")
+        net = tf.nn.relu(tf.nn.conv3d(images, constant([3, 3, 3, 1, 7]), [1, 1, 1, 1, 1], "SAME"))
+        tf.nn.softmax(tf.reduce_mean(net, [1, 2, 3]))
+    message = r"input:0 float32 \[\?, 8, 28, 20, 1\] takes no pictures: neither \[N, H, W, C\] nor \[N, C, H, W\]"
     with pytest.raises(ValueError, match=message):
         load(write_pb(tmp_path / "net.pb", graph.as_graph_def()), images="input")
 

@@ -345,9 +345,11 @@ def test_a_function_that_is_given(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mean=1/2", "mean is one number, or three of R/G/B, not '1/2'"),
-        ("mean=1/2/x", "mean is one number, or three of R/G/B, not '1/2/x'"),
-        ("std=0", "std is one number, or three of R/G/B above 0, not '0'"),
+        ("mean=1/2/x", "mean is one number, or three of R/G/B, or one of each channel, not '1/2/x'"),
+        ("mean=", "mean is one number, or three of R/G/B, or one of each channel, not ''"),
+        ("std=0", "std is one number, or three of R/G/B, or one of each channel above 0, not '0'"),
+        ("mean=1/2,std=1/2/3", "mean, std and order are of other numbers of channels: mean of 2, std of 3"),
+        ("mean=1/2,order=BGR", "mean, std and order are of other numbers of channels: mean of 2, order of 3"),
         ("std=nan", "std is one number"),
         ("scale=1/2/3", "scale is one number above 0, not '1/2/3'"),
         ("order=GBR", "order is RGB or BGR, not 'GBR'"),

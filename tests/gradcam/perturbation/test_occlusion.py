@@ -54,6 +54,22 @@ class TestOcclusion:
         assert not occlusion_map(brightness((slice(0, 8), slice(0, 8))), image, 1, patch=4, stride=4).any()
         assert (image == np.array(GREY, np.float32)).all()
 
+    @pytest.mark.parametrize(
+        ("channels", "low", "high"), [(1, -2, 2), (3, -2, 2), (3, 0, 1), (3, 0, 1000), (5, 0, 255)]
+    )
+    def test_an_array_is_covered_by_its_own_mean(self, channels, low, high):
+        """Of a sum over places and channels a patch takes away what its places have above the mean."""
+        image = np.random.default_rng(0).uniform(low, high, (8, 12, channels)).astype(np.float32)
+        drops = occlusion_map(
+            lambda images: images.sum((1, 2, 3), dtype=np.float64)[:, None], image, 0, patch=4, stride=4
+        )
+        above = (image - image.mean((0, 1))).sum(-1, dtype=np.float64)
+        np.testing.assert_allclose(drops, above.reshape(2, 4, 3, 4).sum((1, 3)), atol=1e-5 * 96 * abs(high))
+
+    def test_a_fill_of_other_channels(self):
+        with pytest.raises(ValueError, match=r"the fill of a patch must be 5 numbers, not \(1, 2, 3\)"):
+            occlusion_map(brightness((slice(1), slice(1))), np.ones((8, 12, 5)), 1, fill=(1, 2, 3))
+
     def test_places_fill_a_picture_that_they_do_not_divide(self):
         """A side of 10 in cells of about 4: two cells of 5, with centres at 2.5 and 7.5, and patches of 4 there."""
         ones = np.ones((10, 4, 3), np.float32)
@@ -80,7 +96,7 @@ class TestOcclusion:
         assert middle.sum() == 45 * 45
 
     def test_what_cannot_be(self):
-        with pytest.raises(ValueError, match=r"\[H, W, 3\], not \[1, 8, 12, 3\]"):
+        with pytest.raises(ValueError, match=r"\[H, W, K\], not \[1, 8, 12, 3\]"):
             occlusion_map(brightness((slice(1), slice(1))), ONES[None], 1)
         with pytest.raises(ValueError, match="not 0, 4, 64"):
             occlusion_map(brightness((slice(1), slice(1))), ONES, 1, patch=0, stride=4)
