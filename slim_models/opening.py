@@ -39,8 +39,9 @@ def open_network(
             the width of a network of ours follow from them.
         image_size: height and width of the images in pixels; None is the network's own.
         say: is told in lines what was found or guessed of a network that is not ours; None is silent.
-        found: what need not be found, as arguments of `load` (`images`, `logits`, `layer`, `preprocessing`, ...); of a
-            network of ours, `labels`. What is None is as good as not given.
+        found: what need not be found, as arguments of `load` (`images`, `logits`, `layer`, `preprocessing`, ...), and
+            what it needs (`feed`, `custom_objects`, `trusted`); of a network of ours, `labels`. What is None is as
+            good as not given.
 
     Raises:
         FileNotFoundError: there is no file of weights.

@@ -9,8 +9,10 @@ import argparse
 import pathlib
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import slim_models
+from slim_models.mistakes import BadValue
 
 DEFAULT_NETWORK = "resnet_v1_50_tiny"
 FIGURES = (".png", ".pdf", ".svg")
@@ -49,8 +51,15 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     from slim_models.labels import LISTS
 
     own = parser.add_argument_group("your own network", "what is not given is found out and printed")
-    own.add_argument("--images-tensor", metavar="NAME", help="takes the pictures")
-    own.add_argument("--logits-tensor", metavar="NAME", help="the logits, or the probabilities made of them")
+    names = "a tensor, or what the network calls it: a Keras input, output or layer, or a signature's key"
+    own.add_argument("--images-tensor", metavar="NAME", help=f"takes the pictures: {names}")
+    own.add_argument("--logits-tensor", metavar="NAME", help="the logits, or the probabilities made of them; likewise")
+    text = "another input's value, the same for every picture: a number, several as 1,2,3, true or false"
+    own.add_argument(
+        "--feed", action="append", type=fed_value, metavar="NAME=VALUE", help=f"{text}; may be given again"
+    )
+    text = "execute code in a Keras file, a Lambda's: it can do anything, so only if you trust where it comes from"
+    own.add_argument("--trusted", action="store_true", help=text)
     text = (
         f"of RGB in [0, 255]: {listed(slim_models.PREPROCESSINGS)}, or numbers, for (RGB / scale - mean) / std, of "
         "each channel as R/G/B or one for all: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,scale=255; order=BGR "
@@ -65,6 +74,27 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     )
     own.add_argument("--head", metavar="NAME", help=f"what is made of the logits: {listed(slim_models.HEADS)}")
     own.add_argument("--image-size", type=int, metavar="PIXELS", help="where the network takes any size")
+
+
+def fed_value(text: str) -> tuple[str, Any]:
+    """The name and the value of an input, as a flag's type: `age=3`, `size=1,2.5`, `flag=true`."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE, such as age=3")
+    words: list[Any] = [_number(word.strip()) for word in value.split(",")]
+    return name, words[0] if len(words) == 1 else words
+
+
+def _number(word: str) -> bool | int | float | str:
+    """A number, true or false; whatever else is text."""
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
 
 
 def chosen_network(args: argparse.Namespace, image_size: int | None = None) -> slim_models.Network:
@@ -86,9 +116,17 @@ def network_of(args: argparse.Namespace) -> slim_models.Network:
     return slim_models.open_network(args.network, args.weights, image_size=size, say=tell, **found)
 
 
-def found_in(args: argparse.Namespace) -> dict[str, str | None]:
-    """What the user says of a network, as `slim_models.open_network` takes it."""
+def found_in(args: argparse.Namespace) -> dict[str, Any]:
+    """What the user says of a network, as `slim_models.open_network` takes it.
+
+    Raises:
+        ValueError: an input has two values.
+    """
+    feed = dict(args.feed or ())
+    if len(feed) < len(args.feed or ()):
+        raise BadValue(f"--feed gives an input two values: {', '.join(name for name, _ in args.feed)}")
     names = {"images": args.images_tensor, "logits": args.logits_tensor}
+    names |= {"feed": feed or None, "trusted": args.trusted or None}
     return {**names, "preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
 
 

@@ -4,6 +4,7 @@ Modules have the names of their functions, so a name of either is asked of the m
 """
 
 from slim_models.loading.passes.cut import apart, mean_of, shared
+from slim_models.loading.passes.given import Given, fed
 from slim_models.loading.passes.graph import PIPELINES, PLACEHOLDERS, VARIABLES, Graph, Say, imported, silent
 from slim_models.loading.passes.lightened import restore, variables_of
 from slim_models.loading.passes.order import PART, WHOLE, Found, rewritten
@@ -15,9 +16,11 @@ __all__ = [
     "VARIABLES",
     "WHOLE",
     "Found",
+    "Given",
     "Graph",
     "Say",
     "apart",
+    "fed",
     "imported",
     "mean_of",
     "restore",
