@@ -164,7 +164,7 @@ def rebuilt(
         if original.graph is None:
             variables = variables_of(heavy)
             inputs.update({f"{name}:0": tf.convert_to_tensor(variable) for name, variable in variables.items()})
-        with graph.name_scope("explained") as scope:
+        with graph.name_scope(_free_scope(graph)) as scope:
             images = tf.placeholder(tf.float32, plan.shape, name="images")
             pixels = prepared(grey(images) if plan.layout.grey else images, preprocessing)
             inputs[plan.images] = plan.layout.ordered(pixels)
@@ -188,6 +188,13 @@ def rebuilt(
         precision=endpoints[default].dtype.base_dtype.name,
         input_order=order_of(preprocessing),
     )
+
+
+def _free_scope(graph: tf.Graph) -> str:
+    """A scope in which there are no operations; TensorFlow does not know those that were imported."""
+    taken = {operation.name.partition("/")[0] for operation in graph.get_operations()}
+    names = itertools.chain(["explained"], (f"explained_{number}" for number in itertools.count(1)))
+    return next(name for name in names if name not in taken)
 
 
 def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str) -> tf.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from slim_models.loading.passes import Say, silent
 from slim_models.loading.signatures import Signature
 from slim_models.mistakes import BadValue
 from slim_models.weights import Restored, fill
+
+_AROUND = ("in user code:", "File ", "Exception encountered when calling", "Arguments received by", "•")
 
 
 def is_keras_model(given: Any) -> bool:
@@ -70,8 +73,15 @@ def _told(what: str) -> Iterator[None]:
     except BadValue:
         raise
     except Exception as error:  # Keras, and what it runs of the user's, raise nearly anything
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise BadValue(f"{what}: {lines[0].strip() if lines else type(error).__name__}") from error
+        raise BadValue(f"{what}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The line of an error that says what is wrong, in what Keras and TensorFlow write round it."""
+    lines = [re.sub(r"\x1b\[\d+m", "", line).strip() for line in str(error).splitlines()]
+    named = [line for line in lines if re.match(r"\w+(Error|Exception): ", line)]
+    others = [line for line in lines if line and not line.startswith(_AROUND)]
+    return next(iter([*named, *others]), type(error).__name__)
 
 
 def _build(model: Any, name: str, arguments: Any, say: Say) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,7 +31,9 @@ def called_with(model: Any, name: str, size: tuple[int, int] | None) -> Argument
     saved = model.save_spec() if hasattr(model, "save_spec") else None  # of Keras 2; with every argument
     if saved is not None:
         args, kwargs = saved
-        return _mapped(list(args), _named_spec), _mapped(dict(kwargs), _named_spec)
+        names = _parameters(model)
+        named = [_mapped(spec, _named_spec, (name,)) for spec, name in zip(args, names)]
+        return named, _mapped(dict(kwargs), _named_spec)
     shapes = _shapes_built_with(model)
     if shapes is not None:
         return shapes
@@ -39,7 +42,14 @@ def called_with(model: Any, name: str, size: tuple[int, int] | None) -> Argument
             f"the Keras model {name} is not built, so that nobody knows what it takes: call it on a picture before, as "
             "it is trained with, or give its height and width as image_size"
         )
-    return [_spec([None, *_picture(model, size)], "images")], {}
+    return [_spec([None, *_picture(model, size)], _parameters(model)[0])], {}
+
+
+def _parameters(model: Any) -> list[str]:
+    """What the `call` of a subclassed model calls its arguments."""
+    parameters = inspect.signature(model.call).parameters.values()
+    names = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    return names or ["images"]
 
 
 def _symbolic(model: Any, kind: str) -> Any:
@@ -77,7 +87,7 @@ def _shapes_built_with(model: Any) -> Arguments | None:
     if isinstance(shapes, Mapping) and all(key.endswith("_shape") for key in shapes):
         return [], {(key := word.removesuffix("_shape")): _shaped(shape, key) for word, shape in shapes.items()}
     shape = config.get("input_shape")
-    return None if shape is None else ([_shaped(shape, "images")], {})
+    return None if shape is None else ([_shaped(shape, _parameters(model)[0])], {})
 
 
 def _shaped(shape: Any, name: str) -> Any:
@@ -86,12 +96,13 @@ def _shaped(shape: Any, name: str) -> Any:
         return {key: _shaped(inner, str(key)) for key, inner in shape.items()}
     if all(size is None or isinstance(size, int) for size in shape):
         return _spec([None, *list(shape)[1:]], name)
-    return [_shaped(inner, f"input_{number}") for number, inner in enumerate(shape)]
+    return [_shaped(inner, f"{name}_{number}") for number, inner in enumerate(shape)]
 
 
 def _named_spec(spec: Any, path: Sequence[Any]) -> Any:
-    key = path[-1] if path and isinstance(path[-1], str) else None
-    return _spec([*spec.shape], str(key or spec.name or f"input_{path[-1] if path else 0}"), spec.dtype)
+    """Under its key in a dictionary, or that and its place in a list."""
+    last = max(place for place, part in enumerate(path) if isinstance(part, str))
+    return _spec([*spec.shape], "_".join(str(part) for part in path[last:]), spec.dtype)
 
 
 def _spec(shape: Sequence[int | None], name: str, dtype: Any = "float32") -> Any:

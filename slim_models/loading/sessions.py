@@ -39,9 +39,7 @@ def of_session(given: Any) -> Original:
         ValueError: the session is closed.
     """
     session = _inside(given)
-    if session is None or (hasattr(given, "_is_closed") and given._is_closed()):
-        raise BadValue("the session is closed: give it before it is closed, or the checkpoint that it was saved as")
-    check_open(session)
+    check_open(given if session is None else session)
     return _copied(session) if session.graph.finalized else _of(session.graph, Opened(session))
 
 
@@ -116,7 +114,9 @@ class Copied:
         try:
             values = self.source.run(read) if read else {}
         except tf.errors.FailedPreconditionError as error:
-            raise BadValue(f"the session has no values for its variables: {str(error).splitlines()[0]}") from error
+            raise BadValue(
+                f"the session has no values for variables of {network.name}: initialize or restore them before"
+            ) from error
         with network.graph.as_default(), tf.name_scope("copied"):
             for name, value in values.items():
                 _assign(session, network.graph.get_operation_by_name(name), value)

@@ -26,8 +26,9 @@ def check_open(session: Any) -> None:
     Raises:
         ValueError: it is closed.
     """
-    if getattr(session, "_closed", False):
-        raise BadValue("the session is closed: its values are gone; give one that is open, or a checkpoint")
+    of_monitored = getattr(session, "_is_closed", bool)  # which forget what they wrapped
+    if getattr(session, "_closed", False) or of_monitored():
+        raise BadValue("the session is closed: give it before it is closed, or the checkpoint that it was saved as")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
