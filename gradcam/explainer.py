@@ -14,7 +14,7 @@ import slim_models
 from gradcam.explanation import Explanation
 from gradcam.pictures import checked_images
 from gradcam.runs import Fetches, in_batches
-from gradcam.sessions import filled_session
+from gradcam.sessions import filled_session, values_there
 from slim_models.labels import Labels, class_index, class_indices
 from slim_models.mistakes import BadValue, UnknownName
 from slim_models.weights import Stored
@@ -78,6 +78,8 @@ class Explainer:
                 raise UnknownName(
                     f"{network.name} has no layer {layer!r}; its layers are {', '.join(network.endpoints)}"
                 )
+        if network.graph.finalized:
+            raise BadValue(f"the graph of {network.name} was finalized after it was loaded: load it again")
         if rules is None:
             rules = [] if slim_models.refusal(network.logits, [network.images]) else ["guided"]
         self._fetches = Fetches(network, layers, rules, layer_rules)
@@ -133,12 +135,14 @@ class Explainer:
         feed = {self.network.images: images, **(overrides or {})}
         if targets is not None:
             feed[self._fetches.targets] = class_indices(targets, len(images), self.network.num_classes, self.labels)
-        return self._explanation(images, self._fetches.run(self._session, feed))
+        with values_there(self.network):
+            return self._explanation(images, self._fetches.run(self._session, feed))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""
         feed = {self.network.images: self._checked(images)}
-        return in_batches(self._session, self.network.logits, feed, self.network.batch_size)
+        with values_there(self.network):
+            return in_batches(self._session, self.network.logits, feed, self.network.batch_size)
 
     def explain_classes(self, image: np.ndarray, targets: Sequence[int | str] | np.ndarray) -> Explanation:
         """Explains several classes of one picture; the forward pass, which they share, is run once.
@@ -160,7 +164,8 @@ class Explainer:
             raise BadValue(f"targets must be a list of classes, not {targets!r}")
         images = self._checked(image[None])
         indices = class_indices(targets, len(targets), self.network.num_classes, self.labels)
-        arrays = self._fetches.run_classes(self._session, images, indices)
+        with values_there(self.network):
+            arrays = self._fetches.run_classes(self._session, images, indices)
         images = np.repeat(images, len(indices), axis=0)
         return self._explanation(images, arrays)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import warnings
+from collections.abc import Iterator
 
 import tensorflow.compat.v1 as tf
 
 import slim_models
 from slim_models.mistakes import BadValue
+from slim_models.weights import check_open
 
 _CPUINFO = pathlib.Path("/proc/cpuinfo")
 
@@ -36,6 +39,24 @@ def filled_session(network: slim_models.Network, device: str | None) -> tf.Sessi
             session.close()
         raise
     return session
+
+
+@contextlib.contextmanager
+def values_there(network: slim_models.Network) -> Iterator[None]:
+    """Runs a network in its session, which may be the user's own.
+
+    Raises:
+        ValueError: that is closed, or its variables have no values.
+    """
+    own = network.values.session
+    if own is not None:
+        check_open(own)
+    try:
+        yield
+    except tf.errors.FailedPreconditionError as error:
+        raise BadValue(
+            f"the session has no values for variables of {network.name}: initialize or restore them before"
+        ) from error
 
 
 def open_session(graph: tf.Graph, device: str | None = None) -> tf.Session:

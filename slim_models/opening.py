@@ -40,7 +40,8 @@ def open_network(
         image_size: height and width of the images in pixels; None is the network's own.
         say: is told in lines what was found or guessed of a network that is not ours; None is silent.
         found: what need not be found, as arguments of `load` (`images`, `logits`, `layer`, `preprocessing`, ...), and
-            its `examples`; of a network of ours, `labels`. What is None, or False, is as good as not given.
+            what it needs (`examples`, `feed`, `custom_objects`, `trusted`, ...); of a network of ours, `labels`. What
+            is None, or False, is as good as not given.
 
     Raises:
         FileNotFoundError: there is no file of weights.

@@ -43,7 +43,7 @@ ARROWS = {
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, LOADING},
     "gradcam.pictures": {"gradcam.maps", FILES},
     "gradcam.explanation": {"gradcam.cams", "gradcam.maps", HEADS},
-    "gradcam.sessions": {"slim_models"},
+    "gradcam.sessions": {"slim_models", WEIGHTS},
     "gradcam.runs": {"slim_models", MEMORY},
     "gradcam.methods": {"gradcam.cams", "gradcam.maps", "gradcam.explanation"},
     "gradcam.figures": {*NUMBERS, "gradcam.explanation", "gradcam.methods", "gradcam.pictures", FILES},

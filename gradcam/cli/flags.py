@@ -75,8 +75,15 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     from slim_models.labels import LISTS
 
     own = parser.add_argument_group("your own network", "what is not given is found out and printed")
-    own.add_argument("--images-tensor", metavar="NAME", help="takes the pictures")
-    own.add_argument("--logits-tensor", metavar="NAME", help="the logits, or the probabilities made of them")
+    names = "a tensor, or what the network calls it: a Keras input, output or layer, or a signature's key"
+    own.add_argument("--images-tensor", metavar="NAME", help=f"takes the pictures: {names}")
+    own.add_argument("--logits-tensor", metavar="NAME", help="the logits, or the probabilities made of them; likewise")
+    text = "another input's value, the same for every picture: a number, several as 1,2,3, true or false"
+    own.add_argument(
+        "--feed", action="append", type=fed_value, metavar="NAME=VALUE", help=f"{text}; may be given again"
+    )
+    text = "execute code in a Keras file, a Lambda's: it can do anything, so only if you trust where it comes from"
+    own.add_argument("--trusted", action="store_true", help=text)
     text = (
         f"of RGB in [0, 255]: {listed(slim_models.PREPROCESSINGS)}, or numbers, for (RGB / scale - mean) / std, of "
         "each channel as R/G/B or one for all: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,scale=255; order=BGR "
@@ -96,6 +103,27 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     )
     own.add_argument("--head", metavar="NAME", help=f"what is made of the logits: {listed(slim_models.HEADS)}")
     own.add_argument("--image-size", type=int, metavar="PIXELS", help="where the network takes any size")
+
+
+def fed_value(text: str) -> tuple[str, Any]:
+    """The name and the value of an input, as a flag's type: `age=3`, `size=1,2.5`, `flag=true`."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE, such as age=3")
+    words: list[Any] = [_number(word.strip()) for word in value.split(",")]
+    return name, words[0] if len(words) == 1 else words
+
+
+def _number(word: str) -> bool | int | float | str:
+    """A number, true or false; whatever else is text."""
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
 
 
 def chosen_network(
@@ -141,12 +169,20 @@ def network_of(args: argparse.Namespace) -> slim_models.Network:
 
 
 def found_in(args: argparse.Namespace) -> dict[str, Any]:
-    """What the user says of a network, as `slim_models.open_network` takes it."""
+    """What the user says of a network, as `slim_models.open_network` takes it.
+
+    Raises:
+        ValueError: an input has two values, or there are no examples where they should be.
+    """
     from gradcam.pictures import read_classes
 
+    feed = dict(args.feed or ())
+    if len(feed) < len(args.feed or ()):
+        raise BadValue(f"--feed gives an input two values: {', '.join(name for name, _ in args.feed)}")
     names = {"images": args.images_tensor, "logits": args.logits_tensor, "prepared": getattr(args, "prepared", None)}
     words = {"preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
-    return {**names, **words, "examples": read_classes(args.examples) if args.examples else None}
+    given = {"feed": feed or None, "trusted": args.trusted or None}
+    return {**names, **words, **given, "examples": read_classes(args.examples) if args.examples else None}
 
 
 def tell(line: str) -> None:

@@ -169,7 +169,7 @@ def rebuilt(
         if original.graph is None:
             variables = variables_of(heavy)
             inputs.update({f"{name}:0": tf.convert_to_tensor(variable) for name, variable in variables.items()})
-        with graph.name_scope("explained") as scope:
+        with graph.name_scope(_free_scope(graph)) as scope:
             images = tf.placeholder(tf.float32, plan.shape, name="images")
             pixels = grey(images) if plan.layout.grey and not plan.takes_arrays else images
             inputs[plan.images] = plan.layout.ordered(prepared(pixels, preprocessing))
@@ -194,6 +194,13 @@ def rebuilt(
         input_order=order_of(preprocessing),
         takes_arrays=plan.takes_arrays,
     )
+
+
+def _free_scope(graph: tf.Graph) -> str:
+    """A scope in which there are no operations; TensorFlow does not know those that were imported."""
+    taken = {operation.name.partition("/")[0] for operation in graph.get_operations()}
+    names = itertools.chain(["explained"], (f"explained_{number}" for number in itertools.count(1)))
+    return next(name for name in names if name not in taken)
 
 
 def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str) -> tf.Tensor:

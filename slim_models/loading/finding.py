@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import depending, operations_between, reached, readers, source
-from slim_models.loading.inputs import candidates, labels_beside, outputs
+from slim_models.loading.inputs import candidates, has_layers, labels_beside, outputs
 from slim_models.loading.passes import PLACEHOLDERS, Say
-from slim_models.loading.tensors import CONVOLUTIONS, shape_of, tensor_named, text_of
+from slim_models.loading.tensors import CONVOLUTIONS, has_tensor, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue
 
 # What reads logits, or what was made of them; its first input is a step back.
@@ -21,7 +21,14 @@ _PLUMBING = ("Identity", "Reshape", "Squeeze", "StopGradient", "PreventGradient"
 _WRITING = re.compile(r"Assign|Apply|Resource|Sparse(Apply|Assign)|Scatter(Add|Sub|Update|Nd(Add|Sub|Update))")
 
 
-def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say) -> tf.Tensor:
+def find_images(
+    graph: tf.Graph,
+    name: str | None,
+    said: Sequence[str],
+    say: Say,
+    called: Mapping[str, str] | None = None,
+    others: Collection[str] = (),
+) -> tf.Tensor:
     """The tensor that takes the pictures.
 
     Args:
@@ -30,36 +37,52 @@ def find_images(graph: tf.Graph, name: str | None, said: Sequence[str], say: Say
             for it.
         said: names that the file itself gives its inputs (a signature's); where empty, all placeholders.
         say: is told what was guessed.
+        called: name of a tensor -> what the file itself calls it.
+        others: names of tensors that the user gives values to.
 
     Raises:
         KeyError: there is no tensor of that name.
         ValueError: no tensor could be pictures, or several could.
     """
-    given = [tensor_named(graph, word) for word in ([name] if name is not None else said)]
+    names = called or {}
+    # An input of the file's own that its outputs do not depend on may be gone.
+    asked = [name] if name is not None else [word for word in said if has_tensor(graph, word)]
+    given = [tensor_named(graph, word, names) for word in asked]
     if name is not None and given[0].shape.ndims in (4, None):
         return given[0]
-    choices = candidates(graph, given)
+    choices = candidates(graph, given, others)
     if name is not None:
         choices = [(tensor, how) for tensor, how in choices if how] or [(given[0], "")]
     if not choices:
         tensors = given or outputs(graph, PLACEHOLDERS)
-        listed = f"its inputs are {_listed(tensors)}" if tensors else "it has no placeholder"
+        listed = f"its inputs are {_listed(tensors, names)}" if tensors else "it has no placeholder"
         without = "" if outputs(graph, CONVOLUTIONS) else ", and it has no convolutions that Grad-CAM could explain"
         raise BadValue(f"no input of the graph could be pictures: {listed}{without}; give the tensor's name as images")
     if len(choices) > 1:
-        listed = _listed([tensor for tensor, _ in choices])
-        raise BadValue(f"{len(choices)} inputs could be the pictures: {listed}; give one's name as images")
+        listed = _listed([tensor for tensor, _ in choices], names)
+        raise BadValue(
+            f"{len(choices)} inputs could be the pictures: {listed}; give one's name as images (and values for others "
+            "that are needed as feed)"
+        )
     ((tensor, how),) = choices
     if name is None or how:
         say(f"images: {text_of(tensor)} (found: {how or 'the only input that could be pictures'})")
     return tensor
 
 
-def _listed(tensors: Sequence[tf.Tensor]) -> str:
-    return ", ".join(map(text_of, tensors))
+def _listed(tensors: Sequence[tf.Tensor], called: Mapping[str, str]) -> str:
+    """Tensors in words, with what the network itself calls them first."""
+    return ", ".join(f"{called[t.name]} ({text_of(t)})" if t.name in called else text_of(t) for t in tensors)
 
 
-def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequence[str], say: Say) -> tf.Tensor:
+def find_logits(
+    graph: tf.Graph,
+    images: tf.Tensor,
+    name: str | None,
+    said: Sequence[str],
+    say: Say,
+    called: Mapping[str, str] | None = None,
+) -> tf.Tensor:
     """The tensor of the logits: `[N, C]`, `[N, 1, 1, C]`, or `[N, C, 1, 1]` where channels come first.
 
     Args:
@@ -68,6 +91,7 @@ def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequ
         name: the user's word for the logits or the probabilities; None looks for them.
         said: names that the file itself gives its outputs (a signature's); may be empty.
         say: is told what was guessed.
+        called: name of a tensor -> what the file itself calls it.
 
     Raises:
         KeyError: there is no tensor of that name.
@@ -75,21 +99,23 @@ def find_logits(graph: tf.Graph, images: tf.Tensor, name: str | None, said: Sequ
     """
     after = depending([images])
     if name is not None:
-        named = tensor_named(graph, name)
+        named = tensor_named(graph, name, called)
         logits = before_softmax(named)
         if logits is not named:
             say(f"logits: {text_of(logits)} (a step back from {named.name}, which was made of them)")
         return _checked(logits, after)
     signs = [tensor_named(graph, word) for word in said] or _signs(after, labels_beside(graph, images))
+    names = dict(called or {})
+    names.update({before_softmax(tensor).name: names[tensor.name] for tensor in signs if tensor.name in names})
     choices = _distinct(before_softmax(tensor) for tensor in signs)
     found = _last([tensor for tensor in choices if tensor.op in after and _classes(tensor)])
     if not found:
-        outputs = ", ".join(map(text_of, choices)) or "none"
+        outputs = _listed(choices, names) or "none"
         raise BadValue(
             f"the graph is no classifier: no output that depends on {images.name} is [N, C]; outputs are {outputs}; "
             "give the name of the logits if there are some"
         )
-    logits = found[0] if len(found) == 1 else _main(images, found)
+    logits = found[0] if len(found) == 1 else _main(images, found, names)
     beside = f", of {len(found)}, the others being of auxiliary heads" if len(found) > 1 else ""
     say(f"logits: {text_of(logits)} (found: what the last softmax or output is made of{beside})")
     return logits
@@ -198,10 +224,7 @@ def _is_gate(operation: tf.Operation) -> bool:
     """Whether it is a sigmoid within the network (squeeze and excitation): layers follow, not only their gradients."""
     if operation.type != "Sigmoid":
         return False
-    return any(
-        op.type in CONVOLUTIONS or (op.type == "MatMul" and not op.get_attr("transpose_a") | op.get_attr("transpose_b"))
-        for op in depending(operation.outputs)
-    )
+    return has_layers(depending(operation.outputs))
 
 
 def _distinct(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
@@ -247,7 +270,7 @@ def _last(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     return [t for t in tensors if not any(other.op in later[t.name] for other in tensors if other is not t)]
 
 
-def _main(images: tf.Tensor, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+def _main(images: tf.Tensor, tensors: Sequence[tf.Tensor], called: Mapping[str, str]) -> tf.Tensor:
     """The one of several heads behind the whole network; the auxiliary ones branch off before."""
     trunks = {t.name: {op for op in operations_between(images, t) if op.type in CONVOLUTIONS} for t in tensors}
     for tensor in tensors:
@@ -255,7 +278,7 @@ def _main(images: tf.Tensor, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
         # An auxiliary head has at most two convolutions of its own, and the trunk behind it has more.
         if all(len(other - trunks[tensor.name]) <= 2 < len(trunks[tensor.name] - other) for other in others):
             return tensor
-    listed = ", ".join(map(text_of, tensors))
+    listed = _listed(tensors, called)
     raise BadValue(f"{len(tensors)} outputs could be the logits: {listed}; give one's name as logits")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -35,7 +35,7 @@ def feeding(tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
     return [tensor for tensor in tensors if any(op.type in CONVOLUTIONS for op in depending([tensor]))]
 
 
-def candidates(graph: tf.Graph, said: Sequence[tf.Tensor]) -> list[tuple[tf.Tensor, str]]:
+def candidates(graph: tf.Graph, said: Sequence[tf.Tensor], others: Collection[str] = ()) -> list[tuple[tf.Tensor, str]]:
     """What could take the pictures, each with how it was found.
 
     Those with the shape of photographs; if there are none, of pictures of other channels; grey ones without channels;
@@ -45,9 +45,10 @@ def candidates(graph: tf.Graph, said: Sequence[tf.Tensor]) -> list[tuple[tf.Tens
     Args:
         graph: of `Graph.inferred`.
         said: the inputs that the file itself names; where empty, all placeholders.
+        others: names of tensors that the user gives values to.
     """
-    fed = said or outputs(graph, PLACEHOLDERS)
-    groups = [feeding(fed), feeding(outputs(graph, PIPELINES))]
+    fed = [tensor for tensor in said or outputs(graph, PLACEHOLDERS) if tensor.name not in others]
+    groups = [feeding(fed), feeding(t for t in outputs(graph, PIPELINES) if t.name not in others)]
     groups = groups if any(groups) else [list(fed)]  # nothing is a convolution's
     found = [
         [(t, "") for t in group if _is_numeric(t) and is_of_kind(shape_of(t))]
@@ -109,7 +110,19 @@ def _between(tensor: tf.Tensor, reshaped: tf.Tensor, after: set[tf.Operation]) -
 def labels_beside(graph: tf.Graph, images: tf.Tensor) -> set[tf.Operation]:
     """What depends on other inputs than the pictures and switches such as `keep_prob`: losses, metrics, gradients."""
     fed = [t for t in outputs(graph, (*PLACEHOLDERS, *PIPELINES)) if t is not images and not _is_switch(t)]
-    return depending([tensor for tensor in fed if images.op not in depending([tensor])])
+    after = depending([images])
+    readers = [(tensor, depending([tensor])) for tensor in fed]
+    # An input that goes through layers together with the pictures is the network's.
+    labels = [t for t, beside in readers if images.op not in beside and not has_layers(beside & after)]
+    return depending(labels)
+
+
+def has_layers(operations: Iterable[tf.Operation]) -> bool:
+    """Whether there are layers among them, and not only their gradients, which transpose a factor."""
+    return any(
+        op.type in CONVOLUTIONS or (op.type == "MatMul" and not op.get_attr("transpose_a") | op.get_attr("transpose_b"))
+        for op in operations
+    )
 
 
 def _is_switch(tensor: tf.Tensor) -> bool:

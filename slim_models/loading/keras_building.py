@@ -13,6 +13,7 @@ from typing import Any
 from slim_models.loading.keras_config import (
     IN_MEMORY,
     MODELS,
+    WITH_CODE,
     activation_name,
     class_of,
     custom_layer,
@@ -21,6 +22,7 @@ from slim_models.loading.keras_config import (
     shape_of,
     updated,
 )
+from slim_models.loading.keras_lambdas import function_of
 from slim_models.mistakes import BadValue
 
 # Functions of TensorFlow that Keras 2 wrote down as layers, and that are called; no others are.
@@ -75,10 +77,12 @@ class Builder:
     Attributes:
         path: to be named in errors.
         keras: the installed one.
+        trusted: whether code in the file may be executed.
     """
 
     path: pathlib.Path
     keras: Any
+    trusted: bool = False
 
     def model(self, entry: Mapping[str, Any], name: str | None = None, shape: Any = None) -> Part:
         """A model; `shape` of what it is called on, if it says none itself.
@@ -130,6 +134,8 @@ class Builder:
         Raises:
             ValueError: Keras knows none of that class.
         """
+        if entry["class_name"] == WITH_CODE and self.trusted:
+            return self.keras.layers.Lambda(function_of(entry, self.path, self.keras), name=name)
         users = self.keras.utils.get_registered_object(str(entry["class_name"]))
         found = users or getattr(self.keras.layers, class_of(entry), None)
         if not inspect.isclass(found):

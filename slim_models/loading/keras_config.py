@@ -9,6 +9,7 @@ from slim_models.mistakes import BadValue
 
 MODELS = ("Sequential", "Functional", "Model", "Network", "Container")
 IN_MEMORY = "the model must be given in memory"
+WITH_CODE = "Lambda"
 # What classes were called -> what they are called.
 CLASSES = {
     "Convolution1D": "Conv1D",
@@ -21,6 +22,7 @@ CLASSES = {
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
     "SyncBatchNormalization": "BatchNormalization",
+    "FixedDropout": "Dropout",  # of the package efficientnet; the same for whatever is not trained
     "ThresholdedReLU": "ReLU",
 }
 # Layers of Keras' own that run what is in a file, or read other files that it names.
@@ -206,16 +208,29 @@ def refuse_code(config: Any, path: Any, registered: Callable[[str], Any]) -> Non
 
 def custom_layer(entry: Mapping[str, Any], path: Any) -> str:
     """The sentence about a layer that no file can be trusted with."""
+    layer, name = f"{path} has the layer {name_of(entry)!r}", str(entry["class_name"])
+    if name == WITH_CODE:
+        return (
+            f"{layer}, a Lambda: Python code in the file, which could do anything, and nothing of a file is executed "
+            "unless it is trusted: give the model in memory, or, if you trust where the file comes from, trusted=True "
+            "(--trusted)"
+        )
+    if name in _WITH_CODE:
+        return (
+            f"{layer} of the class {name}, which runs code or reads files that this file names, and nothing of a file "
+            f"is executed unless it is trusted: {IN_MEMORY}, or, if you trust where the file comes from, trusted=True "
+            "(--trusted)"
+        )
     return (
-        f"{path} has the layer {name_of(entry)!r} of the class {entry['class_name']}, which is not Keras' own or "
-        f"carries code, and nothing of a file is executed: {IN_MEMORY}"
+        f"{layer} of the class {name}, which is not Keras' own, and nothing of a file is executed: {IN_MEMORY}, or the "
+        f"class as custom_objects={{{name!r}: {name.rpartition('>')[2]}}} (in Python)"
     )
 
 
 def _is_foreign(entry: Mapping[str, Any], registered: Callable[[str], Any]) -> bool:
     if entry["class_name"] in _WITH_CODE:
         return True
-    if registered(str(entry.get("registered_name") or entry["class_name"])) is not None:
+    if any(registered(str(entry[key])) is not None for key in ("registered_name", "class_name") if entry.get(key)):
         return False
     module = entry.get("module") or "keras"
     root, *others = str(module).split(".")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
+import inspect
 import json
 import pathlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from slim_models import files
@@ -43,20 +45,29 @@ def _is_archive(path: pathlib.Path) -> bool:
         return "config.json" in archive.namelist()
 
 
-def read_keras_model(path: pathlib.Path) -> Original:
+def read_keras_model(
+    path: pathlib.Path, custom_objects: Mapping[str, Any] | None = None, trusted: bool = False
+) -> Original:
     """A whole model, HDF5 of any Keras or `.keras`, as far as the installed Keras can build it.
+
+    Args:
+        path: of the file.
+        custom_objects: classes and functions of the user's own, by the names that the file has for them.
+        trusted: whether code in the file may be executed.
 
     Raises:
         ValueError: it cannot, with the reason; or the file holds weights only, or code.
     """
     keras = _installed(path)
-    if _is_hdf5(path):
-        model = _hdf5_model(path, keras)
-    elif _is_archive(path):
-        model = _archived_model(path, keras)
-    else:
-        raise BadValue(f"{_cannot(keras, path)}: it is {files.kind(path)}")
-    return of_keras_model(model, path.stem)
+    # A scope hides those that the user may have opened.
+    with keras.utils.custom_object_scope(dict(custom_objects)) if custom_objects else contextlib.nullcontext():
+        if _is_hdf5(path):
+            model = _hdf5_model(path, keras, trusted)
+        elif _is_archive(path):
+            model = _archived_model(path, keras, trusted)
+        else:
+            raise BadValue(f"{_cannot(keras, path)}: it is {files.kind(path)}")
+        return of_keras_model(model, path.stem)
 
 
 def _installed(path: pathlib.Path) -> Any:
@@ -69,10 +80,12 @@ def _installed(path: pathlib.Path) -> Any:
         raise BadValue(f"{path} is a Keras model, and TensorFlow finds no Keras: {_first_line(error)}") from error
 
 
-def _archived_model(path: pathlib.Path, keras: Any) -> Any:
+def _archived_model(path: pathlib.Path, keras: Any, trusted: bool) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            refuse_code(json.loads(archive.read("config.json")), path, keras.utils.get_registered_object)
+            config = json.loads(archive.read("config.json"))
+            if not trusted:
+                refuse_code(config, path, keras.utils.get_registered_object)
             if "model.weights.h5" in archive.namelist():
                 with archive.open("model.weights.h5") as member, open_hdf5(member):
                     pass
@@ -80,10 +93,10 @@ def _archived_model(path: pathlib.Path, keras: Any) -> Any:
         if isinstance(error, BadValue):
             raise
         raise BadValue(f"{_cannot(keras, path)}: {_first_line(error)}") from error
-    return _first_that_can([functools.partial(_as_it_is, path, ".keras", keras)], keras, path)
+    return _first_that_can([functools.partial(_as_it_is, path, ".keras", keras, trusted)], keras, path)
 
 
-def _hdf5_model(path: pathlib.Path, keras: Any) -> Any:
+def _hdf5_model(path: pathlib.Path, keras: Any, trusted: bool) -> Any:
     with open_hdf5(path) as file:
         config = file.attrs.get("model_config")
         if config is None:
@@ -95,16 +108,17 @@ def _hdf5_model(path: pathlib.Path, keras: Any) -> Any:
             config = json.loads(config)
         except ValueError as error:
             raise BadValue(f"{_cannot(keras, path)}: {error}") from error
-        refuse_code(config, path, keras.utils.get_registered_object)
+        if not trusted:
+            refuse_code(config, path, keras.utils.get_registered_object)
         old = _text(file.attrs.get("keras_version", "1")).startswith(("0.", "1", "2."))
         theano = _text(file.attrs.get("backend", "")) == "theano"
-    return _first_that_can(_readers(path, config, keras, old, theano), keras, path)
+    ours: Reader = functools.partial(_rebuilt, path, config, keras, trusted)
+    return _first_that_can(_readers(path, ours, keras, old, theano, trusted), keras, path)
 
 
-def _readers(path: pathlib.Path, config: dict[str, Any], keras: Any, old: bool, theano: bool) -> list[Reader]:
+def _readers(path: pathlib.Path, ours: Reader, keras: Any, old: bool, theano: bool, trusted: bool) -> list[Reader]:
     """What to try, in order, with a model of Keras 1 or 2 (`old`) or of a later one."""
-    ours: Reader = functools.partial(_rebuilt, path, config, keras)
-    theirs: Reader = functools.partial(_as_it_is, path, ".h5", keras)
+    theirs: Reader = functools.partial(_as_it_is, path, ".h5", keras, trusted)
     if theano:  # whose kernels TensorFlow's Keras takes the wrong way round
         return [ours]
     if not old:
@@ -113,28 +127,31 @@ def _readers(path: pathlib.Path, config: dict[str, Any], keras: Any, old: bool, 
         return [theirs, ours]  # it reads its own files; ours is for what it has forgotten of Keras 1
     # Keras 3 has another hard_sigmoid than older ones, and mixes up models in models: it comes second.
     legacy = importlib.import_module("tf_keras") if importlib.util.find_spec("tf_keras") else None
-    return [ours, theirs] + ([functools.partial(_as_it_is, path, ".h5", legacy)] if legacy is not None else [])
+    return [ours, theirs] + ([functools.partial(_as_it_is, path, ".h5", legacy, trusted)] if legacy is not None else [])
 
 
-def _rebuilt(path: pathlib.Path, config: dict[str, Any], keras: Any) -> Any:
+def _rebuilt(path: pathlib.Path, config: dict[str, Any], keras: Any, trusted: bool) -> Any:
     """A model of Keras 1 or 2, built by us."""
-    root = Builder(path, keras).model(config)
+    root = Builder(path, keras, trusted).model(config)
     with open_hdf5(path) as file:
         give_weights(file, root, path)
     return root.layer
 
 
-def _as_it_is(path: pathlib.Path, suffix: str, keras: Any) -> Any:
+def _as_it_is(path: pathlib.Path, suffix: str, keras: Any, trusted: bool) -> Any:
     """A model as Keras itself reads it, which goes by the suffix."""
+    read = functools.partial(keras.models.load_model, compile=False)
+    if trusted and "safe_mode" in inspect.signature(keras.models.load_model).parameters:
+        read = functools.partial(read, safe_mode=False)
     if path.suffix == suffix:
-        return keras.models.load_model(str(path), compile=False)
+        return read(str(path))
     with tempfile.TemporaryDirectory() as folder:
         named = pathlib.Path(folder) / f"model{suffix}"
         try:
             named.symlink_to(path.resolve())
         except OSError:  # not everybody may, on Windows
             shutil.copyfile(path, named)
-        return keras.models.load_model(str(named), compile=False)
+        return read(str(named))
 
 
 def _first_that_can(readers: list[Reader], keras: Any, path: pathlib.Path) -> Any:

@@ -12,9 +12,10 @@ from google.protobuf import message, text_format
 from slim_models import files
 from slim_models.loading.passes import VARIABLES
 from slim_models.loading.refusals import is_saved_model, other_format
+from slim_models.loading.signatures import Signature, Signatures, default
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.network import Values
-from slim_models.weights import Opened, Restored
+from slim_models.weights import Restored
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Original:
         values: where its numbers come from.
         images: names that it gives its inputs itself, in a signature; may be empty.
         logits: names that it gives its outputs itself.
+        signatures: what it calls them, of all ways to run it; `images` and `logits` are those of the usual one.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Original:
     values: Values = dataclasses.field(default_factory=Restored)
     images: Sequence[str] = ()
     logits: Sequence[str] = ()
+    signatures: Signatures = dataclasses.field(default_factory=dict)
 
 
 def read_frozen(path: pathlib.Path) -> Original:
@@ -83,22 +86,6 @@ def read_message(path: pathlib.Path, into: message.Message, name: str) -> messag
     raise BadValue(f"{path} is not {name}; it is {reason}")
 
 
-def of_graph(graph: tf.Graph, session: tf.Session | None) -> Original:
-    """A graph that the user has built, with the session that holds its values.
-
-    Raises:
-        ValueError: it has variables and no session, or nothing can be added to it.
-    """
-    if graph.finalized:
-        raise BadValue("the graph is finalized: operations that explain it cannot be added")
-    variables = [operation.name for operation in graph.get_operations() if operation.type in VARIABLES]
-    if session is None and variables:
-        raise BadValue(
-            f"the graph has {len(variables)} variables ({variables[0]}, ...): give the session with their values"
-        )
-    return Original("graph", graph.as_graph_def(), graph, Opened(session) if session else Restored())
-
-
 def read_meta(path: pathlib.Path) -> Original:
     """A checkpoint with its graph, `model.ckpt.meta` beside `model.ckpt.index` and so on.
 
@@ -118,7 +105,7 @@ def read_meta(path: pathlib.Path) -> Original:
 
 
 def of_meta_graph(
-    name: str, meta_graph: tf.MetaGraphDef, prefix: str, images: Sequence[str] = (), logits: Sequence[str] = ()
+    name: str, meta_graph: tf.MetaGraphDef, prefix: str, signatures: Signatures | None = None
 ) -> Original:
     """A graph whose variables have their values in the checkpoint with that prefix."""
     graph = tf.Graph()
@@ -137,7 +124,10 @@ def of_meta_graph(
         except (ValueError, tf.errors.OpError) as error:
             raise BadValue(f"no values for the variables at {prefix}: {str(error).splitlines()[0]}") from error
 
-    return Original(name, meta_graph.graph_def, graph, Restored(restore), images=images, logits=logits)
+    usual, signatures = default(signatures or {}), signatures or {}
+    images = sorted({tensor for signature in usual for tensor in signature.inputs.values()})
+    logits = sorted({tensor for signature in usual for tensor in signature.outputs.values()})
+    return Original(name, meta_graph.graph_def, graph, Restored(restore), images, logits, signatures)
 
 
 def read_saved_model(folder: pathlib.Path) -> Original:
@@ -153,11 +143,15 @@ def read_saved_model(folder: pathlib.Path) -> Original:
     if not graphs:
         raise BadValue(f"{path} holds no graph for inference, only {len(model.meta_graphs)} for training")
     meta_graph = next((graph for graph in graphs if "serve" in graph.meta_info_def.tags), graphs[0])
-    signatures = {key: found for key, found in meta_graph.signature_def.items() if found.inputs and found.outputs}
-    chosen = [signatures["serving_default"]] if "serving_default" in signatures else signatures.values()
-    images = sorted({info.name for found in chosen for info in found.inputs.values()})
-    logits = sorted({info.name for found in chosen for info in found.outputs.values()})
-    return of_meta_graph(folder.resolve().name, meta_graph, str(folder / "variables" / "variables"), images, logits)
+    signatures = {
+        name: Signature(
+            {key: info.name for key, info in found.inputs.items() if info.name},
+            {key: info.name for key, info in found.outputs.items() if info.name},
+        )
+        for name, found in meta_graph.signature_def.items()
+        if found.inputs and found.outputs
+    }
+    return of_meta_graph(folder.resolve().name, meta_graph, str(folder / "variables" / "variables"), signatures)
 
 
 def _saved_model() -> message.Message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 
 import tensorflow.compat.v1 as tf
 
@@ -11,8 +12,13 @@ from slim_models.mistakes import UnknownName
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "_FusedConv2D", "_FusedDepthwiseConv2dNative")
 
 
-def tensor_named(graph: tf.Graph, name: str) -> tf.Tensor:
+def tensor_named(graph: tf.Graph, name: str, called: Mapping[str, str] | None = None) -> tf.Tensor:
     """A tensor by its name, or that of its operation, `input` for `input:0`.
+
+    Args:
+        graph: where it is.
+        name: to look for.
+        called: name of a tensor -> what the network itself calls it, which the user may have meant.
 
     Raises:
         KeyError: the graph has none of that name; the message has similar ones.
@@ -21,10 +27,20 @@ def tensor_named(graph: tf.Graph, name: str) -> tf.Tensor:
     try:
         return graph.get_tensor_by_name(full)
     except (KeyError, ValueError) as error:
-        names = [operation.name for operation in graph.get_operations() if operation.outputs]
+        words = list((called or {}).values())
+        names = words + [operation.name for operation in graph.get_operations() if operation.outputs]
         similar = difflib.get_close_matches(name.split(":")[0], names, n=5, cutoff=0.4)
-        hint = f"; similar: {', '.join(similar)}" if similar else ""
+        hint = f"; similar: {', '.join(dict.fromkeys(similar))}" if similar else ""
+        hint += f"; its inputs and outputs are {', '.join(words)}" if words else ""
         raise UnknownName(f"the graph has no tensor {name!r}{hint}") from error
+
+
+def has_tensor(graph: tf.Graph, name: str) -> bool:
+    """Whether there is a tensor of that full name."""
+    try:
+        return graph.get_tensor_by_name(name) is not None
+    except (KeyError, ValueError):
+        return False
 
 
 def shape_of(tensor: tf.Tensor) -> list[int | None] | None:

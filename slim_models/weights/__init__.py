@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from slim_models.weights.folding import EPSILON as EPSILON, folded as folded
     from slim_models.weights.hdf5 import open_hdf5 as open_hdf5
     from slim_models.weights.reading import read_npz as read_npz, read_weights as read_weights
-    from slim_models.weights.values import Opened as Opened, Restored as Restored, Stored as Stored
+    from slim_models.weights.values import (
+        Opened as Opened,
+        Restored as Restored,
+        Stored as Stored,
+        check_open as check_open,
+    )
     from slim_models.weights.writing import convert as convert, write_weights as write_weights
 
 __getattr__, __dir__, __all__ = lazy(
@@ -32,7 +37,7 @@ __getattr__, __dir__, __all__ = lazy(
         "folding": "EPSILON folded",
         "hdf5": "open_hdf5",
         "reading": "read_npz read_weights",
-        "values": "Opened Restored Stored",
+        "values": "Opened Restored Stored check_open",
         "writing": "convert write_weights",
     },
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slim_models.mistakes import BadValue
 from slim_models.weights.reading import read_weights
 
 if TYPE_CHECKING:
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
     from slim_models.network import Network
 
 Weights = Mapping[str, np.ndarray]
+
+
+def check_open(session: Any) -> None:
+    """Whether a session of the user's own can still be used.
+
+    Raises:
+        ValueError: it is closed.
+    """
+    of_monitored = getattr(session, "_is_closed", bool)  # which forget what they wrapped
+    if getattr(session, "_closed", False) or of_monitored():
+        raise BadValue("the session is closed: give it before it is closed, or the checkpoint that it was saved as")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,6 +53,7 @@ class Stored:
         """Gives the network's variables their values; errors as of `assign_weights`."""
         from slim_models.weights.assigning import assign_weights
 
+        check_open(session)
         assign_weights(session, network, self.arrays())
 
 
@@ -77,4 +90,5 @@ class Opened:
         """They are not known by the names of files of weights."""
 
     def fill(self, session: tf.Session, network: Network) -> None:
-        """Does nothing."""
+        """Does nothing, if the session is still open; else a `ValueError`."""
+        check_open(session)

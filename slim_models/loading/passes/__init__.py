@@ -4,6 +4,7 @@ Modules have the names of their functions, so a name of either is asked of the m
 """
 
 from slim_models.loading.passes.cut import apart, mean_of, shared
+from slim_models.loading.passes.given import Given, fed
 from slim_models.loading.passes.graph import (
     PIPELINES,
     PLACEHOLDERS,
@@ -25,10 +26,12 @@ __all__ = [
     "VARIABLES",
     "WHOLE",
     "Found",
+    "Given",
     "Graph",
     "Say",
     "apart",
     "data_inputs",
+    "fed",
     "imported",
     "mean_of",
     "restore",

@@ -117,7 +117,12 @@ def shared(part: Graph, graph: tf.Graph | None) -> tuple[tf.GraphDef, dict[str, 
         the rest, and the tensors of the graph by the names that the rest reads them under.
     """
     nodes = part.graph_def.node
-    kept = {node.name for node in nodes if node.name in part.heavy or (graph is not None and _has_values(node))}
+    if graph is None:
+        kept = set(part.heavy)
+    else:  # passes have added constants of their own
+        theirs = {operation.name for operation in graph.get_operations()}
+        kept = {node.name for node in nodes if node.name in theirs and (node.name in part.heavy or _has_values(node))}
+        nodes = [part.heavy.get(node.name, node) if node.name not in kept else node for node in nodes]
     rest = tf.GraphDef(versions=part.graph_def.versions)
     for node in nodes:
         if node.name not in kept:

@@ -30,6 +30,7 @@ class Found:
         images: name of the tensor of the pictures. Passes of `PART` ask for it.
         logits: name of the tensor of the logits; likewise.
         say: is told what was guessed.
+        called: name of a tensor -> what the network itself calls it, to be told.
         warn: is told, in sentences, what gives a picture another result beside other pictures, or in another run.
     """
 
@@ -38,6 +39,7 @@ class Found:
     logits: str = ""
     say: Say = silent
     warn: Say = silent
+    called: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 Rewrite = Callable[[Graph, Found], Graph]
@@ -55,7 +57,7 @@ PART: Mapping[str, Rewrite] = {
     "dequantized": lambda graph, found: dequantized(graph),
     "lightened": lambda graph, found: lightened(graph),
     "cut": lambda graph, found: cut(graph, found.images, found.logits),
-    "training": lambda graph, found: settled(graph, found.images, found.logits, found.say, found.warn),
+    "training": lambda graph, found: settled(graph, found.images, found.logits, found.say, found.warn, found.called),
     "decided": lambda graph, found: decided(graph),
     "unfused": lambda graph, found: unfused(graph),
     "float_input": lambda graph, found: float_input(graph, found.images),

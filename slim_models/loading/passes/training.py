@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -17,7 +17,9 @@ _RANDOM = re.compile(
 )
 
 
-def settled(graph: Graph, images: str, logits: str, say: Say, warn: Say) -> Graph:
+def settled(
+    graph: Graph, images: str, logits: str, say: Say, warn: Say, called: Mapping[str, str] | None = None
+) -> Graph:
     """Puts constants for whatever else would have to be fed: that it is not training, that nothing drops out.
 
     Args:
@@ -26,6 +28,7 @@ def settled(graph: Graph, images: str, logits: str, say: Say, warn: Say) -> Grap
         logits: name of the tensor of the logits.
         say: is told what was guessed.
         warn: is told what training has left all the same (`batch_dependent`).
+        called: name of a tensor -> what the network itself calls it.
 
     Returns:
         Another graph; `graph` itself if nothing else is fed.
@@ -34,25 +37,44 @@ def settled(graph: Graph, images: str, logits: str, say: Say, warn: Say) -> Grap
         ValueError: it is unclear what to feed.
     """
     _check_fed(graph, images, logits)
-    part, constants = graph.graph_def, {}
+    part, constants, unknown = graph.graph_def, {}, []
     for node in unfed(part, [images], [logits]):
         defaulted = node.op == "PlaceholderWithDefault"
         value, how = _value(graph, node)
         if value is None and not defaulted:
-            raise BadValue(
-                f"the logits also depend on the input {node.name} ({_kind(node).name}), which is no picture: give a "
-                "graph without it, or name images and logits that do not need it"
-            )
+            unknown.append(node.name)
+            continue
         # A default is what the program wanted most of the time, which may have been its training.
         if not defaulted or (value is not None and constant_of(graph.nodes, node.name) not in (None, value)):
             say(f"{node.name}: {value} ({how})")
             constants[node.name] = _constant(node, value)
+    if unknown:
+        raise BadValue(_asking_for([graph.inferred.get_tensor_by_name(f"{n}:0") for n in unknown], called or {}))
     if constants:
         part = tf.GraphDef(versions=part.versions)
         part.node.extend(constants.get(node.name, node) for node in graph.graph_def.node)
     for sentence in batch_dependent(part, [images], [logits]):
         warn(sentence)
     return Graph(part, graph.heavy) if constants else graph
+
+
+def _asking_for(inputs: Sequence[tf.Tensor], called: Mapping[str, str]) -> str:
+    """The sentence about inputs that nobody has given a value."""
+    kinds = {called.get(tensor.name, tensor.op.name): _text(tensor) for tensor in inputs}
+    several, listed = len(kinds) > 1, " and ".join(f"{name} ({kinds[name]})" for name in sorted(kinds))
+    flags = " ".join(f"--feed {name}=VALUE" for name in sorted(kinds))
+    return (
+        f"the logits also depend on the input{'s' if several else ''} {listed}, which "
+        f"{'are no pictures' if several else 'is no picture'}: give {'each a value' if several else 'its value'}, the "
+        f"same for every picture, as feed ({flags}), or name images and logits that do not need "
+        f"{'them' if several else 'it'}"
+    )
+
+
+def _text(tensor: tf.Tensor) -> str:
+    if tensor.shape.ndims is None:
+        return str(tensor.dtype.name)
+    return f"{tensor.dtype.name} [{', '.join('?' if size is None else str(size) for size in tensor.shape.as_list())}]"
 
 
 def _kind(node: tf.NodeDef) -> tf.DType:

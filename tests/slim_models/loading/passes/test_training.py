@@ -51,7 +51,8 @@ def test_a_graph_that_asks_for_nothing_stays_itself():
 @pytest.mark.parametrize(("kind", "name"), [(tf.float32, "prior"), (tf.bool, "flag"), (tf.int32, "keep_prob")])
 def test_what_nobody_knows_is_refused(kind, name):
     graph = graph_of(lambda x: x + tf.cast(tf.placeholder(kind, [], name=name), tf.float32))
-    with pytest.raises(ValueError, match=rf"depend on the input {name} \({kind.name}\), which is no picture"):
+    message = rf"depend on the input {name} \({kind.name} \[\]\), which is no picture.*--feed {name}=VALUE"
+    with pytest.raises(ValueError, match=message):
         settled_with(graph)
 
 
