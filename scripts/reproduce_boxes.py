@@ -23,7 +23,7 @@ with quiet_tensorflow():
     import slim_models
     from gradcam import figures
     from gradcam.boxes import Box, best_iou, scaled
-    from gradcam.cli import flags, reproduction
+    from gradcam.cli import flags, network_flags, reproduction
     from gradcam.evaluation import BoxProtocol
     from gradcam.evaluation.datasets import read_examples
     from gradcam.explainer import Explainer
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     args = parser.parse_args(argv)
 
     protocol = BoxProtocol(args.threshold, args.segment, args.resize)
-    network = slim_models.open_network(args.network, args.weights, say=flags.tell).check_photographs()
+    network = slim_models.open_network(args.network, args.weights, say=network_flags.tell).check_photographs()
     methods = methods_named(args.methods, network.values.arrays() or {})
     examples = [example for example in read_examples(args.data) if example.boxes]
     if args.count < 1 or not examples:

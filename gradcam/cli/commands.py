@@ -15,7 +15,8 @@ import slim_models
 from gradcam import figures, methods
 from gradcam.cli.evaluate import KINDS
 from gradcam.cli.explain import OUTPUTS, Reports, Writer, rules_for
-from gradcam.cli.flags import band_numbers, chosen_network, found_in, tell
+from gradcam.cli.flags import band_numbers
+from gradcam.cli.network_flags import chosen_network, found_in, tell
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.maps import COLORMAPS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import slim_models
 from gradcam import methods
-from gradcam.cli import flags, sanity
+from gradcam.cli import flags, network_flags, sanity
 from gradcam.evaluation import BoxProtocol, Choices, Faithfulness, Localization, Measure, Pointing, run, write_run
 from gradcam.evaluation.datasets import read_examples
 from gradcam.terminal import quiet_tensorflow
@@ -54,7 +54,7 @@ class OverData:
         """Measures every picture that no interrupted run has measured; writes figure, CSV and JSON."""
         if args.limit is not None and args.limit < 1:
             raise BadValue(f"--limit must be at least 1, not {args.limit}")
-        network = flags.network_of(args)
+        network = network_flags.network_of(args)
         measure = self.measure(args, self._methods(args, network))
         examples = read_examples(args.data, annotations=args.annotations, labels=args.labels)[: args.limit]
         choices = Choices(args.layer, args.fit, args.smooth, args.batch, args.fresh)

@@ -7,24 +7,13 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import slim_models
-from slim_models.mistakes import BadValue, Mistake
+from gradcam.cli.network_flags import add_network_flags, add_prepared_flag, add_tensor_flags, listed
+from slim_models.mistakes import BadValue
 
-if TYPE_CHECKING:
-    import numpy as np
-
-DEFAULT_NETWORK = "resnet_v1_50_tiny"
 FIGURES = (".png", ".pdf", ".svg")
-
-
-def listed(names: Iterable[str], default: str | None = None) -> str:
-    """The names in a sentence: `jet (default), turbo or hot`."""
-    *first, last = (f"{name} (default)" if name == default else name for name in names)
-    return f"{', '.join(first)} or {last}" if first else last
 
 
 def figure_path(text: str) -> pathlib.Path:
@@ -45,149 +34,6 @@ def band_numbers(text: str) -> tuple[int, ...]:
     if not all(word.strip().isdecimal() for word in words):
         raise BadValue(f"--bands are three numbers such as 3,2,1, or one, not {text!r}")
     return tuple(int(word) for word in words)
-
-
-def add_prepared_flag(parser: argparse.ArgumentParser) -> None:
-    """Of commands that take arrays."""
-    parser.add_argument(
-        "--prepared",
-        action="store_true",
-        help="the pictures are what the graph takes already, arrays of any range: nothing is done with them before",
-    )
-
-
-def add_network_flags(parser: argparse.ArgumentParser, default: str | None = DEFAULT_NETWORK) -> None:
-    """The network, by name or by path; of one that is not ours, what could not be found in it."""
-    parser.add_argument(
-        "--network",
-        default=default,
-        required=default is None,
-        metavar="NAME|PATH",
-        help="a name (see gradcam networks), or the path of your own: a frozen graph, SavedModel, checkpoint with "
-        ".meta or Keras model" + (" (default: %(default)s)" if default else ""),
-    )
-    parser.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/, or what is at PATH")
-    add_tensor_flags(parser)
-
-
-def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") -> None:
-    """What `slim_models.open_network` is told of a network; `labels`: what the flag of its classes is called."""
-    from slim_models.labels import LISTS
-
-    own = parser.add_argument_group("your own network", "what is not given is found out and printed")
-    names = "a tensor, or what the network calls it: a Keras input, output or layer, or a signature's key"
-    own.add_argument("--images-tensor", metavar="NAME", help=f"takes the pictures: {names}")
-    own.add_argument("--logits-tensor", metavar="NAME", help="the logits, or the probabilities made of them; likewise")
-    text = "another input's value, the same for every picture: a number, several as 1,2,3, true or false"
-    own.add_argument(
-        "--feed", action="append", type=fed_value, metavar="NAME=VALUE", help=f"{text}; may be given again"
-    )
-    text = "execute code in a Keras file, a Lambda's: it can do anything, so only if you trust where it comes from"
-    own.add_argument("--trusted", action="store_true", help=text)
-    text = (
-        f"of RGB in [0, 255]: {listed(slim_models.PREPROCESSINGS)}, or numbers, for (RGB / scale - mean) / std, of "
-        "each channel as R/G/B or one for all: mean=0.485/0.456/0.406,std=0.229/0.224/0.225,scale=255; order=BGR "
-        "reverses the channels after that (defaults: 0, 1, 1, RGB)"
-    )
-    own.add_argument("--preprocessing", metavar="NAME|NUMBERS", help=text)
-    own.add_argument(
-        "--examples",
-        metavar="DIR",
-        help="some pictures of your own, in folders named by their classes, to tell the preprocessing by",
-    )
-    own.add_argument(
-        labels,
-        dest="network_labels",
-        metavar="NAME|FILE",
-        help=f"the classes, also of a network of ours: {', '.join(LISTS)}, or a file with a name a line",
-    )
-    own.add_argument("--head", metavar="NAME", help=f"what is made of the logits: {listed(slim_models.HEADS)}")
-    own.add_argument("--image-size", type=int, metavar="PIXELS", help="where the network takes any size")
-
-
-def fed_value(text: str) -> tuple[str, Any]:
-    """The name and the value of an input, as a flag's type: `age=3`, `size=1,2.5`, `flag=true`."""
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE, such as age=3")
-    words: list[Any] = [_number(word.strip()) for word in value.split(",")]
-    return name, words[0] if len(words) == 1 else words
-
-
-def _number(word: str) -> bool | int | float | str:
-    """A number, true or false; whatever else is text."""
-    if word.lower() in ("true", "false"):
-        return word.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            continue
-    return word
-
-
-def chosen_network(
-    args: argparse.Namespace, image_size: int | None = None, source: str | None = None
-) -> slim_models.Network:
-    """The network that `--network` and `--weights` mean, with its values; what was guessed is printed.
-
-    Args:
-        args: of the command line.
-        image_size: height and width of the images in pixels; None is what the flags or the network say.
-        source: the first of the pictures, or a folder of them: if a preprocessing cannot be told, the message has
-            what comes of each.
-    """
-    ours, found = args.network in slim_models.NETWORKS, found_in(args)
-    if source is not None and not ours and not (args.preprocessing or args.examples or args.prepared):
-        found["examples"] = _unknown(source)
-    return slim_models.open_network(
-        args.network,
-        args.weights,
-        image_size=image_size or args.image_size,
-        say=tell,
-        layer=None if ours else args.layer,
-        **found,
-    )
-
-
-def _unknown(source: str) -> list[tuple[np.ndarray, None]]:
-    """A picture as an example whose class is not known; none if it cannot be read, which is told in its place."""
-    from gradcam.pictures import expand, read_photograph
-
-    try:
-        return [(read_photograph(expand([source])[0]).pixels, None)]
-    except Mistake:
-        return []
-
-
-def network_of(args: argparse.Namespace) -> slim_models.Network:
-    """The network that a script's or a kind's flags mean, of photographs; what was guessed of it is printed."""
-    found = found_in(args) if hasattr(args, "images_tensor") else {}
-    size = getattr(args, "image_size", None)
-    network = slim_models.open_network(args.network, args.weights, image_size=size, say=tell, **found)
-    return network.check_photographs()
-
-
-def found_in(args: argparse.Namespace) -> dict[str, Any]:
-    """What the user says of a network, as `slim_models.open_network` takes it.
-
-    Raises:
-        ValueError: an input has two values, or there are no examples where they should be.
-    """
-    from gradcam.pictures import read_classes
-
-    feed = dict(args.feed or ())
-    if len(feed) < len(args.feed or ()):
-        raise BadValue(f"--feed gives an input two values: {', '.join(name for name, _ in args.feed)}")
-    names = {"images": args.images_tensor, "logits": args.logits_tensor, "prepared": getattr(args, "prepared", None)}
-    words = {"preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
-    given = {"feed": feed or None, "trusted": args.trusted or None}
-    return {**names, **words, **given, "examples": read_classes(args.examples) if args.examples else None}
-
-
-def tell(line: str) -> None:
-    """Says something beside what a program prints."""
-    print(line, file=sys.stderr)
 
 
 def add_compare_flags(compare: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gradcam import terminal
-from gradcam.cli import flags
+from gradcam.cli import flags, network_flags
 from slim_models import __version__
 
 
@@ -29,7 +29,7 @@ def _add_evaluate_flags(evaluate: argparse.ArgumentParser) -> None:
         sub = kinds.add_parser(name, help=kind.help, description=kind.description)
         sub.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="as of gradcam evaluate")
         kind.add_flags(sub, f"out/{name}.png", kind.network)
-        flags.add_tensor_flags(sub, "--network-labels")
+        network_flags.add_tensor_flags(sub, "--network-labels")
 
 
 COMMANDS = {

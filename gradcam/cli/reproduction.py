@@ -10,7 +10,7 @@ import numpy as np
 
 import slim_models
 from gradcam import maps
-from gradcam.cli import flags
+from gradcam.cli import flags, network_flags
 from gradcam.explainer import Explainer
 from gradcam.pictures import Photograph
 from slim_models.heads import said_of
@@ -59,7 +59,7 @@ def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: 
 
 def open_explainer(name: str, weights: str | None, **options: Any) -> Explainer:
     """The explainer of a network by name or path, with options of `Explainer`; what was guessed is printed."""
-    return Explainer(slim_models.open_network(name, weights, say=flags.tell).check_photographs(), **options)
+    return Explainer(slim_models.open_network(name, weights, say=network_flags.tell).check_photographs(), **options)
 
 
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcam import figures, maps
-from gradcam.cli import flags
+from gradcam.cli import flags, network_flags
 from gradcam.evaluation import KINDS, heatmaps, parameter_layers, randomization_test, similarity_curves, unrelated
 from gradcam.evaluation.datasets import read_examples
 from gradcam.methods import REGISTRY, methods_named, needs
@@ -63,7 +63,7 @@ class Sanity:
 
         methods = methods_named(args.methods)
         photographs, targets = _pictures(args)
-        network = flags.network_of(args)
+        network = network_flags.network_of(args)
         if (weights := network.values.arrays()) is None:
             raise BadValue(f"{args.network} has no weights by name, which are what is randomized: give one of ours")
         with Explainer(network, **needs(methods)) as explainer:

@@ -1,7 +1,7 @@
 """Anybody's network: opened, understood, and made a `Network`.
 
-`originals` opens what TensorFlow and Keras write, `finding` and `evidence` understand it, `passes` rewrite it,
-`assembly` imports it again.
+`locating` opens what a user gives, `planning` understands it, with `passes` that rewrite it, `deciding` says what is
+done with pixels first, `assembly` imports it again.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
-    from slim_models.loading.loader import exists as exists, load as load
+    from slim_models.loading.loader import load as load
+    from slim_models.loading.locating import exists as exists
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "loader": "exists load",
+        "loader": "load",
+        "locating": "exists",
     },
 )

@@ -14,6 +14,7 @@ from slim_models.loading.layers import default_layer, find_layers
 from slim_models.loading.layout import Layout, layouts_of
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of
+from slim_models.loading.structure import Arithmetic
 from slim_models.loading.tensors import shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue, UnknownName
 from slim_models.network import Network
@@ -37,6 +38,9 @@ class Plan:
         outputs: C of the graph's logits.
         head: what the graph makes of the logits, of `HEADS`.
         takes_arrays: as of `Network`.
+        integers: whether `images` took integers.
+        decoding: what the graph makes of pixels while it decodes them, if it takes files and that can be told.
+        warned: what gives a picture another result beside other pictures, or in another run, in sentences.
     """
 
     part: Graph
@@ -47,6 +51,9 @@ class Plan:
     outputs: int
     head: str = "softmax"
     takes_arrays: bool = False
+    integers: bool = False
+    decoding: Arithmetic | None = None
+    warned: Sequence[str] = ()
 
     @property
     def one_output(self) -> bool:

@@ -1,4 +1,4 @@
-"""Class names that lie beside a network's file."""
+"""The names of a network's classes: the user's, or those that lie beside its file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 from slim_models.labels import Labels, labels_for, list_for
+from slim_models.loading.assembly import Plan
 from slim_models.loading.passes import Say
 from slim_models.mistakes import BadValue
 
@@ -14,7 +15,32 @@ _NAMES = (
     *("labels.txt", "retrained_labels.txt", "output_labels.txt", "class_names.txt", "classes.txt"),
     *("labels.json", "classes.json", "class_names.json"),
 )
+_DIRECTIONS = ("lower", "higher")  # the two that the only number a network says is explained in
 _MOST = 0.9  # the part of ImageNet's names beyond which a list is ImageNet's
+
+
+def class_names(given: Any, path: Any, found: Plan, say: Say) -> Labels | None:
+    """The classes' names: the user's, those beside the file, or ImageNet's; of one number, its directions.
+
+    Args:
+        given: what the user says, as `labels_for` takes it; None is nothing.
+        path: what is loaded.
+        found: what is to be imported of it.
+        say: is told what was found.
+
+    Raises:
+        FileNotFoundError, ValueError: as of `labels_for`.
+    """
+    beside = names_beside(path, found.num_classes, say) if given is None else None
+    if beside is not None:
+        return beside
+    if given is None and found.num_classes in (1000, 1001):
+        background = ", the first being the background" if found.num_classes == 1001 else ""
+        say(f"labels: imagenet (guessed: {found.num_classes} classes{background})")
+        given = "imagenet"
+    if given is None and found.one_output and found.head == "linear":
+        given = _DIRECTIONS
+    return None if given is None else labels_for(given, found.num_classes)
 
 
 def names_beside(given: Any, num_classes: int, say: Say) -> Labels | None:

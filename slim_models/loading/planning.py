@@ -1,0 +1,104 @@
+"""What is to be imported of somebody's network: by what the user says of it, and by what is found in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from slim_models.loading.assembly import Plan, check_coarse, plan
+from slim_models.loading.decoding import Decoded, decoded
+from slim_models.loading.feeding import fed_tensors, given_value
+from slim_models.loading.finding import find_head, find_images, find_logits, is_map
+from slim_models.loading.originals import Original
+from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, fed, mean_of, rewritten
+from slim_models.loading.refusals import check_no_detector
+from slim_models.loading.signatures import called, narrowed, words
+from slim_models.loading.tensors import shape_of, tensor_named, text_of
+from slim_models.mistakes import BadValue
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What the user says of a graph; each as of `load`."""
+
+    images: str | None
+    logits: str | None
+    size: tuple[int, int] | None
+    head: str | None
+    prepared: bool
+    feed: Mapping[str, Any]
+    say: Say
+
+    def in_tensors(self, original: Original) -> Asked:
+        """The same, with the names of tensors in place of what the network itself calls them."""
+        found: dict[str, str | None] = {}
+        for kind, word in (("inputs", self.images), ("outputs", self.logits)):
+            known = words(original.signatures, kind)
+            found[kind] = known.get(word, word) if word is not None else None
+            if word is not None and word in known:
+                self.say(f"{word}: {known[word]} (found: one of the network's own {kind}, {', '.join(known)})")
+        return dataclasses.replace(self, images=found["inputs"], logits=found["outputs"])
+
+
+def planned(original: Original, asked: Asked) -> Plan:
+    """What to import of a network, and what is known of it by then.
+
+    Raises:
+        KeyError: a tensor or an input that does not exist.
+        ValueError: the graph is no classifier, or can be understood in several ways.
+    """
+    if asked.images is None or asked.logits is None:
+        check_no_detector(original.name, original.graph_def)
+    asked, say = asked.in_tensors(original), asked.say
+    original, names = _narrowed(original, asked), called(original.signatures)
+    kept = [*original.logits, *(name for name in [asked.logits] if name in names)]
+    graph = rewritten(Graph(original.graph_def), WHOLE, Found(outputs=kept))
+    graph, pictures, made = _pictures(original, graph, asked, names)
+    y = find_logits(graph.inferred, pictures, asked.logits, original.logits, say, names)
+    said, places = asked.head or find_head(y, say), y.name if is_map(y) else None
+    if places:
+        say(f"logits: the mean of {y.name} over its height and width (guessed: it has logits for every place)")
+        graph, averaged = mean_of(graph, places)
+        y = tensor_named(graph.inferred, averaged)
+    warned: list[str] = []
+    found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append, called=names)
+    part = rewritten(graph, PART, found)
+    result = plan(part, pictures.name, y.name, asked.size or made.size, say, asked.prepared)
+    if places:
+        check_coarse(result, places)
+    integers = pictures.dtype.base_dtype.is_integer
+    return dataclasses.replace(result, head=said, integers=integers, decoding=made.own, warned=warned)
+
+
+def _narrowed(original: Original, asked: Asked) -> Original:
+    """With the inputs and outputs of that way to run the network, of several, which the user's words are of."""
+    if not original.signatures:
+        return original
+    chosen = narrowed(original.signatures, {"inputs": asked.images, "outputs": asked.logits})
+    images = sorted({name for signature in chosen for name in signature.inputs.values()})
+    logits = sorted({name for signature in chosen for name in signature.outputs.values()})
+    return dataclasses.replace(original, images=images, logits=logits)
+
+
+def _pictures(
+    original: Original, graph: Graph, asked: Asked, names: Mapping[str, str]
+) -> tuple[Graph, tf.Tensor, Decoded]:
+    """The graph with values for its other inputs, the tensor that takes the pictures, and how it comes by them."""
+    tensors = fed_tensors(graph.inferred, asked.feed, words(original.signatures, "inputs"))
+    others = [tensor.name for tensor in tensors.values()]
+    pictures = find_images(graph.inferred, asked.images, original.images, asked.say, names, others)
+    if pictures.name in others:
+        raise BadValue(f"feed gives a value to {pictures.name}, which takes the pictures")
+    made = Decoded(pictures.name)
+    if pictures.dtype.base_dtype == tf.string:
+        made = decoded(graph, pictures, asked.say)
+    graph, taken = apart(graph, made.images)
+    number = (shape_of(tensor_named(graph.inferred, taken)) or [None])[0]
+    given = {t.name: given_value(name, asked.feed[name], t, number) for name, t in tensors.items()}
+    for name, tensor in tensors.items():
+        asked.say(f"{name}: given, {text_of(tensor)}, the same for every picture")
+    graph = fed(graph, taken, given)
+    return graph, tensor_named(graph.inferred, taken), made
