@@ -108,7 +108,8 @@ def find_logits(
     names = dict(called or {})
     names.update({before_softmax(tensor).name: names[tensor.name] for tensor in signs if tensor.name in names})
     choices = _distinct(before_softmax(tensor) for tensor in signs)
-    found = _last([tensor for tensor in choices if tensor.op in after and _classes(tensor)])
+    possible = [tensor for tensor in choices if tensor.op in after and _classes(tensor)]
+    found = _last([tensor for tensor in possible if said or _is_per_picture(tensor, images)])
     if not found:
         outputs = _listed(choices, names) or "none"
         raise BadValue(
@@ -248,6 +249,12 @@ def _classes(tensor: tf.Tensor) -> int | None:
     if is_map(tensor) and _is_last_convolution(tensor):
         return shape[3]
     return shape[1] if len(shape) == 2 else None
+
+
+def _is_per_picture(tensor: tf.Tensor, images: tf.Tensor) -> bool:
+    """Whether the first axis may be that of the pictures; that of a gradient of weights, say, may not."""
+    number, pictures = (shape_of(t) or [None] for t in (tensor, images))
+    return number[0] in (None, 1) or pictures[0] is not None
 
 
 def _is_last_convolution(tensor: tf.Tensor) -> bool:

@@ -73,15 +73,15 @@ def _told(what: str) -> Iterator[None]:
     except BadValue:
         raise
     except Exception as error:  # Keras, and what it runs of the user's, raise nearly anything
-        raise BadValue(f"{what}: {_reason(error)}") from error
+        raise BadValue(f"{what}: {reason_of(error)}") from error
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The line of an error that says what is wrong, in what Keras and TensorFlow write round it."""
     lines = [re.sub(r"\x1b\[\d+m", "", line).strip() for line in str(error).splitlines()]
-    named = [line for line in lines if re.match(r"\w+(Error|Exception): ", line)]
+    named = [line for line in lines if re.match(r"(\w+(Error|Exception)|Exception encountered): ", line)]
     others = [line for line in lines if line and not line.startswith(_AROUND)]
-    return next(iter([*named, *others]), type(error).__name__)
+    return next(iter([*named[::-1], *others]), type(error).__name__).removeprefix("Exception encountered: ")
 
 
 def _build(model: Any, name: str, arguments: Any, say: Say) -> None:

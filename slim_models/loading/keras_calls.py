@@ -39,8 +39,8 @@ def called_with(model: Any, name: str, size: tuple[int, int] | None) -> Argument
         return shapes
     if size is None:
         raise BadValue(
-            f"the Keras model {name} is not built, so that nobody knows what it takes: call it on a picture before, as "
-            "it is trained with, or give its height and width as image_size"
+            f"the Keras model {name} is not built, or does not know for what: call it on a picture of the right size, "
+            "or give the height and width as image_size"
         )
     return [_spec([None, *_picture(model, size)], _parameters(model)[0])], {}
 

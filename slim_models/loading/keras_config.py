@@ -27,7 +27,7 @@ CLASSES = {
 }
 # Layers of Keras' own that run what is in a file, or read other files that it names.
 _WITH_CODE = (
-    *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
+    *("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
     *("StringLookup", "IntegerLookup", "TextVectorization"),
 )
 # Keras 1 had one layer for all ways of merging.
@@ -184,6 +184,23 @@ def activation_name(value: Any) -> Any:
     return str(value).replace(">", ".").rpartition(".")[2]
 
 
+def under_all_names(config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Objects of the user's own, also by the names with a package that a file has for them: `theirs>Scaled`.
+
+    Args:
+        config: of a model.
+        given: class or function by its name.
+    """
+    found, parts = dict(given), [config]
+    while parts:
+        part = parts.pop()
+        parts.extend(part if isinstance(part, list) else part.values() if isinstance(part, Mapping) else ())
+        name = part.get("registered_name") if isinstance(part, Mapping) else None
+        if isinstance(name, str) and name.rpartition(">")[2] in given:
+            found.setdefault(name, given[name.rpartition(">")[2]])
+    return found
+
+
 def refuse_code(config: Any, path: Any, registered: Callable[[str], Any]) -> None:
     """Nothing that a file brings along is executed: no Lambda, nothing out of a module that is not Keras'.
 
@@ -209,7 +226,7 @@ def refuse_code(config: Any, path: Any, registered: Callable[[str], Any]) -> Non
 def custom_layer(entry: Mapping[str, Any], path: Any) -> str:
     """The sentence about a layer that no file can be trusted with."""
     layer, name = f"{path} has the layer {name_of(entry)!r}", str(entry["class_name"])
-    if name == WITH_CODE:
+    if name in (WITH_CODE, "__lambda__"):
         return (
             f"{layer}, a Lambda: Python code in the file, which could do anything, and nothing of a file is executed "
             "unless it is trusted: give the model in memory, or, if you trust where the file comes from, trusted=True "

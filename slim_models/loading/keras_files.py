@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib.util
 import inspect
 import json
 import pathlib
+import re
 import shutil
 import tempfile
 import zipfile
@@ -15,9 +17,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from slim_models import files
-from slim_models.loading.keras import eagerly, of_keras_model
+from slim_models.loading.keras import eagerly, of_keras_model, reason_of
 from slim_models.loading.keras_building import Builder
-from slim_models.loading.keras_config import refuse_code
+from slim_models.loading.keras_config import refuse_code, under_all_names
 from slim_models.loading.keras_weights import give_weights
 from slim_models.loading.originals import Original
 from slim_models.mistakes import BadValue
@@ -26,6 +28,7 @@ from slim_models.weights import open_hdf5
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 Reader = Callable[[], Any]
+_UNKNOWN = re.compile("locate|nknown|custom_object|register").search
 
 
 def is_keras_file(path: pathlib.Path) -> bool:
@@ -59,15 +62,32 @@ def read_keras_model(
         ValueError: it cannot, with the reason; or the file holds weights only, or code.
     """
     keras = _installed(path)
-    # A scope hides those that the user may have opened.
-    with keras.utils.custom_object_scope(dict(custom_objects)) if custom_objects else contextlib.nullcontext():
-        if _is_hdf5(path):
-            model = _hdf5_model(path, keras, trusted)
-        elif _is_archive(path):
-            model = _archived_model(path, keras, trusted)
-        else:
-            raise BadValue(f"{_cannot(keras, path)}: it is {files.kind(path)}")
-        return of_keras_model(model, path.stem)
+    trust = _Trust(dict(custom_objects or {}), trusted)
+    if _is_hdf5(path):
+        model = _hdf5_model(path, keras, trust)
+    elif _is_archive(path):
+        model = _archived_model(path, keras, trust)
+    else:
+        raise BadValue(f"{_cannot(keras, path)}: it is {files.kind(path)}")
+    return of_keras_model(model, path.stem)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trust:
+    """What the user knows of a file; each as of `read_keras_model`."""
+
+    custom_objects: dict[str, Any]
+    all: bool
+
+    def checked(self, config: Any, path: pathlib.Path, keras: Any) -> contextlib.AbstractContextManager:
+        """Refuses code, and returns the scope in which Keras knows what is the user's own."""
+        objects = under_all_names(config, self.custom_objects)
+        # A scope hides those that the user may have opened.
+        scope = keras.utils.custom_object_scope(objects) if objects else contextlib.nullcontext()
+        if not self.all:
+            with scope:
+                refuse_code(config, path, keras.utils.get_registered_object)
+        return scope
 
 
 def _installed(path: pathlib.Path) -> Any:
@@ -77,26 +97,25 @@ def _installed(path: pathlib.Path) -> Any:
     try:
         return tensorflow.keras.models and tensorflow.keras
     except (ImportError, AttributeError) as error:
-        raise BadValue(f"{path} is a Keras model, and TensorFlow finds no Keras: {_first_line(error)}") from error
+        raise BadValue(f"{path} is a Keras model, and TensorFlow finds no Keras: {reason_of(error)}") from error
 
 
-def _archived_model(path: pathlib.Path, keras: Any, trusted: bool) -> Any:
+def _archived_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-            if not trusted:
-                refuse_code(config, path, keras.utils.get_registered_object)
+            scope = trust.checked(json.loads(archive.read("config.json")), path, keras)
             if "model.weights.h5" in archive.namelist():
                 with archive.open("model.weights.h5") as member, open_hdf5(member):
                     pass
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         if isinstance(error, BadValue):
             raise
-        raise BadValue(f"{_cannot(keras, path)}: {_first_line(error)}") from error
-    return _first_that_can([functools.partial(_as_it_is, path, ".keras", keras, trusted)], keras, path)
+        raise BadValue(f"{_cannot(keras, path)}: {reason_of(error)}") from error
+    with scope:
+        return _first_that_can([functools.partial(_as_it_is, path, ".keras", keras, trust.all)], keras, path)
 
 
-def _hdf5_model(path: pathlib.Path, keras: Any, trusted: bool) -> Any:
+def _hdf5_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
     with open_hdf5(path) as file:
         config = file.attrs.get("model_config")
         if config is None:
@@ -108,12 +127,12 @@ def _hdf5_model(path: pathlib.Path, keras: Any, trusted: bool) -> Any:
             config = json.loads(config)
         except ValueError as error:
             raise BadValue(f"{_cannot(keras, path)}: {error}") from error
-        if not trusted:
-            refuse_code(config, path, keras.utils.get_registered_object)
+        scope = trust.checked(config, path, keras)
         old = _text(file.attrs.get("keras_version", "1")).startswith(("0.", "1", "2."))
         theano = _text(file.attrs.get("backend", "")) == "theano"
-    ours: Reader = functools.partial(_rebuilt, path, config, keras, trusted)
-    return _first_that_can(_readers(path, ours, keras, old, theano, trusted), keras, path)
+    ours: Reader = functools.partial(_rebuilt, path, config, keras, trust.all)
+    with scope:
+        return _first_that_can(_readers(path, ours, keras, old, theano, trust.all), keras, path)
 
 
 def _readers(path: pathlib.Path, ours: Reader, keras: Any, old: bool, theano: bool, trusted: bool) -> list[Reader]:
@@ -165,7 +184,9 @@ def _first_that_can(readers: list[Reader], keras: Any, path: pathlib.Path) -> An
             raise
         except Exception as error:  # Keras raises nearly anything
             reasons.append(error)
-    raise BadValue(f"{_cannot(keras, path)}: {_first_line(reasons[0])}") from reasons[0]
+    reason = reason_of(reasons[0])
+    hint = "; classes and functions of your own are given as custom_objects (in Python)" if _UNKNOWN(reason) else ""
+    raise BadValue(f"{_cannot(keras, path)}: {reason}{hint}") from reasons[0]
 
 
 def _version(keras: Any) -> str:
@@ -180,7 +201,3 @@ def _cannot(keras: Any, path: pathlib.Path) -> str:
 
 def _text(given: bytes | str) -> str:
     return given.decode() if isinstance(given, bytes) else str(given)
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -81,4 +81,4 @@ def narrowed(signatures: Signatures, tensors: Mapping[str, str | None]) -> list[
         if all(name is None or name in getattr(signature, kind).values() for kind, name in tensors.items())
     ]
     usual = default(signatures)
-    return usual if not having or any(signature in usual for signature in having) else having
+    return usual if not having or signatures.get(_DEFAULT) in having else having
