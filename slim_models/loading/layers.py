@@ -14,6 +14,8 @@ _ACTIVATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsi
 _JOINING = ("Add", "AddV2", "AddN", "ConcatV2", "Concat", "Mul")  # of two branches: residuals, Inception, swish
 # What makes a convolution's output from its result: bias and batch norm, in one operation or in several.
 _AFFINE = ("BiasAdd", "Add", "AddV2", "Sub", "Mul", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+# Around a convolution with dilation, of pixels that have been moved to the batch's axis.
+_BEFORE_DILATED, _AFTER_DILATED = ("SpaceToBatchND", "SpaceToBatch", "Pad"), ("BatchToSpaceND", "BatchToSpace")
 Path = Mapping[tf.Operation, int]  # the operations between pictures and logits, in their order
 
 
@@ -71,12 +73,35 @@ def _end(operation: tf.Operation, path: Path) -> tf.Operation:
     """The last operation that still belongs to a convolution."""
     while True:
         readers = _readers(operation, path)
-        if len(readers) != 1 or readers[0].type not in _AFFINE:
+        if len(readers) != 1:
             return operation
         (reader,) = readers
-        if sum(tensor.op in path for tensor in reader.inputs) > 1 or not _has_extent(reader.outputs[0]):
+        if reader.type in _AFTER_DILATED or _joins_groups(reader):
+            operation = reader
+            continue
+        signals = sum(tensor.op in path for tensor in reader.inputs)
+        if reader.type not in _AFFINE or signals > 1 or not _has_extent(reader.outputs[0]):
             return operation
         operation = reader
+
+
+def _joins_groups(operation: tf.Operation) -> bool:
+    """Whether it puts together a convolution in groups, each of which was convolved by itself."""
+    if operation.type != "ConcatV2":
+        return False
+    pieces = [_inner(tensor, (*_AFTER_DILATED, "BiasAdd")) for tensor in operation.inputs[:-1]]
+    if not all(piece.type == "Conv2D" for piece in pieces):
+        return False
+    splits = {_inner(piece.inputs[0], _BEFORE_DILATED) for piece in pieces}
+    return len(splits) == 1 and splits.pop().type in ("Split", "SplitV")
+
+
+def _inner(tensor: tf.Tensor, around: Sequence[str]) -> tf.Operation:
+    """The operation that makes a tensor, but for what is around it."""
+    operation = tensor.op
+    while operation.type in around:
+        operation = operation.inputs[0].op
+    return operation
 
 
 def _passes(tensor: tf.Tensor, reader: tf.Operation, path: Path) -> bool:
@@ -92,7 +117,8 @@ def _passes(tensor: tf.Tensor, reader: tf.Operation, path: Path) -> bool:
 
 def _is_activation(operation: tf.Operation, path: Path) -> bool:
     inputs = sum(tensor.op in path for tensor in operation.inputs)
-    if operation.type not in _ACTIVATIONS and not (operation.type in _JOINING and inputs > 1):
+    joins = operation.type in _JOINING and inputs > 1 and not _joins_groups(operation)
+    if operation.type not in _ACTIVATIONS and not joins:
         return False
     return _has_extent(operation.outputs[0])
 

@@ -49,10 +49,12 @@ def _calls(node: tf.NodeDef, functions: set[str]) -> bool:
 def _light(graph: Graph) -> tf.MetaGraphDef:
     """What the optimiser is given: it copies that several times over, so there are no weights in it."""
     light = tf.MetaGraphDef(graph_def=graph.skeleton)
-    for function in light.graph_def.library.function:
-        # An implementation chosen by device hides what it calls; a function that asks not to be inlined is.
-        function.attr.pop("api_implements", None)
-        function.attr.pop("_noinline", None)
+    functions = light.graph_def.library.function
+    # An implementation chosen by device hides what it calls; a function that asks not to be inlined, or to be compiled
+    # as a whole, is inlined all the same.
+    for thing in (*functions, *light.graph_def.node, *(node for function in functions for node in function.node_def)):
+        for name in ("api_implements", "_noinline", "_XlaMustCompile"):
+            thing.attr.pop(name, None)
     return light
 
 
