@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
@@ -34,12 +36,28 @@ def find_layers(images: tf.Tensor, logits: tf.Tensor) -> tuple[list[tf.Tensor], 
     Returns:
         all layers in forward order, and the bottlenecks among them.
     """
-    path = {operation: place for place, operation in enumerate(signal_path(logits, [images]))}
+    path = {operation: place for place, operation in enumerate(_in_order(signal_path(logits, [images])))}
     found = _layers(images, path, lambda operation: _is_activation(operation, path))
     if found[0]:
         return found
     ends = {_end(operation, path) for operation in path if operation.type in CONVOLUTIONS}
     return _layers(images, path, lambda operation: operation in ends and _has_extent(operation.outputs[0]))
+
+
+def _in_order(operations: Sequence[tf.Operation]) -> Sequence[tf.Operation]:
+    """Each after all that it depends on, as TensorFlow has them where there are no loops."""
+    if not any(operation.type == "NextIteration" for operation in operations):
+        return operations
+    places = {operation: place for place, operation in enumerate(operations)}
+    before = dict.fromkeys(operations, 0)  # the places of what it depends on, as bits
+    changed = True
+    while changed:
+        changed = False
+        for operation in operations:
+            read = [tensor.op for tensor in operation.inputs if tensor.op in places]
+            bits = functools.reduce(operator.or_, (before[op] | 1 << places[op] for op in read), before[operation])
+            changed, before[operation] = changed or bits != before[operation], bits
+    return sorted(operations, key=lambda operation: (before[operation].bit_count(), places[operation]))
 
 
 def kind_of_layer(images: tf.Tensor, layer: tf.Tensor) -> str:

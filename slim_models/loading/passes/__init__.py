@@ -6,6 +6,7 @@ Modules have the names of their functions, so a name of either is asked of the m
 from slim_models.loading.passes.cut import apart, mean_of, shared
 from slim_models.loading.passes.graph import PIPELINES, PLACEHOLDERS, VARIABLES, Graph, Say, imported, silent
 from slim_models.loading.passes.lightened import restore, variables_of
+from slim_models.loading.passes.loops import while_contexts
 from slim_models.loading.passes.order import PART, WHOLE, Found, rewritten
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "shared",
     "silent",
     "variables_of",
+    "while_contexts",
 ]

@@ -67,7 +67,11 @@ def without_value(constant: tf.NodeDef) -> tf.NodeDef:
 
 
 def imported(
-    graph_def: tf.GraphDef, inputs: Mapping[str, tf.Tensor] | None = None, wanted: Sequence[str] = (), name: str = ""
+    graph_def: tf.GraphDef,
+    inputs: Mapping[str, tf.Tensor] | None = None,
+    wanted: Sequence[str] = (),
+    name: str = "",
+    loops: Sequence[bytes] = (),
 ) -> list[tf.Tensor]:
     """Imports a graph into the current one.
 
@@ -76,12 +80,20 @@ def imported(
         inputs: tensor name -> what takes its place.
         wanted: names of the tensors to return.
         name: of the scope that the operations get.
+        loops: what makes loops of some of them (`while_contexts`).
 
     Raises:
         ValueError: TensorFlow has no such operation, or the graph does not fit together; its reason, in one line.
     """
+    graph = tf.get_default_graph()
     try:
-        return tf.import_graph_def(graph_def, input_map=inputs, return_elements=list(wanted), name=name)
+        if not loops:
+            return tf.import_graph_def(graph_def, input_map=inputs, return_elements=list(wanted), name=name)
+        meta_graph = tf.MetaGraphDef(graph_def=graph_def)
+        meta_graph.collection_def["while_context"].bytes_list.value.extend(loops)
+        tf.train.import_meta_graph(meta_graph, import_scope=name, input_map=inputs)
+        scopes = [scope for scope in (graph.get_name_scope(), name) if scope]
+        return [graph.get_tensor_by_name("/".join([*scopes, tensor])) for tensor in wanted]
     except (ValueError, KeyError, tf.errors.OpError) as error:
         raise BadValue(f"TensorFlow cannot import the graph: {str(error).splitlines()[0]}") from error
 

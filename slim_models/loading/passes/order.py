@@ -16,6 +16,7 @@ from slim_models.loading.passes.free_batch import free_batch
 from slim_models.loading.passes.graph import Graph, Say, silent
 from slim_models.loading.passes.inlined import inlined
 from slim_models.loading.passes.lightened import lightened
+from slim_models.loading.passes.loops import with_exits
 from slim_models.loading.passes.plain_convolutions import plain_convolutions
 from slim_models.loading.passes.training import settled
 from slim_models.loading.passes.unfused import unfused
@@ -58,6 +59,7 @@ PART: Mapping[str, Rewrite] = {
     "lightened": lambda graph, found: lightened(graph),
     "cut": lambda graph, found: cut(graph, found.images, found.logits),
     "training": lambda graph, found: settled(graph, found.images, found.logits, found.say, found.warn),
+    "loops": lambda graph, found: with_exits(graph),
     "decided": lambda graph, found: decided(graph),
     "unfused": lambda graph, found: unfused(graph),
     "float_input": lambda graph, found: float_input(graph, found.images),
