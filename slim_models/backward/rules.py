@@ -25,6 +25,7 @@ from slim_models.mistakes import BadValue, UnknownName
 # too, so it cannot share the gradient of Relu.
 MARKS = {"Relu": "GuidedRelu", "Relu6": "GuidedRelu6"}
 _rule = contextvars.ContextVar("relu_rule", default="guided")
+_LOOPS = ("Exit", "RefExit", "While", "StatelessWhile")
 Gate = Callable[..., tf.Tensor]
 _MARK = "_gradient_op_type"  # the attribute under which TensorFlow looks for a gradient's name
 
@@ -113,13 +114,34 @@ def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tens
     token = _rule.set(rule)
     try:
         with ys.graph.as_default():
-            result = [g if g is None else _dense(g, x) for g, x in zip(tf.gradients(ys, xs), xs)]
+            result = [g if g is None else _dense(g, x) for g, x in zip(_true(ys, xs), xs)]
     finally:
         _rule.reset(token)
     for x, gradient in zip(xs, result):
         if gradient is None:
             raise BadValue(f"{ys.name} does not depend on {x.name}: there is no gradient between them")
     return result
+
+
+def _true(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> list[tf.Tensor | tf.IndexedSlices | None]:
+    """TensorFlow's gradients.
+
+    Raises:
+        ValueError: an operation on the way has none; in one sentence, with its name and type.
+    """
+    try:
+        return list(tf.gradients(ys, xs))
+    except (LookupError, AttributeError, TypeError, ValueError, NotImplementedError, tf.errors.OpError) as error:
+        between = signal_path(ys, xs)
+        # TensorFlow names what it has no gradient for; where it stumbles over a loop it does not.
+        named = [op for op in between if f"'{op.name}'" in str(error)]
+        found = named or [op for op in between if op.type in _LOOPS]
+        if not found:
+            raise
+        raise BadValue(
+            f"there is no gradient between {_names(xs)} and {ys.name}: TensorFlow has none for {found[0].name!r} "
+            f"({found[0].type}); give a layer after it"
+        ) from error
 
 
 def refusal(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str = "guided") -> str | None:

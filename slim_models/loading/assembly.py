@@ -13,7 +13,7 @@ from slim_models.builders import Preprocessing, grey, order_of, prepared
 from slim_models.loading.layers import default_layer, find_layers
 from slim_models.loading.layout import Layout, layouts_of
 from slim_models.loading.originals import Original
-from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of
+from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of, while_contexts
 from slim_models.loading.structure import Arithmetic
 from slim_models.loading.tensors import shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue, UnknownName
@@ -180,7 +180,7 @@ def rebuilt(
             images = tf.placeholder(tf.float32, plan.shape, name="images")
             pixels = grey(images) if plan.layout.grey and not plan.takes_arrays else images
             inputs[plan.images] = plan.layout.ordered(prepared(pixels, preprocessing))
-            outputs = _imported(rest, inputs, plan.logits)
+            outputs = _imported(rest, inputs, plan.logits, while_contexts(plan.part))
             logits = _directions(outputs) if plan.one_output else outputs
     layers, bottlenecks = find_layers(images, outputs)
     endpoints = {_name(tensor, scope): tensor for tensor in layers}
@@ -210,9 +210,9 @@ def _free_scope(graph: tf.Graph) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str) -> tf.Tensor:
+def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str, loops: Sequence[bytes]) -> tf.Tensor:
     """Imports into the current graph and scope: the logits, `[N, C]` float32."""
-    (tensor,) = imported(part, inputs, [logits], "network")
+    (tensor,) = imported(part, inputs, [logits], "network", loops)
     return tf.cast(tf.squeeze(tensor, [1, 2]) if tensor.shape.ndims == 4 else tensor, tf.float32)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
@@ -14,6 +16,8 @@ _ACTIVATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsi
 _JOINING = ("Add", "AddV2", "AddN", "ConcatV2", "Concat", "Mul")  # of two branches: residuals, Inception, swish
 # What makes a convolution's output from its result: bias and batch norm, in one operation or in several.
 _AFFINE = ("BiasAdd", "Add", "AddV2", "Sub", "Mul", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+# Around a convolution with dilation, of pixels that have been moved to the batch's axis.
+_BEFORE_DILATED, _AFTER_DILATED = ("SpaceToBatchND", "SpaceToBatch", "Pad"), ("BatchToSpaceND", "BatchToSpace")
 Path = Mapping[tf.Operation, int]  # the operations between pictures and logits, in their order
 
 
@@ -32,12 +36,28 @@ def find_layers(images: tf.Tensor, logits: tf.Tensor) -> tuple[list[tf.Tensor], 
     Returns:
         all layers in forward order, and the bottlenecks among them.
     """
-    path = {operation: place for place, operation in enumerate(signal_path(logits, [images]))}
+    path = {operation: place for place, operation in enumerate(_in_order(signal_path(logits, [images])))}
     found = _layers(images, path, lambda operation: _is_activation(operation, path))
     if found[0]:
         return found
     ends = {_end(operation, path) for operation in path if operation.type in CONVOLUTIONS}
     return _layers(images, path, lambda operation: operation in ends and _has_extent(operation.outputs[0]))
+
+
+def _in_order(operations: Sequence[tf.Operation]) -> Sequence[tf.Operation]:
+    """Each after all that it depends on, as TensorFlow has them where there are no loops."""
+    if not any(operation.type == "NextIteration" for operation in operations):
+        return operations
+    places = {operation: place for place, operation in enumerate(operations)}
+    before = dict.fromkeys(operations, 0)  # the places of what it depends on, as bits
+    changed = True
+    while changed:
+        changed = False
+        for operation in operations:
+            read = [tensor.op for tensor in operation.inputs if tensor.op in places]
+            bits = functools.reduce(operator.or_, (before[op] | 1 << places[op] for op in read), before[operation])
+            changed, before[operation] = changed or bits != before[operation], bits
+    return sorted(operations, key=lambda operation: (before[operation].bit_count(), places[operation]))
 
 
 def kind_of_layer(images: tf.Tensor, layer: tf.Tensor) -> str:
@@ -71,12 +91,35 @@ def _end(operation: tf.Operation, path: Path) -> tf.Operation:
     """The last operation that still belongs to a convolution."""
     while True:
         readers = _readers(operation, path)
-        if len(readers) != 1 or readers[0].type not in _AFFINE:
+        if len(readers) != 1:
             return operation
         (reader,) = readers
-        if sum(tensor.op in path for tensor in reader.inputs) > 1 or not _has_extent(reader.outputs[0]):
+        if reader.type in _AFTER_DILATED or _joins_groups(reader):
+            operation = reader
+            continue
+        signals = sum(tensor.op in path for tensor in reader.inputs)
+        if reader.type not in _AFFINE or signals > 1 or not _has_extent(reader.outputs[0]):
             return operation
         operation = reader
+
+
+def _joins_groups(operation: tf.Operation) -> bool:
+    """Whether it puts together a convolution in groups, each of which was convolved by itself."""
+    if operation.type != "ConcatV2":
+        return False
+    pieces = [_inner(tensor, (*_AFTER_DILATED, "BiasAdd")) for tensor in operation.inputs[:-1]]
+    if not all(piece.type == "Conv2D" for piece in pieces):
+        return False
+    splits = {_inner(piece.inputs[0], _BEFORE_DILATED) for piece in pieces}
+    return len(splits) == 1 and splits.pop().type in ("Split", "SplitV")
+
+
+def _inner(tensor: tf.Tensor, around: Sequence[str]) -> tf.Operation:
+    """The operation that makes a tensor, but for what is around it."""
+    operation = tensor.op
+    while operation.type in around:
+        operation = operation.inputs[0].op
+    return operation
 
 
 def _passes(tensor: tf.Tensor, reader: tf.Operation, path: Path) -> bool:
@@ -92,7 +135,8 @@ def _passes(tensor: tf.Tensor, reader: tf.Operation, path: Path) -> bool:
 
 def _is_activation(operation: tf.Operation, path: Path) -> bool:
     inputs = sum(tensor.op in path for tensor in operation.inputs)
-    if operation.type not in _ACTIVATIONS and not (operation.type in _JOINING and inputs > 1):
+    joins = operation.type in _JOINING and inputs > 1 and not _joins_groups(operation)
+    if operation.type not in _ACTIVATIONS and not joins:
         return False
     return _has_extent(operation.outputs[0])
 

@@ -17,6 +17,7 @@ from slim_models.loading.passes.graph import (
     upstream,
 )
 from slim_models.loading.passes.lightened import restore, variables_of
+from slim_models.loading.passes.loops import while_contexts
 from slim_models.loading.passes.order import PART, WHOLE, Found, rewritten
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "silent",
     "upstream",
     "variables_of",
+    "while_contexts",
 ]

@@ -74,10 +74,12 @@ def cut(graph: Graph, images: str, logits: str) -> Graph:
     pictures = graph.inferred.get_tensor_by_name(images)
     if pictures.value_index:
         raise BadValue(f"{images} is one of several outputs of an operation; give a tensor computed from it as images")
-    # An operation may wait for others that it does not read; only loops and conditions need that.
+    # An operation may wait for others that it does not read; only loops and conditions need that, to know of what
+    # reads nothing that it is theirs.
     read = upstream(graph.nodes, [images], [logits], waits=False)
     waits = any(node.op in _CONTROL_FLOW for node in read)  # a training's own conditions are none of theirs
-    wanted = {node.name for node in upstream(graph.nodes, [images], [logits], waits=waits)}
+    nodes = {name: tf.NodeDef(name=name, input=_kept(node, waits)) for name, node in graph.nodes.items()}
+    wanted = {node.name for node in upstream(nodes, [images], [logits])}
     part = tf.GraphDef(versions=graph.graph_def.versions)
     part.node.append(_placeholder(pictures))
     for node in graph.graph_def.node:
@@ -100,10 +102,13 @@ def _clean(node: tf.NodeDef, waits: bool) -> None:
     node.device = ""
     node.attr.pop("_class", None)  # the operations that it is to be beside may not be there
     node.attr.pop("_output_shapes", None)
-    if not waits:
-        inputs = [word for word in node.input if not word.startswith("^")]
-        del node.input[:]
-        node.input.extend(inputs)
+    node.input[:] = _kept(node, waits)
+
+
+def _kept(node: tf.NodeDef, waits: bool) -> list[str]:
+    """What a node of the part reads and waits for."""
+    read = [word for word in node.input if not word.startswith("^")]
+    return read if read or not waits else list(node.input)
 
 
 def shared(part: Graph, graph: tf.Graph | None) -> tuple[tf.GraphDef, dict[str, tf.Tensor]]:

@@ -67,7 +67,11 @@ def without_value(constant: tf.NodeDef) -> tf.NodeDef:
 
 
 def imported(
-    graph_def: tf.GraphDef, inputs: Mapping[str, tf.Tensor] | None = None, wanted: Sequence[str] = (), name: str = ""
+    graph_def: tf.GraphDef,
+    inputs: Mapping[str, tf.Tensor] | None = None,
+    wanted: Sequence[str] = (),
+    name: str = "",
+    loops: Sequence[bytes] = (),
 ) -> list[tf.Tensor]:
     """Imports a graph into the current one.
 
@@ -76,12 +80,20 @@ def imported(
         inputs: tensor name -> what takes its place.
         wanted: names of the tensors to return.
         name: of the scope that the operations get.
+        loops: what makes loops of some of them (`while_contexts`).
 
     Raises:
         ValueError: TensorFlow has no such operation, or the graph does not fit together; its reason, in one line.
     """
+    graph = tf.get_default_graph()
     try:
-        return tf.import_graph_def(graph_def, input_map=inputs, return_elements=list(wanted), name=name)
+        if not loops:
+            return tf.import_graph_def(graph_def, input_map=inputs, return_elements=list(wanted), name=name)
+        meta_graph = tf.MetaGraphDef(graph_def=graph_def)
+        meta_graph.collection_def["while_context"].bytes_list.value.extend(loops)
+        tf.train.import_meta_graph(meta_graph, import_scope=name, input_map=inputs)
+        scopes = [scope for scope in (graph.get_name_scope(), name) if scope]
+        return [graph.get_tensor_by_name("/".join([*scopes, tensor])) for tensor in wanted]
     except (ValueError, KeyError, tf.errors.OpError) as error:
         raise BadValue(f"TensorFlow cannot import the graph: {str(error).splitlines()[0]}") from error
 
@@ -114,6 +126,12 @@ def upstream(
         return [name for name in names if name in nodes and name not in stops]
 
     return [nodes[name] for name in reached(existing(outputs), lambda name: existing(nodes[name].input))]
+
+
+def _renamed(word: str, names: Mapping[str, str]) -> str:
+    """What a node reads, where nodes have other names, or tensors take their place."""
+    new, index = names[node_name(word)], word.rpartition(":")[2] if ":" in word else "0"
+    return new if index == "0" else f"{node_name(new)}:{index}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -241,6 +259,7 @@ class Rewriting:
         self.result = tf.GraphDef(versions=graph.graph_def.versions, library=graph.graph_def.library)
         self._taken = set(graph.nodes)
         self._heavy = graph.heavy
+        self._has_loops = any(node.op in ("Enter", "RefEnter") for node in graph.graph_def.node)
 
     def finished(self) -> Graph:
         """The new graph."""
@@ -259,6 +278,30 @@ class Rewriting:
         name = self.free_name(name)
         self.result.node.add(name=name, op=op, input=inputs, attr=attributes)
         return f"{name}:0"
+
+    def write(self, node: tf.NodeDef, function: Callable[..., tf.Tensor], inputs: Sequence[tf.Tensor]) -> None:
+        """Writes operations in place of a node with one output; the last has its name, the others are in its scope.
+
+        Args:
+            node: of the other graph.
+            function: makes of placeholders what the node makes of its inputs.
+            inputs: what the node reads, in a graph that has been inferred.
+        """
+        with tf.Graph().as_default() as graph:
+            given = [tf.placeholder(tensor.dtype.base_dtype, tensor.shape) for tensor in inputs]
+            last = function(*given).op.name
+        names = {placeholder.op.name: word for placeholder, word in zip(given, data_inputs(node))}
+        written = [inner for inner in graph.as_graph_def().node if inner.name not in names]
+        names |= {n.name: f"{self.free_name(f'{node.name}/{n.name}')}:0" for n in written if n.name != last}
+        names[last] = f"{node.name}:0"
+        waits = [word for word in node.input if word.startswith("^")]
+        for inner in written:
+            copy = self.copy(inner)
+            copy.name = node_name(names[inner.name])
+            copy.input[:] = [_renamed(word, names) for word in inner.input]
+            # A constant is in the frame of a loop by what it waits for.
+            alone = [f"^{node_name(data_inputs(node)[0])}"] if self._has_loops else []
+            copy.input.extend(waits if copy.input else alone)
 
     def constant(self, name: str, value: np.ndarray) -> str:
         """Adds a constant; returns its tensor."""

@@ -9,6 +9,8 @@ import tensorflow.compat.v1 as tf
 from slim_models.loading.passes.graph import Graph, node_name
 from slim_models.mistakes import BadValue
 
+_CONTROL_FLOW = ("If", "Case", "While")
+
 
 def inlined(graph: Graph, outputs: Sequence[str]) -> Graph:
     """Puts the operations of called functions in the place of the calls.
@@ -49,10 +51,16 @@ def _calls(node: tf.NodeDef, functions: set[str]) -> bool:
 def _light(graph: Graph) -> tf.MetaGraphDef:
     """What the optimiser is given: it copies that several times over, so there are no weights in it."""
     light = tf.MetaGraphDef(graph_def=graph.skeleton)
-    for function in light.graph_def.library.function:
-        # An implementation chosen by device hides what it calls; a function that asks not to be inlined is.
-        function.attr.pop("api_implements", None)
-        function.attr.pop("_noinline", None)
+    functions = light.graph_def.library.function
+    # An implementation chosen by device hides what it calls; a function that asks not to be inlined, or to be compiled
+    # as a whole, is inlined all the same.
+    nodes = [*light.graph_def.node, *(node for function in functions for node in function.node_def)]
+    for thing in (*functions, *nodes):
+        for name in ("api_implements", "_noinline", "_XlaMustCompile"):
+            thing.attr.pop(name, None)
+    for node in nodes:
+        if node.op.removeprefix("Stateless") in _CONTROL_FLOW:
+            node.attr["_lower_using_switch_merge"].b = True  # which a frozen graph of TensorFlow 2 has not
     return light
 
 

@@ -16,6 +16,8 @@ from slim_models.loading.passes.free_batch import free_batch
 from slim_models.loading.passes.graph import Graph, Say, silent
 from slim_models.loading.passes.inlined import inlined
 from slim_models.loading.passes.lightened import lightened
+from slim_models.loading.passes.loops import with_exits
+from slim_models.loading.passes.plain_convolutions import plain_convolutions
 from slim_models.loading.passes.training import settled
 from slim_models.loading.passes.unfused import unfused
 from slim_models.mistakes import Mistake
@@ -52,17 +54,20 @@ WHOLE: Mapping[str, Rewrite] = {
 }
 # After that. Heavy constants, those that were kept in 8 bits too, go before anything copies them; training is reported
 # of operations as they were written, and puts the constants that decide; channels_last knows plain operations, not
-# fused ones; free_batch proves by shapes, which those before it change.
+# fused ones; free_batch proves by shapes, which those before it change; plain_convolutions moves pixels to the batch's
+# axis, of which it would prove nothing.
 PART: Mapping[str, Rewrite] = {
     "dequantized": lambda graph, found: dequantized(graph),
     "lightened": lambda graph, found: lightened(graph),
     "cut": lambda graph, found: cut(graph, found.images, found.logits),
     "training": lambda graph, found: settled(graph, found.images, found.logits, found.say, found.warn, found.called),
+    "loops": lambda graph, found: with_exits(graph),
     "decided": lambda graph, found: decided(graph),
     "unfused": lambda graph, found: unfused(graph),
     "float_input": lambda graph, found: float_input(graph, found.images),
     "channels_last": lambda graph, found: channels_last(graph),
     "free_batch": lambda graph, found: free_batch(graph, found.images, found.logits),
+    "plain_convolutions": lambda graph, found: plain_convolutions(graph),
     "marked": lambda graph, found: graph.alike(marked(graph.graph_def)),
 }
 

@@ -56,14 +56,16 @@ def test_heavy_constants_of_the_rest_are_forgotten(graph):
     assert list(cut(graph.alike(graph.graph_def, heavy), "x:0", "y:0").heavy) == ["weights"]
 
 
-def test_a_condition_keeps_what_it_waits_for():
+def test_a_condition_keeps_what_its_constants_wait_for():
     with tf.Graph().as_default() as built:
         x = tf.placeholder(tf.float32, [None, 6], name="x")
         otherwise, _ = tf.raw_ops.Switch(data=x, pred=tf.constant(False))
         with tf.control_dependencies([tf.no_op(name="waited_for")]):
-            tf.negative(otherwise, name="y")
+            one = tf.constant(1.0, name="one")
+            tf.subtract(one, otherwise, name="y")
     part = cut(Graph(built.as_graph_def()), "x:0", "y:0")
-    assert "^waited_for" in part.nodes["y"].input and "waited_for" in part.nodes
+    assert part.nodes["one"].input == ["^waited_for"] and "waited_for" in part.nodes
+    assert part.nodes["y"].input == ["one", "Switch"]  # which is in the branch by what it reads
 
 
 def test_one_of_several_outputs_is_refused(graph):
