@@ -9,6 +9,7 @@ import argparse
 import pathlib
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import slim_models
 
@@ -65,6 +66,18 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     )
     own.add_argument("--head", metavar="NAME", help=f"what is made of the logits: {listed(slim_models.HEADS)}")
     own.add_argument("--image-size", type=int, metavar="PIXELS", help="where the network takes any size")
+    add_averages_flag(parser)
+
+
+def add_averages_flag(parser: argparse.ArgumentParser) -> None:
+    """Which of the two values that a training has of every weight."""
+    parser.add_argument(
+        "--averages",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="take the moving averages that a training has kept of its weights, or do not (default: for a network of "
+        "ours where every weight has one; not in a graph of your own)",
+    )
 
 
 def chosen_network(args: argparse.Namespace, image_size: int | None = None) -> slim_models.Network:
@@ -86,10 +99,11 @@ def network_of(args: argparse.Namespace) -> slim_models.Network:
     return slim_models.open_network(args.network, args.weights, image_size=size, say=tell, **found)
 
 
-def found_in(args: argparse.Namespace) -> dict[str, str | None]:
+def found_in(args: argparse.Namespace) -> dict[str, Any]:
     """What the user says of a network, as `slim_models.open_network` takes it."""
     names = {"images": args.images_tensor, "logits": args.logits_tensor}
-    return {**names, "preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
+    own = {"preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
+    return {**names, **own, "averages": args.averages}
 
 
 def tell(line: str) -> None:
@@ -139,6 +153,7 @@ def add_convert_flags(convert: argparse.ArgumentParser) -> None:
     """Of `gradcam convert`."""
     convert.add_argument("source", metavar="SRC", help="a file of weights")
     convert.add_argument("destination", metavar="DST", help="a name that ends in .npy, .npz or .ckpt")
+    add_averages_flag(convert)
 
 
 def add_explain_flags(explain: argparse.ArgumentParser) -> None:

@@ -23,6 +23,7 @@ from slim_models.builders import (
 from slim_models.files import is_there
 from slim_models.labels import Labels, labels_for
 from slim_models.loading.assembly import Plan, check_coarse, plan, rebuilt
+from slim_models.loading.averages import averaged
 from slim_models.loading.evidence import recognised
 from slim_models.loading.finding import after_decoding, find_head, find_images, find_logits, is_map
 from slim_models.loading.keras import is_keras_model, of_keras_model
@@ -53,6 +54,7 @@ def load(
     labels: str | os.PathLike | Sequence[str] | Labels | None = None,
     head: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    averages: bool | None = None,
     say: Say | None = None,
 ) -> Network:
     """Makes a `Network` of anybody's classifier.
@@ -84,6 +86,8 @@ def load(
             One output behind a sigmoid is class 1 against class 0, and one that is linear has the classes `lower` and
             `higher`: its logits `[N, 2]` are those of `Network.one_output`.
         image_size: height and width in pixels, or the two of them, where the graph takes any; None is then 224.
+        averages: whether the variables of a training get the moving averages that it has kept of them; None leaves them
+            their own values, and says that there are averages.
         say: is told everything that was found or guessed, in lines; None is silent.
 
     Returns:
@@ -101,7 +105,7 @@ def load(
         raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
     size = None if image_size is None else _height_and_width(image_size)
     say = say or silent
-    original = open_original(path)
+    original = averaged(open_original(path), averages, say)
     found, integers, warned = _plan(original, images, logits, size, head, say)
     for sentence in warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
