@@ -17,7 +17,7 @@ from typing import Any
 from slim_models import files
 from slim_models.builders import architecture
 from slim_models.mistakes import BadValue, UnknownName, Unreachable
-from slim_models.weights import read_weights, verify, write_weights
+from slim_models.weights import evaluated_weights, verify, write_weights
 
 # Whatever makes one source useless and the next one worth trying.
 _FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error)
@@ -134,9 +134,8 @@ def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Pa
     record = target.with_name(f"{target.name}.sha256")
     say(f"  {verify.checked(fetched, source.published_hash, record)}")
     file = verify.unpacked(fetched, source.member) if source.member else fetched
-    weights = read_weights(file)
     network = build(name)
-    check_weights(network, weights)
+    weights = check_weights(network, evaluated_weights(file, say=lambda line: say(f"  {line}")))
     say(f"  all {len(network.variables())} variables are there, in their shapes")
     if source.published_hash is None and verify.record(fetched, record):
         say(f"  its SHA-256 is recorded in {record}; later downloads will be held against it")

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from slim_models.builders import NETWORKS, build_for, find_weights
+from slim_models.builders import NETWORKS, architecture, build_for, find_weights
 from slim_models.loading import exists, load
 from slim_models.mistakes import BadValue, UnknownName
 from slim_models.network import Network
-from slim_models.weights import Stored, read_weights
+from slim_models.weights import Stored, evaluated_weights, fitted
 
 Weights = Mapping[str, np.ndarray]
 
@@ -24,6 +24,7 @@ def open_network(
     weights: str | os.PathLike | Weights | None = None,
     *,
     image_size: int | None = None,
+    averages: bool | None = None,
     say: Callable[[str], object] | None = None,
     **found: Any,
 ) -> Network:
@@ -38,7 +39,9 @@ def open_network(
         weights: a file that `read_weights` reads, or its arrays; None is the network's own. The number of classes and
             the width of a network of ours follow from them.
         image_size: height and width of the images in pixels; None is the network's own.
-        say: is told in lines what was found or guessed of a network that is not ours; None is silent.
+        averages: whether the values are the moving averages that a training has kept of its weights. None takes them
+            for a network of ours if there is one of every trained weight, and a graph of anybody's as it computes.
+        say: is told in lines what was found or guessed of a network that is not ours, or of weights; None is silent.
         found: what need not be found, as arguments of `load` (`images`, `logits`, `layer`, `preprocessing`, ...), and
             what it needs (`examples`, `feed`, `custom_objects`, `trusted`, ...); of a network of ours, `labels`. What
             is None, or False, is as good as not given.
@@ -55,17 +58,19 @@ def open_network(
             known = f"{name_or_path} is a network of ours, whose tensors are known"
             raise BadValue(f"{known}: it takes no {', '.join(given)}")
         if not isinstance(weights, Mapping):
-            weights = read_weights(find_weights(name_or_path) if weights is None else weights)
+            weights = find_weights(name_or_path) if weights is None else weights
+            weights, averages = evaluated_weights(weights, averages, say), None
+        weights = fitted(weights, architecture(name_or_path).ends, averages, say)
         return build_for(name_or_path, weights, image_size, labels=labels)
     if isinstance(name_or_path, (str, os.PathLike)) and not exists(name_or_path):
         raise UnknownName(
             f"no network {os.fspath(name_or_path)!r}; the networks are {', '.join(NETWORKS)}, and there is no file of "
             "that name"
         )
-    network = load(name_or_path, image_size=image_size, say=say, **given)
     if weights is None:
-        return network
-    arrays = weights if isinstance(weights, Mapping) else read_weights(weights)
+        return load(name_or_path, image_size=image_size, averages=averages, say=say, **given)
+    network = load(name_or_path, image_size=image_size, say=say, **given)
+    arrays = weights if isinstance(weights, Mapping) else evaluated_weights(weights, averages, say)
     return dataclasses.replace(network, values=Stored(arrays, network.values.session))
 
 

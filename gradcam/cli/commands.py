@@ -156,7 +156,7 @@ def download(args: argparse.Namespace) -> int:
 
 def convert(args: argparse.Namespace) -> int:
     """Writes a file of weights in another format; see `gradcam convert --help`."""
-    weights = slim_models.convert(args.source, args.destination)
+    weights = slim_models.convert(args.source, args.destination, averages=args.averages, say=tell)
     numbers = sum(array.size for array in weights.values())
     print(f"{args.destination}: {len(weights)} arrays, {numbers:,} numbers")
     return 0

@@ -79,6 +79,7 @@ def add_convert_flags(convert: argparse.ArgumentParser) -> None:
     """Of `gradcam convert`."""
     convert.add_argument("source", metavar="SRC", help="a file of weights")
     convert.add_argument("destination", metavar="DST", help="a name that ends in .npy, .npz or .ckpt")
+    add_averages_flag(convert)
 
 
 def add_explain_flags(explain: argparse.ArgumentParser) -> None:

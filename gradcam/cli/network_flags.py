@@ -78,6 +78,18 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     )
     own.add_argument("--head", metavar="NAME", help=f"what is made of the logits: {listed(slim_models.HEADS)}")
     own.add_argument("--image-size", type=int, metavar="PIXELS", help="where the network takes any size")
+    add_averages_flag(parser)
+
+
+def add_averages_flag(parser: argparse.ArgumentParser) -> None:
+    """Which of the two values that a training has of every weight."""
+    parser.add_argument(
+        "--averages",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="take the moving averages that a training has kept of its weights, or do not (default: for a network of "
+        "ours where every weight has one; not in a graph of your own)",
+    )
 
 
 def fed_value(text: str) -> tuple[str, Any]:
@@ -156,7 +168,7 @@ def found_in(args: argparse.Namespace) -> dict[str, Any]:
         raise BadValue(f"--feed gives an input two values: {', '.join(name for name, _ in args.feed)}")
     names = {"images": args.images_tensor, "logits": args.logits_tensor, "prepared": getattr(args, "prepared", None)}
     words = {"preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
-    given = {"feed": feed or None, "trusted": args.trusted or None}
+    given = {"feed": feed or None, "trusted": args.trusted or None, "averages": args.averages}
     return {**names, **words, **given, "examples": read_classes(args.examples) if args.examples else None}
 
 

@@ -12,6 +12,7 @@ from slim_models.builders import Preprocessing, preprocessing_for, whole_number
 from slim_models.heads import HEADS
 from slim_models.labels import Labels
 from slim_models.loading.assembly import rebuilt
+from slim_models.loading.averages import averaged
 from slim_models.loading.deciding import choices_for, known, tried
 from slim_models.loading.examples import Example, settled
 from slim_models.loading.layers import kind_of_layer
@@ -38,6 +39,7 @@ def load(
     feed: Mapping[str, Any] | None = None,
     custom_objects: Mapping[str, Any] | None = None,
     trusted: bool = False,
+    averages: bool | None = None,
     say: Say | None = None,
 ) -> Network:
     """Makes a `Network` of anybody's classifier.
@@ -85,6 +87,8 @@ def load(
         custom_objects: classes and functions of the user's own that a Keras file names, as Keras takes them.
         trusted: whether code in a Keras file, a Lambda's, may be executed. It can do anything: only for files
             from where programs would be run from.
+        averages: whether the variables of a training get the moving averages that it has kept of them; None leaves them
+            their own values, and says that there are averages.
         say: is told everything that was found or guessed, in lines; None is silent.
 
     Returns:
@@ -99,7 +103,7 @@ def load(
     _check_given(preprocessing, prepared, head)
     size = None if image_size is None else _height_and_width(image_size)
     say = say or silent
-    original = open_original(path, Opening(size, custom_objects, trusted, say))
+    original = averaged(open_original(path, Opening(size, custom_objects, trusted, say)), averages, say)
     found = planned(original, Asked(images, logits, size, head, prepared, feed or {}, say))
     for sentence in found.warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)

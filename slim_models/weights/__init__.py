@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from slim_models.weights.drawn import random_weights as random_weights
     from slim_models.weights.folding import EPSILON as EPSILON, folded as folded
     from slim_models.weights.hdf5 import open_hdf5 as open_hdf5
-    from slim_models.weights.reading import read_npz as read_npz, read_weights as read_weights
+    from slim_models.weights.reading import (
+        evaluated_weights as evaluated_weights,
+        read_npz as read_npz,
+        read_weights as read_weights,
+    )
+    from slim_models.weights.training import (
+        AVERAGE as AVERAGE,
+        evaluated as evaluated,
+        fitted as fitted,
+    )
     from slim_models.weights.values import (
         Opened as Opened,
         Restored as Restored,
@@ -36,7 +45,8 @@ __getattr__, __dir__, __all__ = lazy(
         "drawn": "random_weights",
         "folding": "EPSILON folded",
         "hdf5": "open_hdf5",
-        "reading": "read_npz read_weights",
+        "reading": "evaluated_weights read_npz read_weights",
+        "training": "AVERAGE evaluated fitted",
         "values": "Opened Restored Stored check_open",
         "writing": "convert write_weights",
     },

@@ -12,10 +12,8 @@ from slim_models.memory import lasting
 from slim_models.mistakes import BadValue
 from slim_models.network import Network
 from slim_models.weights.folding import folded
+from slim_models.weights.training import fitted
 
-# In slim's checkpoints but in no network: the mean that preprocessing subtracts, the training step, and what
-# training keeps beside each variable (`MobilenetV1/Conv2d_0/weights/RMSProp`).
-_IGNORED = ("mean_rgb", "global_step", "ExponentialMovingAverage", "RMSProp", "RMSProp_1")
 _ONLY_IN_VGG19 = {"conv3_4", "conv4_4", "conv5_4"}
 
 
@@ -27,14 +25,13 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
     Args:
         session: of the network's graph.
         network: as `build` returned it.
-        weights: variable name -> array; what slim's checkpoints hold besides variables (`mean_rgb`, `global_step`,
-            the state of training) is ignored.
+        weights: variable name -> array, as of `check_weights`.
 
     Raises:
         ValueError: names are missing, unexpected, misshapen or not finite; one message lists them
             all, and no variable has been touched.
     """
-    check_weights(network, weights)
+    weights = check_weights(network, weights)
     fill(session, network.variables(), weights.__getitem__ if network.unfolded is None else partial(folded, weights))
 
 
@@ -54,19 +51,23 @@ def fill(session: tf.Session, variables: Mapping[str, tf.Variable], of: Callable
         session.run(list(initial), {op.inputs[1]: value for op, value in zip(initial, values)})
 
 
-def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
+def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     """Whether the weights are the network's: every one in its shape, and nothing else.
 
     Args:
         network: as `build` returned it.
-        weights: variable name -> array; what slim's checkpoints hold besides variables (`mean_rgb`, `global_step`,
-            the state of training) is ignored.
+        weights: variable name -> array; what a training keeps beside them (`global_step`, slots of optimisers) and
+            scopes in front of all names do not matter (`training.fitted`).
+
+    Returns:
+        The weights by the network's own names.
 
     Raises:
         ValueError: names are missing, unexpected, misshapen or not finite; one message lists them all.
     """
     shapes = network.weight_shapes()
-    given = {name: np.shape(array) for name, array in weights.items() if name.split("/")[-1] not in _IGNORED}
+    weights = fitted(weights, shapes)
+    given = {name: np.shape(array) for name, array in weights.items()}
     misshapen = [name for name in shapes if name in given and given[name] != shapes[name]]
     problems = {
         "missing": [name for name in shapes if name not in given],
@@ -81,6 +82,7 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> None:
         parts.append(f"they are those of a {'VGG16' if problems['missing'] else 'VGG19'}")
     if parts:
         raise BadValue(f"the weights do not fit {network.name}{_whose(shapes, given)}: {'; '.join(parts)}")
+    return weights
 
 
 def _whose(shapes: Iterable[str], given: Iterable[str]) -> str:

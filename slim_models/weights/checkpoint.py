@@ -6,7 +6,7 @@ import math
 import os
 import pathlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -18,14 +18,17 @@ from slim_models.weights.protobuf import fields, varint
 if TYPE_CHECKING:
     import tensorflow.compat.v1 as tf
 
+# Of the shapes by name, what to read: name in the result -> name of the variable.
+Chosen = Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, str]]
 _FOOTER, _MAGIC = 48, 0xDB4775248B80FB57
 
 
-def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads every variable of a checkpoint.
+def read_checkpoint(path: pathlib.Path, chosen: Chosen) -> dict[str, np.ndarray]:
+    """Reads the variables of a checkpoint.
 
     Args:
         path: of a V1 file, the prefix of a V2 checkpoint, one of its files, or the directory with one.
+        chosen: says which to read, and under which name.
 
     Returns:
         Variable name -> array.
@@ -43,7 +46,10 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
         # Beside an index, which TensorFlow reads first, a file of the prefix's name is another checkpoint.
         is_v1 = prefix.is_file() and not prefix.with_name(f"{prefix.name}.index").is_file()
         places = float_offsets(prefix) if is_v1 else {}
-        return {name: _in_place(prefix, places.get(name), shape, name, reader) for name, shape in shapes.items()}
+        names = chosen({name: tuple(shape) for name, shape in shapes.items()})
+        return {name: _in_place(prefix, places.get(old), shapes[old], old, reader) for name, old in names.items()}
+    except BadValue:
+        raise
     except Exception as error:  # TensorFlow raises OpError, IndexError, RuntimeError, ...
         reason = str(error).splitlines()[0]
         if "No such file" in reason:

@@ -11,19 +11,20 @@ import numpy as np
 from slim_models import files
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights.caffemodel import read_caffemodel
-from slim_models.weights.checkpoint import read_checkpoint
+from slim_models.weights.checkpoint import Chosen, read_checkpoint
 from slim_models.weights.npy import read_npy
-from slim_models.weights.vgg_names import SCOPES, from_slim_vgg, read_keras_hdf5
+from slim_models.weights.training import Say, evaluated
+from slim_models.weights.vgg_names import from_flat_vgg, from_slim_vgg, is_flat_vgg, is_slim_vgg, read_keras_hdf5
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads a file of weights, whatever its format.
+    """Reads a file of weights, whatever its format, and all that a training has kept in it.
 
     Args:
         path: one of
 
             - `.npy`: a pickled dictionary `{layer: [weights, biases]}`, also one written by Python 2;
-            - `.npz`: arrays by name;
+            - `.npz`: arrays by name, also those of `vgg16_weights.npz` (`conv1_1_W`, `conv1_1_b`, ...);
             - `.h5`: Keras' VGG16 or VGG19;
             - `.caffemodel`: convolutions and fully connected layers, such as VGG16;
             - a checkpoint, V1 or V2: the file, the prefix, or the directory with one in it.
@@ -37,14 +38,46 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
         ValueError: the file is not what its name says, is damaged, or holds anything else than
             arrays of numbers.
     """
+    return _read(path, lambda shapes: {name: name for name in shapes}, None)
+
+
+def evaluated_weights(
+    path: str | os.PathLike, averages: bool | None = None, say: Say | None = None
+) -> dict[str, np.ndarray]:
+    """Reads the weights that a network is evaluated with, without what a training has kept beside them.
+
+    Args:
+        path: as of `read_weights`.
+        averages: whether to take the moving averages that a training has kept of its weights
+            (`conv1/weights/ExponentialMovingAverage`); None takes them where there is one of every trained weight.
+        say: is told in lines what was taken and what left out; None is silent.
+
+    Returns:
+        As `read_weights`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_weights`, or the averages that are wanted are not there.
+    """
+    return _read(path, lambda shapes: evaluated(shapes, averages, say), say)
+
+
+def _read(path: str | os.PathLike, chosen: Chosen, say: Say | None) -> dict[str, np.ndarray]:
+    """Reads what is `chosen`; of a checkpoint nothing else."""
     if not os.fspath(path):
         raise MissingFile("no weights at ''")
     path = pathlib.Path(path)
-    reader = _READERS.get(path.suffix.lower(), read_checkpoint)
-    if reader is not read_checkpoint and not path.is_file():
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        weights = read_checkpoint(path, chosen)
+    elif not path.is_file():
         raise MissingFile(f"no weights at {path}")
-    weights = reader(path)
-    if any(name.startswith(SCOPES) for name in weights):
+    else:
+        arrays = reader(path)
+        names = chosen({name: np.shape(array) for name, array in arrays.items()})
+        weights = {name: arrays[source] for name, source in names.items()}
+    if is_flat_vgg(weights):
+        weights = from_flat_vgg(weights, say)
+    if is_slim_vgg(weights):
         weights = from_slim_vgg(weights)
     for name, array in weights.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slim_models.mistakes import BadValue
-from slim_models.weights.reading import read_weights
+from slim_models.weights.reading import evaluated_weights
 
 if TYPE_CHECKING:
     import tensorflow.compat.v1 as tf
@@ -47,7 +47,7 @@ class Stored:
         """Variable name -> array; a file is read anew."""
         if isinstance(self.source, Mapping):
             return self.source
-        return read_weights(self.source() if callable(self.source) else self.source)
+        return evaluated_weights(self.source() if callable(self.source) else self.source)
 
     def fill(self, session: tf.Session, network: Network) -> None:
         """Gives the network's variables their values; errors as of `assign_weights`."""

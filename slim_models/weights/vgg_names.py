@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import h5py
 import numpy as np
@@ -12,9 +12,23 @@ import numpy as np
 from slim_models.mistakes import BadValue
 from slim_models.weights.hdf5 import open_hdf5
 
-SCOPES = ("vgg_16/", "vgg_19/")  # first part of the names in slim's checkpoints
 # Keras numbers the fully connected layers on their own.
 _NAMES = {"fc1": "fc6", "fc2": "fc7", "predictions": "fc8"}
+_SLIM = re.compile(r"((?:.+/)?)conv(\d)/conv\2_\d/(?:weights|biases)")  # behind a scope, vgg_16/ as a rule
+_FLAT = re.compile(r"(conv\d_\d|fc\d)_(W|b)")
+# conv1_1's first numbers in Caffe's VGG16, of the first channel that comes out: of B, G and R.
+_PUBLISHED = (0.42947057, 0.55037946, 0.4800154)
+
+
+def is_slim_vgg(weights: Iterable[str]) -> bool:
+    """Whether names are those of slim's VGGs, under whatever scope."""
+    return any(_SLIM.fullmatch(name) for name in weights)
+
+
+def is_flat_vgg(weights: Iterable[str]) -> bool:
+    """Whether names are those of `vgg16_weights.npz`."""
+    names = list(weights)
+    return bool(names) and all(_FLAT.fullmatch(name) for name in names)
 
 
 def from_slim_vgg(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -28,19 +42,51 @@ def from_slim_vgg(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         weights: variable name (`vgg_16/conv1/conv1_1/weights`) -> array.
 
     Returns:
-        `conv1_1/weights`, ... -> array. What no layer takes (`mean_rgb`, `global_step`) is left out.
+        `conv1_1/weights`, ... -> array, behind what stands before `vgg_16/`. What lies outside of the scope of the
+        layers is left out.
     """
+    scopes = {match[1] for match in map(_SLIM.fullmatch, weights) if match}
     result = {}
     for name, array in weights.items():
-        scope, _, kind = name.rpartition("/")
-        if not scope.startswith(SCOPES):  # `vgg_16/mean_rgb`, `global_step`
+        under = max((scope for scope in scopes if name.startswith(scope)), key=len, default=None)
+        path, _, kind = name.rpartition("/")
+        if under is None or not path or path in weights:  # `vgg_16/conv1/conv1_1/weights/Momentum`
             continue
-        layer = scope.rpartition("/")[2]
+        layer = path.rpartition("/")[2]
         if layer == "conv1_1" and kind == "weights":
             array = array[:, :, ::-1]
         elif layer.startswith("fc") and kind == "weights":
             array = array.reshape(-1, array.shape[-1])
-        result[f"{layer}/{kind}"] = array
+        result[f"{re.sub('vgg_1[69]/$', '', under)}{layer}/{kind}"] = array
+    return result
+
+
+def from_flat_vgg(
+    weights: Mapping[str, np.ndarray], say: Callable[[str], object] | None = None
+) -> dict[str, np.ndarray]:
+    """Renames the arrays of Davi Frossard's `vgg16_weights.npz`, which are laid out as those of `vgg16.npy`.
+
+    His program gives them RGB, less the mean (123.68, 116.779, 103.939), where ours take BGR: the input channels of the
+    first kernel are reversed. Only where its numbers are those of Caffe's own are they known to take BGR already.
+
+    Args:
+        weights: `conv1_1_W`, `conv1_1_b`, ..., `fc8_b` -> array.
+        say: is told which order the kernel takes.
+
+    Returns:
+        `conv1_1/weights`, `conv1_1/biases`, ... -> array.
+    """
+    kinds = {"W": "weights", "b": "biases"}
+    result = {f"{name[:-2]}/{kinds[name[-1]]}": array for name, array in weights.items()}
+    first = result.get("conv1_1/weights")
+    if first is not None and first.ndim == 4:
+        caffes = first.shape[2] == 3 and np.allclose(first[0, 0, :, 0], _PUBLISHED, rtol=0, atol=1e-4)
+        result["conv1_1/weights"] = first if caffes else first[:, :, ::-1]
+        if say:
+            order = (
+                "BGR (found: it is Caffe's)" if caffes else "RGB, as in its author's program, and is reversed for ours"
+            )
+            say(f"weights: conv1_1_W takes {order}")
     return result
 
 

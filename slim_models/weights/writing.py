@@ -12,16 +12,25 @@ import numpy as np
 from slim_models.files import whole_file
 from slim_models.mistakes import BadValue
 from slim_models.weights.npy import write_npy
-from slim_models.weights.reading import read_weights
+from slim_models.weights.reading import evaluated_weights
 
 
-def convert(source: str | os.PathLike, destination: str | os.PathLike) -> dict[str, np.ndarray]:
+def convert(
+    source: str | os.PathLike,
+    destination: str | os.PathLike,
+    *,
+    averages: bool | None = None,
+    say: Callable[[str], object] | None = None,
+) -> dict[str, np.ndarray]:
     """Writes the weights of one file as another.
 
     Args:
         source: anything that `read_weights` reads; VGG16 and VGG19 get the names and the layout of `vgg16.npy`,
-            whoever wrote it.
+            whoever wrote it. What a training keeps beside weights is left out.
         destination: of a format that `write_weights` writes.
+        averages: whether to take the moving averages that a training has kept of its weights; None takes them where
+            there is one of every trained weight.
+        say: is told in lines what was taken and what left out; None is silent.
 
     Returns:
         What was written: variable name -> array.
@@ -30,7 +39,7 @@ def convert(source: str | os.PathLike, destination: str | os.PathLike) -> dict[s
         FileNotFoundError, ValueError: as `read_weights` and `write_weights`.
     """
     _writer(destination)  # a wrong suffix is told before half a gigabyte is read
-    weights = read_weights(source)
+    weights = evaluated_weights(source, averages, say)
     write_weights(destination, weights)
     return weights
 

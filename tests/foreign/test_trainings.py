@@ -303,3 +303,45 @@ def test_a_trainings_own_condition_keeps_no_control_inputs(session, tmp_path):
     session.run(tf.global_variables_initializer())
     network = load(meta_of(session, tmp_path), logits="checked")
     agrees(network, oracle(session, logits, activations, {images: IMAGES, labels: LABELS}))
+
+
+@pytest.mark.parametrize("choice", [None, False, True])
+@pytest.mark.parametrize("resource", [False, True])
+def test_moving_averages_beside_the_variables(resource, choice, session, tmp_path):
+    images = tf.placeholder(tf.float32, [None, 32, 32, 3], name="x")
+    own = [np.random.default_rng(seed).normal(0, 0.3, shape) for seed, shape in ((0, (3, 3, 3, 8)), (1, (8, 7)))]
+    names = ("conv/kernel", "head/weights")
+    kernel, weights = (
+        tf.get_variable(name, initializer=tf.constant(value, tf.float32), use_resource=resource)
+        for name, value in zip(names, own)
+    )
+    activations = tf.nn.relu(tf.nn.conv2d(images, kernel, 2, "SAME"))
+    logits = tf.matmul(tf.reduce_mean(activations, [1, 2]), weights, name="logits")
+    averages = tf.train.ExponentialMovingAverage(0.5)
+    update = averages.apply([kernel, weights])
+    session.run([kernel.initializer, weights.initializer])  # what the averages begin with
+    session.run(tf.global_variables_initializer())
+    for variable in (kernel, weights):
+        session.run(variable.assign(variable * 3.0))
+    session.run(update)  # the averages are now twice what the variables began with
+    lines = []
+    path = meta_of(session, tmp_path)
+    network = load(path, averages=choice, say=lines.append)
+    if choice:
+        for variable, value in zip((kernel, weights), own):
+            session.run(variable.assign(value * 2))
+    said = {
+        None: "values: the variables' own, not the moving averages that 2 of them have (--averages)",
+        True: "values: the moving averages of 2 variables, in place of their own",
+    }
+    assert [line for line in lines if line.startswith("values: ")] == ([said[choice]] if choice in said else [])
+    agrees(network, oracle(session, logits, activations, {images: IMAGES}))
+    with pytest.raises(ValueError, match="live session are used where they are"):
+        load(session, averages=True)
+
+
+def test_moving_averages_that_are_not_there(tmp_path):
+    with tf.Graph().as_default() as graph:
+        classifier(tf.placeholder(tf.float32, [None, 32, 32, 3]))
+    with pytest.raises(ValueError, match=r"no moving averages \(ExponentialMovingAverage\) of variables in net"):
+        load(write_pb(tmp_path / "net.pb", graph.as_graph_def()), averages=True)
