@@ -79,6 +79,7 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
 }
 NUMPY_WEIGHTS = (
     *(
+        "caffe_names",
         "caffemodel",
         "checkpoint",
         "drawn",

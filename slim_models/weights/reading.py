@@ -10,6 +10,7 @@ import numpy as np
 
 from slim_models import files
 from slim_models.mistakes import BadValue, MissingFile
+from slim_models.weights.caffe_names import from_caffe
 from slim_models.weights.caffemodel import read_caffemodel
 from slim_models.weights.checkpoint import read_checkpoint
 from slim_models.weights.npy import read_npy
@@ -27,7 +28,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
             - `.npy`: a pickled dictionary `{layer: [weights, biases]}`, also one written by Python 2;
             - `.npz`: arrays by name;
             - `.h5`: Keras' VGG16 or VGG19;
-            - `.caffemodel`: convolutions and fully connected layers, such as VGG16;
+            - `.caffemodel`: VGG16, VGG19, or He et al.'s ResNet-50 and ResNet-101;
             - `.pth`, `.pt`, `.bin`: a state dict of PyTorch, nothing of which is executed; `.safetensors`;
             - a checkpoint, V1 or V2: the file, the prefix, or the directory with one in it.
 
@@ -101,7 +102,7 @@ _READERS = {
     ".npz": read_npz,
     ".h5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16 or VGG19"),
     ".hdf5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16 or VGG19"),
-    ".caffemodel": _explained(read_caffemodel, b"", "a caffemodel"),
+    ".caffemodel": _explained(lambda path: from_caffe(read_caffemodel(path)), b"", "a caffemodel"),
     **dict.fromkeys((".pth", ".pt", ".bin"), _read_pytorch),
     ".safetensors": _explained(lambda path: from_torch(read_safetensors(path)), b"", "a safetensors file"),
 }

@@ -79,7 +79,7 @@ def from_torch(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     layers = {name.rpartition(".")[0] for name in weights}
     for scope, (table, ratio) in _LAYOUTS.items():
-        if layers == table.keys() and ratio in (None, _ratio(weights)):
+        if layers == table.keys() and (ratio is None or ratio == _ratio(weights)):
             return {f"{scope}/{name}": array for name, array in _converted(scope, table, weights)}
     return dict(weights)
 
