@@ -157,7 +157,8 @@ class Source:
 
     Attributes:
         url: its address.
-        published_hash: `"md5:..."` or `"sha1:..."` as its owners published it; None where they never did.
+        published_hash: `"md5:..."`, `"sha1:..."` or `"sha256:..."` as its owners published it, of PyTorch's its first
+            digits, which are in the file's name; None where they never did.
         megabytes: how large its weights are; the file itself may be a little smaller.
         member: the file of weights in it, or the prefix of a V2 checkpoint, if it is a tar archive.
     """
@@ -172,6 +173,11 @@ def _slim(archive: str, member: str, megabytes: int) -> tuple[Source, ...]:
     """An archive of TF-Slim's, at its storage's secure address and at the one that slim names."""
     addresses = ("https://storage.googleapis.com/download.tensorflow.org", "http://download.tensorflow.org")
     return tuple(Source(f"{address}/models/{archive}", None, megabytes, member) for address in addresses)
+
+
+def _torchvision(file: str, megabytes: int) -> tuple[Source, ...]:
+    digits = file.removesuffix(".pth").rpartition("-")[2]
+    return (Source(f"https://download.pytorch.org/models/{file}", f"sha256:{digits}", megabytes),)
 
 
 SOURCES: dict[str, tuple[Source, ...]] = {
@@ -209,4 +215,8 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     "resnet_v1_50": _slim("resnet_v1_50_2016_08_28.tar.gz", "resnet_v1_50.ckpt", 102),
     "resnet_v1_101": _slim("resnet_v1_101_2016_08_28.tar.gz", "resnet_v1_101.ckpt", 178),
     "mobilenet_v1": _slim("mobilenet_v1_2018_02_22/mobilenet_v1_1.0_224.tgz", "mobilenet_v1_1.0_224.ckpt", 17),
+    "vgg16_torchvision": _torchvision("vgg16-397923af.pth", 553),
+    "vgg19_torchvision": _torchvision("vgg19-dcbb9e9d.pth", 575),
+    "resnet_v1_5_50": _torchvision("resnet50-0676ba61.pth", 103),
+    "resnet_v1_5_101": _torchvision("resnet101-63fe2227.pth", 179),
 }

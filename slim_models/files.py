@@ -54,6 +54,23 @@ def _first(name: str, places: list[pathlib.Path]) -> pathlib.Path | None:
     return None
 
 
+def in_package(name: str, suffix: str) -> pathlib.Path | None:
+    """The file with that suffix in an installed package, none of whose code is imported; None if there is not one.
+
+    Args:
+        name: of the package, as it is installed by.
+        suffix: of the only such file, `.pth`.
+    """
+    import importlib.metadata
+
+    try:
+        files = importlib.metadata.files(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [path for file in files if file.suffix == suffix and (path := pathlib.Path(file.locate())).is_file()]
+    return found[0] if len(found) == 1 else None
+
+
 def is_there(path: pathlib.Path) -> bool:
     """Whether there is a file, or a V2 checkpoint with that prefix."""
     return path.is_file() or path.with_name(f"{path.name}.index").is_file()

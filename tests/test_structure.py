@@ -79,6 +79,7 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
 }
 NUMPY_WEIGHTS = (
     *(
+        "caffe_names",
         "caffemodel",
         "checkpoint",
         "drawn",
@@ -86,7 +87,9 @@ NUMPY_WEIGHTS = (
         "hdf5",
         "npy",
         "protobuf",
+        "pytorch",
         "reading",
+        "torch_names",
         "values",
         "verify",
         "vgg_names",

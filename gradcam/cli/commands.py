@@ -168,7 +168,7 @@ def networks(args: argparse.Namespace) -> int:
         try:
             weights = str(slim_models.find_weights(name))
         except FileNotFoundError:
-            weights = f"not here; gradcam download {name}"
+            weights = f"not here; {(entry.source or f'{entry.file} is to be in ./weights').format(name=name)}"
         layers = slim_models.build(name).endpoints
         # No line ends between a layer and its mark.
         marked = [f"{layer}\N{NO-BREAK SPACE}(default)" if layer == entry.default_layer else layer for layer in layers]

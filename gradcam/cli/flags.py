@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Sequence
 
 import slim_models
-from gradcam.cli.network_flags import add_network_flags, add_prepared_flag, add_tensor_flags, listed
+from gradcam.cli.network_flags import add_averages_flag, add_network_flags, add_prepared_flag, add_tensor_flags, listed
 from slim_models.mistakes import BadValue
 
 FIGURES = (".png", ".pdf", ".svg")

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import marked_relus
-from slim_models.builders.catalogue import architecture, find_weights
+from slim_models.builders.catalogue import NETWORKS, architecture, find_weights
 from slim_models.labels import Labels, labels_for, list_for
 from slim_models.mistakes import BadValue
 from slim_models.network import PRECISIONS, Network
@@ -129,7 +129,8 @@ def build_for(
 
     Args:
         name: a key of `NETWORKS`.
-        weights: variable name -> array; the network's values.
+        weights: variable name -> array; the network's values. Of a VGG they may be torchvision's: then it is built as
+            torchvision trained it, `vgg16_torchvision`.
         image_size: height and width of the images in pixels; None is what the weights say, which a VGG's
             do, or else the network's own.
         labels: as of `build`.
@@ -142,7 +143,8 @@ def build_for(
         KeyError: no such network.
         ValueError: the weights' first fully connected layer takes pictures of another size; or as of `build`.
     """
-    shapes = {variable: np.shape(array) for variable, array in weights.items()}
+    name = _variant(name, weights)
+    shapes = {variable.removeprefix(f"{name}/"): np.shape(array) for variable, array in weights.items()}
     entry = architecture(name)
     num_classes = next((_width(shape) for variable, shape in shapes.items() if variable.endswith(_LOGITS)), None)
     depth = next((_width(shape) for shape in shapes.values() if len(shape) == 4 and shape[2] == 3), None)
@@ -150,7 +152,7 @@ def build_for(
     fc_width = _width(shapes.get("fc6/biases", ())) if name.startswith("vgg") else None
     network = build(
         name,
-        image_size=_image_size(shapes, entry.image_size if image_size is None else image_size, image_size),
+        image_size=_image_size(name, shapes, entry.image_size if image_size is None else image_size, image_size),
         num_classes=num_classes,
         width_divisor=width_divisor,
         fc_width=fc_width,
@@ -159,17 +161,24 @@ def build_for(
     return dataclasses.replace(network, values=Stored(weights))
 
 
+def _variant(name: str, weights: Mapping[str, np.ndarray]) -> str:
+    """The network itself, or torchvision's, which differs from it in what it is fed alone, if the weights are its."""
+    other = f"{name}_torchvision"
+    return other if other in NETWORKS and any(variable.startswith(f"{other}/") for variable in weights) else name
+
+
 def _width(shape: tuple[int, ...]) -> int | None:
     """The last size of an array that has some numbers: its channels or classes."""
     return shape[-1] if shape and all(shape) else None
 
 
-def _image_size(shapes: Mapping[str, tuple[int, ...]], size: int, asked: int | None) -> int:
+def _image_size(name: str, shapes: Mapping[str, tuple[int, ...]], size: int, asked: int | None) -> int:
     """The size, if a VGG's fc6 takes the pool5 of such pictures, or one that it does take, if none was asked for."""
     _positive("image_size", size, size)
     weights, depth = shapes.get("fc6/weights", ()), _width(shapes.get("conv5_3/biases", ()))
-    side = math.isqrt(weights[0] // depth) if len(weights) == 2 and depth else math.ceil(size / 32)
-    if side == math.ceil(size / 32) or side == 0:
+    pool5 = size // 32 if name.endswith("torchvision") else math.ceil(size / 32)
+    side = math.isqrt(weights[0] // depth) if len(weights) == 2 and depth else pool5
+    if side in (pool5, 0):
         return size
     if asked is None:
         return 32 * side

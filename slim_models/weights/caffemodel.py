@@ -21,6 +21,8 @@ from slim_models.weights.protobuf import fields, varint
 # the V1 format (2013-14), whose types are numbers, and `layer` of today's, whose types are words.
 _LAYERS = {2: (4, 5, 6), 100: (1, 2, 7)}
 _CONVOLUTION, _INNER_PRODUCT = (4, "Convolution"), (14, "InnerProduct")
+# Blobs of the layers that V1 had not yet: of batch norm also a number by which both are to be divided.
+_VECTORS = {"BatchNorm": ("moving_mean", "moving_variance"), "Scale": ("gamma", "beta")}
 
 
 class _Blob(NamedTuple):
@@ -41,7 +43,7 @@ class _Blob(NamedTuple):
 
 
 def read_caffemodel(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads the convolutions and fully connected layers of a caffemodel, V1 or V2.
+    """Reads the convolutions, fully connected layers and batch norms of a caffemodel, V1 or V2.
 
     Args:
         path: of the file, for example `VGG_ILSVRC_16_layers.caffemodel`.
@@ -50,7 +52,8 @@ def read_caffemodel(path: pathlib.Path) -> dict[str, np.ndarray]:
         `layer/weights`, `layer/biases` -> float32 array: kernels `[h, w, in, out]` from Caffe's
         `[out, in, h, w]`, the first layer's input channels as they are (BGR), and fully connected weights
         `[in, out]`, the first of which expects height-width-channel order instead of Caffe's
-        channel-height-width.
+        channel-height-width. `layer/moving_mean` and `layer/moving_variance` of a `BatchNorm`, `layer/gamma` and
+        `layer/beta` of a `Scale`.
 
     Raises:
         EOFError: it is only the first part of a file.
@@ -61,6 +64,9 @@ def read_caffemodel(path: pathlib.Path) -> dict[str, np.ndarray]:
     depth = None  # channels of the last convolution, while no fully connected layer has flattened them
     with path.open("rb") as file:
         for name, kind, blobs in _layers(file):
+            if isinstance(kind, str) and kind in _VECTORS:
+                weights |= {f"{name}/{part}": array for part, array in zip(_VECTORS[kind], _vectors(blobs))}
+                continue
             if kind in _CONVOLUTION:
                 weights[f"{name}/weights"] = np.ascontiguousarray(blobs[0].read().transpose(2, 3, 1, 0))
                 depth = blobs[0].shape[0]
@@ -74,6 +80,16 @@ def read_caffemodel(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not weights:
         raise BadValue("it holds no layers with weights")
     return weights
+
+
+def _vectors(blobs: list[_Blob]) -> list[np.ndarray]:
+    """The blobs of a batch norm or scale; the sums that Caffe keeps of statistics, over what they are sums of."""
+    first, *others = (blob.read().reshape(-1) for blob in blobs)
+    if len(blobs) < 3:
+        return [first, *others]
+    (factor,) = others[1]
+    scale = np.float32(0 if factor == 0 else 1 / factor)  # as Caffe does
+    return [first * scale, others[0] * scale]
 
 
 def _fully_connected(name: str, blob: _Blob, depth: int | None) -> np.ndarray:

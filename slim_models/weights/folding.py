@@ -9,6 +9,11 @@ import numpy as np
 EPSILON = 1.001e-5  # added to the variances of batch norm, but for MobileNet's; the fused operation takes no less
 
 
+def with_epsilon(variance: np.ndarray, epsilon: float) -> np.ndarray:
+    """The variance, float64, that is with `EPSILON` what the one given is with another epsilon."""
+    return np.asarray(variance, np.float64) + (epsilon - EPSILON)
+
+
 def folded(weights: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     """The value of one variable of the plain form of a network with batch norm.
 

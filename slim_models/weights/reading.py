@@ -10,9 +10,12 @@ import numpy as np
 
 from slim_models import files
 from slim_models.mistakes import BadValue, MissingFile
+from slim_models.weights.caffe_names import from_caffe
 from slim_models.weights.caffemodel import read_caffemodel
 from slim_models.weights.checkpoint import Chosen, read_checkpoint
 from slim_models.weights.npy import read_npy
+from slim_models.weights.pytorch import read_pytorch, read_safetensors
+from slim_models.weights.torch_names import from_torch
 from slim_models.weights.training import Say, evaluated
 from slim_models.weights.vgg_names import from_flat_vgg, from_slim_vgg, is_flat_vgg, is_slim_vgg, read_keras_hdf5
 
@@ -26,12 +29,15 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
             - `.npy`: a pickled dictionary `{layer: [weights, biases]}`, also one written by Python 2;
             - `.npz`: arrays by name, also those of `vgg16_weights.npz` (`conv1_1_W`, `conv1_1_b`, ...);
             - `.h5`: Keras' VGG16 or VGG19;
-            - `.caffemodel`: convolutions and fully connected layers, such as VGG16;
+            - `.caffemodel`: VGG16, VGG19, or He et al.'s ResNet-50 and ResNet-101;
+            - `.pth`, `.pt`, `.bin`: a state dict of PyTorch, nothing of which is executed; `.safetensors`;
             - a checkpoint, V1 or V2: the file, the prefix, or the directory with one in it.
 
     Returns:
         Arrays by the names of the variables, `resnet_v1_50/conv1/weights`; those of VGG16 and VGG19 by the names
-        and in the layout of `vgg16.npy`, `conv1_1/weights`, whichever program wrote it.
+        and in the layout of `vgg16.npy`, `conv1_1/weights`, whichever program wrote it. PyTorch's are in TensorFlow's
+        layout, by the names of our networks, if they are EfficientNet-Lite's or torchvision's VGG16, VGG19,
+        ResNet-50 and ResNet-101; those of other networks are as they are in the file.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
@@ -93,19 +99,19 @@ def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _explained(
-    reader: Callable[[pathlib.Path], dict[str, np.ndarray]], beginning: bytes, name: str
+    reader: Callable[[pathlib.Path], dict[str, np.ndarray]], beginning: bytes | tuple[bytes, ...], name: str
 ) -> Callable[[pathlib.Path], dict[str, np.ndarray]]:
     """The reader with one kind of error, which says what is wrong with the file.
 
     Args:
         reader: `path -> weights`.
-        beginning: of every file of the format.
+        beginning: of every file of the format, or several, one of which it has.
         name: of the format, with its article.
     """
 
     def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
-            right = file.read(len(beginning)) == beginning
+            right = file.read(16).startswith(beginning)
         if not right or files.impostor(path):
             raise BadValue(f"{path} is not {name}; it is {files.kind(path)}")
         try:
@@ -121,10 +127,15 @@ def _explained(
 
 _SIGNS_OF_THE_FIRST_HALF = ("truncated", "ran out of input", "ends in the middle", "not a zip file")
 read_npz = _explained(_read_npz, b"PK", "an npz file of plain arrays")
+_read_pytorch = _explained(
+    lambda path: from_torch(read_pytorch(path)), (b"PK", b"\x80"), "a state dict that PyTorch saved"
+)
 _READERS = {
     ".npy": _explained(read_npy, b"\x93NUMPY", "an npy dictionary of arrays"),
     ".npz": read_npz,
     ".h5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16 or VGG19"),
     ".hdf5": _explained(read_keras_hdf5, b"\x89HDF", "an HDF5 file of Keras' VGG16 or VGG19"),
-    ".caffemodel": _explained(read_caffemodel, b"", "a caffemodel"),
+    ".caffemodel": _explained(lambda path: from_caffe(read_caffemodel(path)), b"", "a caffemodel"),
+    **dict.fromkeys((".pth", ".pt", ".bin"), _read_pytorch),
+    ".safetensors": _explained(lambda path: from_torch(read_safetensors(path)), b"", "a safetensors file"),
 }

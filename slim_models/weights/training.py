@@ -15,7 +15,9 @@ _STATISTICS = ("moving_mean", "moving_variance")  # of batch norm: averages them
 # Numbers of a training, and the mean that slim's preprocessing subtracts.
 _NUMBERS = re.compile(r"(global_step|mean_rgb|beta[12]_power|good_steps|\w*loss_scale|learning_rate|lr)(_\d+)?")
 # Scopes of networks: what is under one of them is not another network of the same layers.
-_OTHERS = re.compile(r"(vgg_?\d+|resnet_v\d_\d+|mobilenet_?v\d+)", re.IGNORECASE)
+_OTHERS = re.compile(
+    r"(vgg_?\d+|resnet_v\d(_5)?_\d+|mobilenet_?v\d+|efficientnet_lite\d)(_caffe|_torchvision)?", re.IGNORECASE
+)
 
 Say = Callable[[str], object]
 Shape = tuple[int, ...]
@@ -160,7 +162,7 @@ def _scopes(given: Collection[str], names: Collection[str], own: str) -> list[tu
         for name in given:
             counts.update((before, kept) for before, end in _split(name) if end in ends)
     for before, kept in list(counts):
-        if not kept and own and _OTHERS.fullmatch(before.rstrip("/").rpartition("/")[2]):
+        if not kept and _OTHERS.fullmatch(before.rstrip("/").rpartition("/")[2]):
             del counts[before, kept]  # another network
     most = max(counts.values(), default=0)
     if 2 * most < len(names):

@@ -1,0 +1,75 @@
+"""He et al.'s ResNets, as they published them for Caffe, by the names of slim's."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from slim_models.weights.folding import with_epsilon
+
+_EPSILON = 1e-5  # that Caffe's batch norm adds
+_BRANCHES = {"1": "shortcut", "2a": "conv1", "2b": "conv2", "2c": "conv3"}
+
+
+def _table(units: Sequence[int], numbered: bool) -> dict[str, str]:
+    """Caffe's layers with weights -> ours, without the scope: of each convolution, its batch norm and its scale."""
+    convolutions = {"_conv1": "conv1"}
+    for block, count in enumerate(units, start=1):
+        names = ["a", *(f"b{i}" for i in range(1, count))] if numbered and block in (2, 3) else string.ascii_lowercase
+        for unit, name in enumerate(names[:count], start=1):
+            ours = f"block{block}/unit_{unit}/bottleneck_v1"
+            convolutions |= {
+                f"{block + 1}{name}_branch{branch}": f"{ours}/{conv}" for branch, conv in _BRANCHES.items()
+            }
+            if unit > 1:
+                del convolutions[f"{block + 1}{name}_branch1"]
+    table = {}
+    for name, ours in convolutions.items():
+        table["conv1" if name == "_conv1" else f"res{name}"] = ours
+        table[f"bn{name}"] = table[f"scale{name}"] = f"{ours}/BatchNorm"
+    return table
+
+
+_LAYOUTS = {
+    "resnet_v1_50_caffe": _table((3, 4, 6, 3), numbered=False),
+    "resnet_v1_101_caffe": _table((3, 4, 23, 3), numbered=True),
+}
+
+
+def from_caffe(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Renames the arrays of He et al.'s ResNet-50 and ResNet-101, and leaves those of any other network as they are.
+
+    Args:
+        weights: as `read_caffemodel` returns them: `res2a_branch1/weights`, `bn2a_branch1/moving_mean`,
+            `scale2a_branch1/gamma`, ...
+
+    Returns:
+        `resnet_v1_50_caffe/block1/unit_1/bottleneck_v1/shortcut/weights`, `.../BatchNorm/gamma`, ...; statistics such
+        that with the epsilon of our batch norm they do what they did with Caffe's. What is added before batch norm
+        (the first convolution of ResNet-50 has biases) is taken from the mean.
+    """
+    layers = {name.rpartition("/")[0] for name in weights}
+    heads = {layer for layer in layers if layer.startswith("fc")}  # fc1000, or another of whoever fine-tuned it
+    for scope, table in _LAYOUTS.items():
+        if layers - heads == table.keys() and len(heads) == 1:
+            return {f"{scope}/{name}": array for name, array in _renamed(weights, table)}
+    return dict(weights)
+
+
+def _renamed(weights: Mapping[str, np.ndarray], table: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Our names, without the scope, and arrays."""
+    biases = {
+        table[layer]: array for name, array in weights.items() if (layer := name.removesuffix("/biases")) in table
+    }
+    for name, array in weights.items():
+        layer, _, part = name.rpartition("/")
+        if layer not in table:
+            yield f"logits/{part}", array[None, None] if part == "weights" else array
+        elif part == "moving_mean":
+            yield f"{table[layer]}/{part}", array - biases.get(table[layer].removesuffix("/BatchNorm"), np.float32(0))
+        elif part == "moving_variance":
+            yield f"{table[layer]}/{part}", with_epsilon(array, _EPSILON)
+        elif part != "biases":
+            yield f"{table[layer]}/{part}", array
