@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -79,17 +80,22 @@ def _read(path: str | os.PathLike, chosen: Chosen, say: Say | None) -> dict[str,
         raise MissingFile(f"no weights at {path}")
     else:
         arrays = reader(path)
+        _check_numbers(path, arrays)  # before anything asks for a shape: of lists in lists it takes all memory
         names = chosen({name: np.shape(array) for name, array in arrays.items()})
         weights = {name: arrays[source] for name, source in names.items()}
     if is_flat_vgg(weights):
         weights = from_flat_vgg(weights, say)
     if is_slim_vgg(weights):
         weights = from_slim_vgg(weights)
+    _check_numbers(path, weights)
+    return weights
+
+
+def _check_numbers(path: pathlib.Path, weights: Mapping[str, Any]) -> None:
     for name, array in weights.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
             kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
             raise BadValue(f"{path}: {name} is {kind}, not an array of numbers")
-    return weights
 
 
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
