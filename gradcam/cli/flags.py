@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 
 import slim_models
 
-DEFAULT_NETWORK = "resnet_v1_50_tiny"
 FIGURES = (".png", ".pdf", ".svg")
 
 
@@ -30,15 +29,14 @@ def figure_path(text: str) -> pathlib.Path:
     return path
 
 
-def add_network_flags(parser: argparse.ArgumentParser, default: str | None = DEFAULT_NETWORK) -> None:
+def add_network_flags(parser: argparse.ArgumentParser, required: bool = False) -> None:
     """The network, by name or by path; of one that is not ours, what could not be found in it."""
     parser.add_argument(
         "--network",
-        default=default,
-        required=default is None,
+        required=required,
         metavar="NAME|PATH",
         help="a name (see gradcam networks), or the path of your own: a frozen graph, SavedModel, checkpoint with "
-        ".meta or Keras model" + (" (default: %(default)s)" if default else ""),
+        ".meta or Keras model" + ("" if required else f" (default: {slim_models.DEFAULT_NETWORK})"),
     )
     parser.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/, or what is at PATH")
     add_tensor_flags(parser)
@@ -74,7 +72,7 @@ def chosen_network(args: argparse.Namespace, image_size: int | None = None) -> s
         args.weights,
         image_size=image_size or args.image_size,
         say=tell,
-        layer=None if args.network in slim_models.NETWORKS else args.layer,
+        layer=None if args.network in (None, *slim_models.NETWORKS) else args.layer,
         **found_in(args),
     )
 
@@ -110,7 +108,7 @@ def add_compare_flags(compare: argparse.ArgumentParser) -> None:
         help="REFERENCE is a folder with the pictures (classify_gb_243.png, ...) that the paper's authors' code made "
         "of IMAGE: tells how alike ours are",
     )
-    add_network_flags(compare, None)
+    add_network_flags(compare, required=True)
     compare.add_argument("--layer", metavar="NAME", help="the layer of the reference's cam, where that is unclear")
     layouts = listed(LAYOUTS, "tensorflow")
     text = f"{layouts}; caffe: as in pycaffe's blobs"
