@@ -25,7 +25,7 @@ Targets = int | str | Sequence[int | str] | np.ndarray
 class Explainer:
     """Explains images by a network: probabilities, activations, gradients and saliency in one run.
 
-        network = slim_models.build("resnet_v1_50_tiny")
+        network = slim_models.open_network()
         with Explainer(network) as explainer:
             explanation = explainer.explain(images, "espresso")
         explanation.heatmap()

@@ -1,9 +1,9 @@
 """Networks that can be differentiated under several ReLU rules.
 
-open_network(name_or_path) is the one way in: a `Network` with its values, of a name in `NETWORKS` or of
-anybody's file. build(name) builds one of ours, load(path) reads anybody's graph. gradients(ys, xs, rule)
-differentiates either. download(name) fetches published weights; convert(source, destination) writes them
-in another format.
+open_network(name_or_path) is the one way in: a `Network` with its values, of a name in `NETWORKS`, of
+anybody's file, or, of neither, one that knows the classes of ImageNet. build(name) builds one of ours,
+load(path) reads anybody's graph. gradients(ys, xs, rule) differentiates either. download(name) fetches
+published weights; convert(source, destination) writes them in another format.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         refusal as refusal,
     )
     from slim_models.builders import (
+        DEFAULT_NETWORK as DEFAULT_NETWORK,
         NETWORKS as NETWORKS,
         PREPROCESSINGS as PREPROCESSINGS,
         Architecture as Architecture,
@@ -57,7 +58,7 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "backward": "RULES gradients marked_relus read_by_backward refusal",
-        "builders": "NETWORKS PREPROCESSINGS Architecture build build_for find_weights",
+        "builders": "DEFAULT_NETWORK NETWORKS PREPROCESSINGS Architecture build build_for find_weights",
         "downloading": "SOURCES download",
         "labels": "Labels read_labels",
         "loading": "load",

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from slim_models.builders import NETWORKS, architecture, build_for, find_weights
+from slim_models.builders import DEFAULT_NETWORK, NETWORKS, architecture, build_for, find_weights
 from slim_models.loading import exists, load
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import Network
 from slim_models.weights import Stored, evaluated_weights, fitted
 
 Weights = Mapping[str, np.ndarray]
+_IN_ITS_PLACE = "resnet_v1_50_tiny"  # it is embedded, so that its weights are always there
 
 
 def open_network(
-    name_or_path: Any,
+    name_or_path: Any = None,
     weights: str | os.PathLike | Weights | None = None,
     *,
     image_size: int | None = None,
@@ -30,18 +31,21 @@ def open_network(
 ) -> Network:
     """The network that a user means, with its values.
 
+        network = slim_models.open_network()
         network = slim_models.open_network("vgg16")
         network = slim_models.open_network("vgg16", "fine_tuned.npy", labels="names.txt")
         network = slim_models.open_network("frozen.pb", preprocessing="zero_to_one")
 
     Args:
-        name_or_path: a key of `NETWORKS`, or anything that `load` takes: a path, a Keras model, a session.
+        name_or_path: a key of `NETWORKS`, or anything that `load` takes: a path, a Keras model, a session. None is
+            EfficientNet-Lite0, or the embedded ResNet where the package with its weights is missing, which is said.
         weights: a file that `read_weights` reads, or its arrays; None is the network's own. The number of classes and
             the width of a network of ours follow from them.
         image_size: height and width of the images in pixels; None is the network's own.
         averages: whether the values are the moving averages that a training has kept of its weights. None takes them
             for a network of ours if there is one of every trained weight, and a graph of anybody's as it computes.
-        say: is told in lines what was found or guessed of a network that is not ours, or of weights; None is silent.
+        say: is told in lines what was found or guessed of a network that is not ours, or of weights; None is silent,
+            but for a warning of a network that takes another's place.
         found: what need not be found, as arguments of `load` (`images`, `logits`, `layer`, `preprocessing`, ...), and
             what it needs (`examples`, `feed`, `custom_objects`, `trusted`, ...); of a network of ours, `labels`. What
             is None, or False, is as good as not given.
@@ -52,6 +56,8 @@ def open_network(
         ValueError: a file is not what it should be, or something has no meaning for a network of ours.
     """
     given = {name: value for name, value in found.items() if value is not None and value is not False}
+    if name_or_path is None:
+        name_or_path = DEFAULT_NETWORK if weights is not None else _with_weights(say or warnings.warn)
     if isinstance(name_or_path, str) and name_or_path in NETWORKS:
         labels = given.pop("labels", None)
         if given:
@@ -72,6 +78,19 @@ def open_network(
     network = load(name_or_path, image_size=image_size, say=say, **given)
     arrays = weights if isinstance(weights, Mapping) else evaluated_weights(weights, averages, say)
     return dataclasses.replace(network, values=Stored(arrays, network.values.session))
+
+
+def _with_weights(say: Callable[[str], object]) -> str:
+    """The default network, or the embedded one if its weights are not here."""
+    try:
+        find_weights(DEFAULT_NETWORK)
+    except MissingFile:
+        say(
+            f"the embedded {_IN_ITS_PLACE}, which knows {architecture(_IN_ITS_PLACE).num_classes} classes, takes the "
+            f"place of {DEFAULT_NETWORK}, whose weights '{architecture(DEFAULT_NETWORK).source}' fetches"
+        )
+        return _IN_ITS_PLACE
+    return DEFAULT_NETWORK
 
 
 def network_named(

@@ -49,7 +49,7 @@ def add_compare_flags(compare: argparse.ArgumentParser) -> None:
         help="REFERENCE is a folder with the pictures (classify_gb_243.png, ...) that the paper's authors' code made "
         "of IMAGE: tells how alike ours are",
     )
-    add_network_flags(compare, None)
+    add_network_flags(compare, required=True)
     compare.add_argument("--layer", metavar="NAME", help="the layer of the reference's cam, where that is unclear")
     layouts = listed(LAYOUTS, "tensorflow")
     text = f"{layouts}; caffe: as in pycaffe's blobs"

@@ -13,8 +13,6 @@ from slim_models.mistakes import BadValue, Mistake
 if TYPE_CHECKING:
     import numpy as np
 
-DEFAULT_NETWORK = "resnet_v1_50_tiny"
-
 
 def listed(names: Iterable[str], default: str | None = None) -> str:
     """The names in a sentence: `jet (default), turbo or hot`."""
@@ -31,15 +29,14 @@ def add_prepared_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_network_flags(parser: argparse.ArgumentParser, default: str | None = DEFAULT_NETWORK) -> None:
+def add_network_flags(parser: argparse.ArgumentParser, required: bool = False) -> None:
     """The network, by name or by path; of one that is not ours, what could not be found in it."""
     parser.add_argument(
         "--network",
-        default=default,
-        required=default is None,
+        required=required,
         metavar="NAME|PATH",
         help="a name (see gradcam networks), or the path of your own: a frozen graph, SavedModel, checkpoint with "
-        ".meta or Keras model" + (" (default: %(default)s)" if default else ""),
+        ".meta or Keras model" + ("" if required else f" (default: {slim_models.DEFAULT_NETWORK})"),
     )
     parser.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/, or what is at PATH")
     add_tensor_flags(parser)
@@ -124,7 +121,7 @@ def chosen_network(
         source: the first of the pictures, or a folder of them: if a preprocessing cannot be told, the message has
             what comes of each.
     """
-    ours, found = args.network in slim_models.NETWORKS, found_in(args)
+    ours, found = args.network in (None, *slim_models.NETWORKS), found_in(args)
     if source is not None and not ours and not (args.preprocessing or args.examples or args.prepared):
         found["examples"] = _unknown(source)
     return slim_models.open_network(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         whole_number as whole_number,
     )
     from slim_models.builders.catalogue import (
+        DEFAULT_NETWORK as DEFAULT_NETWORK,
         NETWORKS as NETWORKS,
         Architecture as Architecture,
         architecture as architecture,
@@ -39,7 +40,7 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "building": "build build_for whole_number",
-        "catalogue": "NETWORKS Architecture architecture find_weights",
+        "catalogue": "DEFAULT_NETWORK NETWORKS Architecture architecture find_weights",
         "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing channels_of grey "
         "order_of prepared preprocessing_for",
     },

@@ -160,6 +160,9 @@ NETWORKS = {
 }
 
 
+DEFAULT_NETWORK = "efficientnet_lite0"  # of whoever names none: it knows the 1000 classes of ImageNet
+
+
 def architecture(name: str) -> Architecture:
     """The entry of `NETWORKS`; a KeyError that lists the choices if there is none."""
     if name not in NETWORKS:

