@@ -81,7 +81,7 @@ def _cast(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
     """Numbers in another type, if they stay the same numbers (or are rounded as that type rounds)."""
     try:
         array = np.asarray(value)
-    except ValueError as error:  # rows of several lengths
+    except (ValueError, Warning) as error:  # rows of several lengths, which older NumPys only warn of
         raise BadValue(f"feed: the value of {name} is no array: {error}") from error
     text = array.dtype.kind in "US" or (array.dtype == object and all(isinstance(v, (str, bytes)) for v in array.flat))
     if dtype == tf.string:

@@ -2,6 +2,7 @@
 
 import base64
 import marshal
+import zipfile
 
 import numpy as np
 import pytest
@@ -52,6 +53,12 @@ def model_of(*more):
     return keras.Model(images, layers.Dense(7)(layers.GlobalAveragePooling2D()(net)))
 
 
+def saved(model, path):
+    model.save(path)
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        pytest.skip("this Keras has no archives yet")
+
+
 def predicted(given, **options):
     with Explainer(load(given, **options)) as explainer:
         return explainer.predict(IMAGES)
@@ -61,7 +68,7 @@ def predicted(given, **options):
 def test_classes_and_functions_that_are_given(suffix, tmp_path):
     model = model_of(Scaled(3.0), layers.Activation(leaning))
     path = tmp_path / f"model{suffix}"
-    model.save(path)
+    saved(model, path)
     with pytest.raises(BadValue, match="(the class|layer:) .*Scaled.* custom_objects"):
         load(path)
     expected = model(IMAGES, training=False).numpy()
@@ -123,7 +130,7 @@ def test_a_dropout_under_another_name(tmp_path):
 def test_a_lambda_is_executed_only_when_trusted(suffix, tmp_path, capsys):
     model = model_of(layers.Lambda(lambda net: net * 2.0, name="mine"))
     path = tmp_path / f"model{suffix}"
-    model.save(path)
+    saved(model, path)
     refused = r"the layer 'mine', a Lambda: Python code in the file, .*give the model in memory, or, if you trust"
     with pytest.raises(BadValue, match=refused):
         load(path)
@@ -183,7 +190,7 @@ def test_a_class_that_was_registered_with_its_package(tmp_path):
             return inputs * 2
 
     model = model_of(Doubled())
-    model.save(tmp_path / "model.keras")
+    saved(model, tmp_path / "model.keras")
     del keras.utils.get_custom_objects()["theirs>Doubled"]
     with pytest.raises(BadValue, match=r"custom_objects=\{'Doubled': Doubled\}"):
         load(tmp_path / "model.keras")

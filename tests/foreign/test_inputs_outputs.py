@@ -12,7 +12,10 @@ from slim_models.mistakes import BadValue, UnknownName
 
 layers = tensorflow.keras.layers
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras' own, of NumPy
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",  # Keras' own, of NumPy
+    "ignore:You are saving your model as an HDF5 file:UserWarning",
+)
 AGE, PLACE = 30.0, np.array([0.5, -1.0, 2.0], np.float32)
 
 
