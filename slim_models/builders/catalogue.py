@@ -48,6 +48,13 @@ class Architecture:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
+    def preprocessing(self) -> str:
+        """What it does with RGB in [0, 255] first, of `PREPROCESSINGS`."""
+        if not self.less_mean:
+            return "minus_one_to_one"
+        return "caffe_bgr" if self.input_order == "BGR" else "subtract_mean"
+
+    @property
     def builder(self) -> Callable:
         """`(images, *, num_classes, width_divisor, ...) -> (logits, endpoints)`; brings TensorFlow."""
         module, _, function = self.function.partition(".")

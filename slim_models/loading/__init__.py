@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
+    from slim_models.loading.inspection import (
+        Found as Found,
+        Inspection as Inspection,
+        inspected as inspected,
+        look_at_network as look_at_network,
+    )
     from slim_models.loading.loader import exists as exists, load as load
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "inspection": "Found Inspection inspected look_at_network",
         "loader": "exists load",
     },
 )

@@ -44,6 +44,25 @@ _WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
 _OF_CAFFE = re.compile(r"(^|/)(block1_conv1|conv1_conv)(_\d+)?/")  # first layers of Keras' VGGs and ResNets
 
 
+@dataclasses.dataclass
+class Steps:
+    """What the steps of `load` come to; None what was not reached.
+
+    Attributes:
+        original: what was opened.
+        plan: what is to be imported of it.
+        labels: the names of its classes, if they are known.
+        network: without labels, and without preprocessing where that has to be tried.
+        preprocessing: what is done with pixels before the graph.
+    """
+
+    original: Original | None = None
+    plan: Plan | None = None
+    labels: Labels | None = None
+    network: Network | None = None
+    preprocessing: str | Preprocessing | None = None
+
+
 def load(
     path: Any,
     *,
@@ -56,6 +75,7 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     averages: bool | None = None,
     say: Say | None = None,
+    steps: Steps | None = None,
 ) -> Network:
     """Makes a `Network` of anybody's classifier.
 
@@ -89,6 +109,7 @@ def load(
         averages: whether the variables of a training get the moving averages that it has kept of them; None leaves them
             their own values, and says that there are averages.
         say: is told everything that was found or guessed, in lines; None is silent.
+        steps: is given what each step comes to, as far as they go (`inspect`).
 
     Returns:
         The network; its variables, if it has some, get their values in the session of an `Explainer`.
@@ -104,21 +125,23 @@ def load(
     if head is not None and head not in HEADS:
         raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
     size = None if image_size is None else _height_and_width(image_size)
-    say = say or silent
-    original = averaged(open_original(path), averages, say)
+    say, steps = say or silent, steps or Steps()
+    steps.original = original = averaged(open_original(path), averages, say)
     found, integers, warned = _plan(original, images, logits, size, head, say)
+    steps.plan = found
     for sentence in warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
-    known = _labels(path, labels, found, say)
+    steps.labels = known = _labels(path, labels, found, say)
     choices = _preprocessings(found, preprocessing)
     if preprocessing is None:
         preprocessing = _preprocessing_of(original, found, integers, choices, say)
-    network = rebuilt(original, found, preprocessing or "none", layer)
+    steps.network = network = rebuilt(original, found, preprocessing or "none", layer)
     if preprocessing is None:
         # Keras' VGGs and ResNets, whose layers have these names, were trained in Caffe.
         bgr = any(_OF_CAFFE.search(name) for name in found.part.nodes)
         preprocessing = recognised(network, known.wnids if known else (), bgr, say, choices)
         network = network if preprocessing == "none" else rebuilt(original, found, preprocessing, layer)
+    steps.preprocessing = preprocessing
     if layer is None:
         kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
         say(f"layer: {network.default_layer} (found: {kind})")
