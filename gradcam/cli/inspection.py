@@ -96,11 +96,11 @@ def _how(text: str) -> str:
 
 
 def _classes(found: Inspection, how: str) -> str:
-    names = [name.split(", ")[0] for name in found.labels or ()]
-    listed = ", ".join(_some("labels", names))
-    return (
-        f"{found.num_classes}: {listed}{f' ({how})' if how else ''}" if names else f"{found.num_classes}, without names"
-    )
+    """How many there are, the first names, and where these are from."""
+    names = ", ".join(_some("labels", [name.split(", ")[0] for name in found.labels or ()])) or "without names"
+    source, bracket, why = how.partition(" (")
+    how = f"{source}, {why.removesuffix(')')}" if bracket else source
+    return f"{found.num_classes}: {names}{f' ({how})' if how else ''}"
 
 
 def _switches(said: dict[str, str]) -> list[str]:

@@ -21,7 +21,6 @@ class Architecture:
         function: what builds it: a module of this folder and its function, `"vgg.vgg16"`.
         default_layer: the layer that Grad-CAM explains unless told otherwise.
         file: name of its weights in a `weights` folder.
-        ends: names of its first weights and its last biases, by which its own are known among others in a file.
         labels: name of the list of its classes.
         image_size: default height and width in pixels.
         num_classes: default number of classes.
@@ -31,12 +30,12 @@ class Architecture:
         less_mean: whether it takes pictures less the mean of ImageNet, as Caffe's networks do.
         folds: whether its batch norm, if it has some, can be folded into the weights before it (`folding`).
         options: of the function, that are always the same.
+        ends: names of its first weights and its last biases, by which its own are known among others in a file.
     """
 
     function: str
     default_layer: str
     file: str
-    ends: tuple[str, str]
     labels: str = "imagenet"
     image_size: int = 224
     num_classes: int = 1000
@@ -46,6 +45,7 @@ class Architecture:
     less_mean: bool = True
     folds: bool = True
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    ends: tuple[str, ...] = ()
 
     @property
     def preprocessing(self) -> str:
@@ -68,25 +68,25 @@ _RESNET_101 = ("resnet_v1_101/conv1/weights", "resnet_v1_101/logits/biases")
 _MOBILENET = ("MobilenetV1/Conv2d_0/weights", "MobilenetV1/Logits/Conv2d_1c_1x1/biases")
 
 NETWORKS = {
-    "vgg16": Architecture("vgg.vgg16", "conv5_3", "vgg16.npy", _VGG, input_order="BGR"),
-    "vgg19": Architecture("vgg.vgg19", "conv5_4", "vgg19.npy", _VGG, input_order="BGR"),
-    "resnet_v1_50": Architecture("resnet_v1.resnet_v1_50", "block4", "resnet_v1_50.ckpt", _RESNET_50),
-    "resnet_v1_101": Architecture("resnet_v1.resnet_v1_101", "block4", "resnet_v1_101.ckpt", _RESNET_101),
+    "vgg16": Architecture("vgg.vgg16", "conv5_3", "vgg16.npy", input_order="BGR", ends=_VGG),
+    "vgg19": Architecture("vgg.vgg19", "conv5_4", "vgg19.npy", input_order="BGR", ends=_VGG),
+    "resnet_v1_50": Architecture("resnet_v1.resnet_v1_50", "block4", "resnet_v1_50.ckpt", ends=_RESNET_50),
+    "resnet_v1_101": Architecture("resnet_v1.resnet_v1_101", "block4", "resnet_v1_101.ckpt", ends=_RESNET_101),
     "mobilenet_v1": Architecture(
         "mobilenet_v1.mobilenet_v1",
         "Conv2d_13_pointwise",
         "mobilenet_v1.ckpt",
-        _MOBILENET,
         num_classes=1001,
         depth=32,
         less_mean=False,
         folds=False,
+        ends=_MOBILENET,
     ),
     "resnet_v1_50_tiny": Architecture(
         "resnet_v1.resnet_v1_50",
         "block4",
         "resnet_v1_50_tiny.ckpt",
-        _RESNET_50,
+        ends=_RESNET_50,
         options={"output_stride": 16},
         labels="tiny_imagenet",
         image_size=112,
@@ -97,7 +97,7 @@ NETWORKS = {
         "vgg.vgg16",
         "conv5_3",
         "vgg16_tiny.npy",
-        _VGG,
+        ends=_VGG,
         labels="tiny_imagenet",
         image_size=112,
         num_classes=200,

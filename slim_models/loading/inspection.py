@@ -125,7 +125,7 @@ def inspected(path: str | os.PathLike, **given: Any) -> Inspection:
         _look_at_weights(result, path)
         return result
     steps, lines, warned = _tried(result, path, given)
-    result.evidence = {key: text for key, _, text in (line.partition(": ") for line in lines)}
+    result.evidence = _evidence(lines)
     if steps.original is not None:
         _look_at_graph(result, steps.original, steps)
     if steps.plan is not None:
@@ -159,6 +159,15 @@ def _tried(result: Inspection, path: pathlib.Path, given: Mapping[str, Any]) -> 
     return steps, lines, [str(one.message) for one in caught if one.category is RuntimeWarning]
 
 
+def _evidence(lines: Iterable[str]) -> dict[str, str]:
+    """What was said, by what it is of; several sentences of the same are one."""
+    found: dict[str, str] = {}
+    for line in lines:
+        key, _, text = line.partition(": ")
+        found[key] = f"{found[key]}; {text}" if key in found else text
+    return found
+
+
 def _look_at_weights(result: Inspection, path: pathlib.Path) -> None:
     """Weights without a graph: how many, and whose of ours they could be."""
     lines: list[str] = []
@@ -167,9 +176,10 @@ def _look_at_weights(result: Inspection, path: pathlib.Path) -> None:
     except Mistake as mistake:
         result.problem = " ".join(str(mistake).split())
         return
-    result.evidence = {key: text for key, _, text in (line.partition(": ") for line in lines)}
+    result.evidence = _evidence(lines)
     result.parameters = sum(array.size for array in arrays.values())
-    own = [name for name, entry in NETWORKS.items() if set(entry.ends) <= set(fitted(arrays, entry.ends))]
+    ends = {name: entry.ends for name, entry in NETWORKS.items() if entry.ends}
+    own = [name for name in ends if set(ends[name]) <= set(fitted(arrays, ends[name]))]
     deeper = any(name.endswith("conv5_4/weights") for name in arrays)
     own = [name for name in own if not name.startswith("vgg") or name.startswith("vgg19") == deeper]
     if own:
