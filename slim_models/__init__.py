@@ -1,9 +1,10 @@
 """Networks that can be differentiated under several ReLU rules.
 
 open_network(name_or_path) is the one way in: a `Network` with its values, of a name in `NETWORKS`, of
-anybody's file, or, of neither, one that knows the classes of ImageNet. build(name) builds one of ours,
-load(path) reads anybody's graph. gradients(ys, xs, rule) differentiates either. download(name) fetches
-published weights; convert(source, destination) writes them in another format.
+anybody's file, or, of neither, one that knows the classes of ImageNet. inspect(name_or_path) tells all that is
+found in one. build(name) builds one of ours, load(path) reads anybody's graph. gradients(ys, xs, rule)
+differentiates either. download(name) fetches published weights; convert(source, destination) writes them in
+another format.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from slim_models.downloading import SOURCES as SOURCES, download as download
     from slim_models.heads import HEADS as HEADS
     from slim_models.labels import Labels as Labels, read_labels as read_labels
-    from slim_models.loading import load as load
+    from slim_models.loading import Inspection as Inspection, load as load
     from slim_models.mistakes import (
         BadValue as BadValue,
         MissingFile as MissingFile,
@@ -42,7 +43,11 @@ if TYPE_CHECKING:
         Unreachable as Unreachable,
     )
     from slim_models.network import PRECISIONS as PRECISIONS, Network as Network
-    from slim_models.opening import network_named as network_named, open_network as open_network
+    from slim_models.opening import (
+        inspect as inspect,
+        network_named as network_named,
+        open_network as open_network,
+    )
     from slim_models.weights import (
         assign_weights as assign_weights,
         check_weights as check_weights,
@@ -61,11 +66,11 @@ __getattr__, __dir__, __all__ = lazy(
         "builders": "DEFAULT_NETWORK NETWORKS PREPROCESSINGS Architecture build build_for find_weights",
         "downloading": "SOURCES download",
         "labels": "Labels read_labels",
-        "loading": "load",
+        "loading": "Inspection load",
         "mistakes": "BadValue MissingFile MissingPackage Mistake UnknownName Unreachable",
         "heads": "HEADS",
         "network": "PRECISIONS Network",
-        "opening": "network_named open_network",
+        "opening": "inspect network_named open_network",
         "weights": "assign_weights check_weights convert random_weights read_weights write_weights",
     },
 )

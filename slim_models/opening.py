@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -10,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from slim_models.builders import DEFAULT_NETWORK, NETWORKS, architecture, build_for, find_weights
-from slim_models.loading import exists, load
+from slim_models.builders import DEFAULT_NETWORK, NETWORKS, architecture, build, build_for, find_weights
+from slim_models.loading import Found, Inspection, exists, inspected, load, look_at_network
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import Network
 from slim_models.weights import Stored, evaluated_weights, fitted
@@ -91,6 +92,51 @@ def _with_weights(say: Callable[[str], object]) -> str:
         )
         return _IN_ITS_PLACE
     return DEFAULT_NETWORK
+
+
+def inspect(name_or_path: str | os.PathLike, **given: Any) -> Inspection:
+    """Everything that is found in a file, also in one that cannot be explained as it is, or not at all.
+
+        print(slim_models.inspect("frozen.pb").preprocessing)
+
+    Args:
+        name_or_path: a key of `NETWORKS`, or a path of anything.
+        given: what need not be found, as of `load`; of a path alone.
+
+    Returns:
+        What was found, and in its `problem` why it cannot be explained and what to do.
+
+    Raises:
+        FileNotFoundError: there is nothing at that path.
+        KeyError, ValueError: what is given cannot be.
+    """
+    if not isinstance(name_or_path, str) or name_or_path not in NETWORKS:
+        return inspected(name_or_path, **{name: value for name, value in given.items() if value is not None})
+    entry, network = architecture(name_or_path), build(name_or_path)
+    shapes = network.weight_shapes()
+    result = Inspection(
+        name_or_path,
+        "network of ours",
+        inputs=[Found(network.images.name, network.images.shape.as_list(), "float32", chosen=True)],
+        outputs=[Found(network.logits.name, network.logits.shape.as_list(), "float32", chosen=True)],
+        head=network.head,
+        num_classes=network.num_classes,
+        labels=list(network.labels.names) if network.labels else None,
+        preprocessing=entry.preprocessing,
+        parameters=sum(math.prod(shape) for shape in shapes.values()),
+        evidence={"labels": entry.labels, "preprocessing": "as it was trained, inside of its graph"},
+    )
+    look_at_network(result, network)
+    try:
+        path = find_weights(name_or_path)
+        parts = [path] if path.is_file() else list(path.parent.glob(f"{path.name}.*"))
+        result.size, result.evidence = (
+            sum(part.stat().st_size for part in parts),
+            {**result.evidence, "weights": str(path)},
+        )
+    except MissingFile as missing:
+        result.problem = str(missing)
+    return result
 
 
 def network_named(

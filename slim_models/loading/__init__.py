@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
+    from slim_models.loading.inspection import (
+        Found as Found,
+        Inspection as Inspection,
+        inspected as inspected,
+        look_at_network as look_at_network,
+    )
     from slim_models.loading.loader import load as load
     from slim_models.loading.locating import exists as exists
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "inspection": "Found Inspection inspected look_at_network",
         "loader": "load",
         "locating": "exists",
     },

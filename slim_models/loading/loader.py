@@ -11,17 +11,37 @@ from typing import Any
 from slim_models.builders import Preprocessing, preprocessing_for, whole_number
 from slim_models.heads import HEADS
 from slim_models.labels import Labels
-from slim_models.loading.assembly import rebuilt
+from slim_models.loading.assembly import Plan, rebuilt
 from slim_models.loading.averages import averaged
 from slim_models.loading.deciding import choices_for, known, tried
 from slim_models.loading.examples import Example, settled
 from slim_models.loading.layers import kind_of_layer
 from slim_models.loading.locating import Opening, open_original
 from slim_models.loading.names import class_names
+from slim_models.loading.originals import Original
 from slim_models.loading.passes import Say, silent
 from slim_models.loading.planning import Asked, planned
 from slim_models.mistakes import BadValue, UnknownName
 from slim_models.network import Network
+
+
+@dataclasses.dataclass
+class Steps:
+    """What the steps of `load` come to; None what was not reached.
+
+    Attributes:
+        original: what was opened.
+        plan: what is to be imported of it.
+        labels: the names of its classes, if they are known.
+        network: without labels, and without preprocessing where that has to be tried.
+        preprocessing: what is done with pixels before the graph.
+    """
+
+    original: Original | None = None
+    plan: Plan | None = None
+    labels: Labels | None = None
+    network: Network | None = None
+    preprocessing: str | Preprocessing | None = None
 
 
 def load(
@@ -41,6 +61,7 @@ def load(
     trusted: bool = False,
     averages: bool | None = None,
     say: Say | None = None,
+    steps: Steps | None = None,
 ) -> Network:
     """Makes a `Network` of anybody's classifier.
 
@@ -90,6 +111,7 @@ def load(
         averages: whether the variables of a training get the moving averages that it has kept of them; None leaves them
             their own values, and says that there are averages.
         say: is told everything that was found or guessed, in lines; None is silent.
+        steps: is given what each step comes to, as far as they go (`inspect`).
 
     Returns:
         The network; its variables, if it has some, get their values in the session of an `Explainer`.
@@ -102,19 +124,22 @@ def load(
     """
     _check_given(preprocessing, prepared, head)
     size = None if image_size is None else _height_and_width(image_size)
-    say = say or silent
+    say, steps = say or silent, steps or Steps()
     original = averaged(open_original(path, Opening(size, custom_objects, trusted, say)), averages, say)
-    found = planned(original, Asked(images, logits, size, head, prepared, feed or {}, say))
+    steps.original = original
+    steps.plan = found = planned(original, Asked(images, logits, size, head, prepared, feed or {}, say))
     for sentence in found.warned:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
     names = class_names(labels, path, found, say)
     choices = choices_for(found, preprocessing)
     theirs = settled(examples or (), found.num_classes, names, say)
+    steps.labels = theirs.labels
     chosen = known(original, found, preprocessing, choices, prepared, say)
-    network = rebuilt(original, found, chosen or "none", layer)
+    steps.network = network = rebuilt(original, found, chosen or "none", layer)
     if chosen is None:
         chosen = tried(network, found, theirs, choices, say)
         network = network if chosen == "none" else rebuilt(original, found, chosen, layer)
+    steps.preprocessing = chosen
     if layer is None:
         kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
         say(f"layer: {network.default_layer} (found: {kind})")
