@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slim_models import Inspection
-    from slim_models.loading import Found
+    from slim_models import Found, Inspection
 
 _WIDTH, _INDENT = 110, 15
 _STAYS = "\N{NO-BREAK SPACE}"  # in what is not to be wrapped

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
         find_weights as find_weights,
     )
     from slim_models.builders.preprocessing import (
-        EXAMPLE as EXAMPLE,
         GREY_PREPROCESSINGS as GREY_PREPROCESSINGS,
         PREPROCESSINGS as PREPROCESSINGS,
         RGB_MEAN as RGB_MEAN,
         Affine as Affine,
         Preprocessing as Preprocessing,
         channels_of as channels_of,
+        example_for as example_for,
         grey as grey,
         order_of as order_of,
         prepared as prepared,
@@ -41,7 +41,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "building": "build build_for whole_number",
         "catalogue": "DEFAULT_NETWORK NETWORKS Architecture architecture find_weights",
-        "preprocessing": "EXAMPLE GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing channels_of grey "
+        "preprocessing": "GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing channels_of example_for grey "
         "order_of prepared preprocessing_for",
     },
 )

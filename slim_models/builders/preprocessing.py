@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from slim_models.mistakes import BadValue, UnknownName
@@ -140,6 +140,11 @@ PREPROCESSINGS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 }
 # Those that do the same to every channel; the others have three numbers a pixel, and mean nothing for other channels.
 GREY_PREPROCESSINGS = ("none", "minus_one_to_one", "zero_to_one")
+
+
+def example_for(choices: Iterable[str]) -> str:
+    """Numbers, as `affine` reads them, for a network for which there are these preprocessings."""
+    return EXAMPLE if "caffe_bgr" in choices else "mean=127.5,std=127.5"
 
 
 @dataclasses.dataclass(frozen=True)

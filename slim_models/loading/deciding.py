@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slim_models.builders import EXAMPLE, GREY_PREPROCESSINGS, PREPROCESSINGS, Preprocessing, channels_of
+from slim_models.builders import GREY_PREPROCESSINGS, PREPROCESSINGS, Preprocessing, channels_of, example_for
 from slim_models.loading.assembly import Plan
 from slim_models.loading.evidence import by_examples, recognised
 from slim_models.loading.examples import Examples
@@ -84,7 +84,7 @@ def _by_structure(original: Original, found: Plan, choices: Sequence[str], say: 
     if original.values.session is not None:  # trying would leave its operations in the graph
         raise BadValue(
             "what is done with pixels before the graph cannot be told, as nothing is tried in a live session: give "
-            f"preprocessing (--preprocessing), one of {', '.join(choices)}, or numbers such as {EXAMPLE}"
+            f"preprocessing (--preprocessing), one of {', '.join(choices)}, or numbers such as {example_for(choices)}"
         )
     return None
 

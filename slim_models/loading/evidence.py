@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from slim_models.builders import EXAMPLE, PREPROCESSINGS
+from slim_models.builders import PREPROCESSINGS, example_for
 from slim_models.labels import Labels
 from slim_models.loading.passes import Say
 from slim_models.loading.trials import Trial, photographs, trials
@@ -190,7 +190,7 @@ def _untold(
         lines.append(f"with {name} {classes}{f' [{known}]' if known != 'no evidence' else ''}")
     return (
         f"what is done with pixels before the graph cannot be told, as {reason}; the likeliest classes of {whose} are "
-        f"{'; '.join(lines)}; give preprocessing, one of {', '.join(tried)}, or numbers such as {EXAMPLE} (the flag "
+        f"{'; '.join(lines)}; give preprocessing, one of {', '.join(tried)}, or numbers such as {example_for(tried)} (the flag "
         "--preprocessing), or pictures whose classes you know (--examples)"
     )
 
