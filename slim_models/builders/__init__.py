@@ -41,7 +41,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "building": "build build_for whole_number",
         "catalogue": "DEFAULT_NETWORK NETWORKS Architecture architecture find_weights",
-        "preprocessing": "GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing channels_of example_for grey "
-        "order_of prepared preprocessing_for",
+        "preprocessing": "GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing channels_of example_for "
+        "grey order_of prepared preprocessing_for",
     },
 )

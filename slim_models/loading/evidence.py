@@ -190,8 +190,8 @@ def _untold(
         lines.append(f"with {name} {classes}{f' [{known}]' if known != 'no evidence' else ''}")
     return (
         f"what is done with pixels before the graph cannot be told, as {reason}; the likeliest classes of {whose} are "
-        f"{'; '.join(lines)}; give preprocessing, one of {', '.join(tried)}, or numbers such as {example_for(tried)} (the flag "
-        "--preprocessing), or pictures whose classes you know (--examples)"
+        f"{'; '.join(lines)}; give preprocessing, one of {', '.join(tried)}, or numbers such as "
+        f"{example_for(tried)} (the flag --preprocessing), or pictures whose classes you know (--examples)"
     )
 
 
