@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from slim_models.downloading import SOURCES as SOURCES, download as download
     from slim_models.labels import Labels as Labels, read_labels as read_labels
-    from slim_models.loading import Inspection as Inspection, load as load
+    from slim_models.loading import FoundTensor as FoundTensor, Inspection as Inspection, load as load
     from slim_models.mistakes import (
         BadValue as BadValue,
         MissingFile as MissingFile,
@@ -63,7 +63,7 @@ __getattr__, __dir__, __all__ = lazy(
         "builders": "NETWORKS PREPROCESSINGS Architecture build build_for find_weights",
         "downloading": "SOURCES download",
         "labels": "Labels read_labels",
-        "loading": "Inspection load",
+        "loading": "FoundTensor Inspection load",
         "mistakes": "BadValue MissingFile MissingPackage Mistake UnknownName Unreachable",
         "network": "HEADS PRECISIONS Network",
         "opening": "inspect network_named open_network",
