@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from slim_models.downloading import SOURCES as SOURCES, download as download
     from slim_models.heads import HEADS as HEADS
     from slim_models.labels import Labels as Labels, read_labels as read_labels
-    from slim_models.loading import Found as Found, Inspection as Inspection, load as load
+    from slim_models.loading import FoundTensor as FoundTensor, Inspection as Inspection, load as load
     from slim_models.mistakes import (
         BadValue as BadValue,
         MissingFile as MissingFile,
@@ -66,7 +66,7 @@ __getattr__, __dir__, __all__ = lazy(
         "builders": "DEFAULT_NETWORK NETWORKS PREPROCESSINGS Architecture build build_for find_weights",
         "downloading": "SOURCES download",
         "labels": "Labels read_labels",
-        "loading": "Found Inspection load",
+        "loading": "FoundTensor Inspection load",
         "mistakes": "BadValue MissingFile MissingPackage Mistake UnknownName Unreachable",
         "heads": "HEADS",
         "network": "PRECISIONS Network",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from slim_models.builders import DEFAULT_NETWORK, NETWORKS, architecture, build, build_for, find_weights
-from slim_models.loading import Found, Inspection, exists, inspected, load, look_at_network
+from slim_models.loading import FoundTensor, Inspection, exists, inspected, load, look_at_network
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.network import Network
 from slim_models.weights import Stored, evaluated_weights, fitted
@@ -117,8 +117,8 @@ def inspect(name_or_path: str | os.PathLike, **given: Any) -> Inspection:
     result = Inspection(
         name_or_path,
         "network of ours",
-        inputs=[Found(network.images.name, network.images.shape.as_list(), "float32", chosen=True)],
-        outputs=[Found(network.logits.name, network.logits.shape.as_list(), "float32", chosen=True)],
+        inputs=[FoundTensor(network.images.name, network.images.shape.as_list(), "float32", chosen=True)],
+        outputs=[FoundTensor(network.logits.name, network.logits.shape.as_list(), "float32", chosen=True)],
         head=network.head,
         num_classes=network.num_classes,
         labels=list(network.labels.names) if network.labels else None,

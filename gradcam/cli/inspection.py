@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slim_models import Found, Inspection
+    from slim_models import FoundTensor, Inspection
 
 _WIDTH, _INDENT = 110, 15
 _STAYS = "\N{NO-BREAK SPACE}"  # in what is not to be wrapped
@@ -62,7 +62,7 @@ def _tensors(found: Inspection, said: dict[str, str]) -> Iterator[tuple[str, lis
         yield "image size", [size or "{} x {}".format(*found.image_size)]
 
 
-def _tensor(found: Found, role: str) -> str:
+def _tensor(found: FoundTensor, role: str) -> str:
     shape = (
         "of unknown shape"
         if found.shape is None
@@ -71,7 +71,7 @@ def _tensor(found: Found, role: str) -> str:
     return f"{found.name}  {found.dtype} {shape}{f'  <- {role}' if found.chosen else ''}"
 
 
-def _layers(layers: Sequence[Found]) -> list[str]:
+def _layers(layers: Sequence[FoundTensor]) -> list[str]:
     """Names and sizes, in columns."""
     width = min(max((len(layer.name) for layer in layers), default=0), 70)
     sizes = [" x ".join("?" if size is None else str(size) for size in (layer.shape or ())[1:]) for layer in layers]

@@ -12,7 +12,7 @@ from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
     from slim_models.loading.inspection import (
-        Found as Found,
+        FoundTensor as FoundTensor,
         Inspection as Inspection,
         inspected as inspected,
         look_at_network as look_at_network,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "inspection": "Found Inspection inspected look_at_network",
+        "inspection": "FoundTensor Inspection inspected look_at_network",
         "loader": "load",
         "locating": "exists",
     },

@@ -44,7 +44,7 @@ _SAVERS = re.compile(r"(^|/)(save(_\d+)?/(filename|Const)(_\d+)?|saver_filename)
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class FoundTensor:
     """A tensor.
 
     Attributes:
@@ -89,13 +89,13 @@ class Inspection:
     format: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     size: int = 0
-    inputs: Sequence[Found] = ()
-    outputs: Sequence[Found] = ()
+    inputs: Sequence[FoundTensor] = ()
+    outputs: Sequence[FoundTensor] = ()
     image_size: tuple[int, int] | None = None
     head: str | None = None
     num_classes: int | None = None
     labels: Sequence[str] | None = None
-    layers: Sequence[Found] = ()
+    layers: Sequence[FoundTensor] = ()
     preprocessing: str | None = None
     parameters: int | None = None
     guided: str | None = None
@@ -150,6 +150,8 @@ def _tried(result: Inspection, path: pathlib.Path, given: Mapping[str, Any]) -> 
         warnings.simplefilter("always", RuntimeWarning)
         try:
             load(path, say=lines.append, steps=steps, **given)
+        except tf.errors.OpError as error:
+            result.problem = f"TensorFlow cannot run the graph: {_reason(error)}"
         except Mistake as mistake:
             if steps.original is None and isinstance(mistake, UnknownName):
                 raise  # a head or a preprocessing that there is not
@@ -158,6 +160,14 @@ def _tried(result: Inspection, path: pathlib.Path, given: Mapping[str, Any]) -> 
             asked = [flag for flag, words in _ASKED.items() if re.search(words, result.problem)]
             result.flags = ["--preprocessing"] if untold else asked
     return steps, lines, [str(one.message) for one in caught if one.category is RuntimeWarning]
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """The line of TensorFlow's many that says what went wrong."""
+    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
+    around = ("[[", "Graph execution", "Detected at", "Node:", "Traceback", "File ", "Original stack")
+    told = next((line for line in lines if not line.startswith(around)), "")
+    return f"{told} (at {error.op.name})" if error.op is not None else told
 
 
 def _evidence(lines: Iterable[str]) -> dict[str, str]:
@@ -180,7 +190,7 @@ def _look_at_weights(result: Inspection, path: pathlib.Path) -> None:
     result.evidence = _evidence(lines)
     result.parameters = sum(array.size for array in arrays.values())
     ends = {name: entry.ends for name, entry in NETWORKS.items() if entry.ends}
-    own = [name for name in ends if set(ends[name]) <= set(fitted(arrays, ends[name]))]
+    own = [name for name in ends if ends[name][0] in fitted(arrays, ends[name])]
     deeper = any(name.endswith("conv5_4/weights") for name in arrays)
     own = [name for name in own if not name.startswith("vgg") or name.startswith("vgg19") == deeper]
     if own:
@@ -220,10 +230,10 @@ def _is_input(node: tf.NodeDef) -> bool:
     return tf.as_dtype(node.attr["dtype"].type) not in (tf.resource, tf.variant)
 
 
-def _placeholder(name: str, node: tf.NodeDef, chosen: bool) -> Found:
+def _placeholder(name: str, node: tf.NodeDef, chosen: bool) -> FoundTensor:
     shape = tf.TensorShape(node.attr["shape"].shape) if "shape" in node.attr else tf.TensorShape(None)
     sizes = None if shape.ndims is None else shape.as_list()
-    return Found(name, sizes, tf.as_dtype(node.attr["dtype"].type).name, chosen)
+    return FoundTensor(name, sizes, tf.as_dtype(node.attr["dtype"].type).name, chosen)
 
 
 def _named(original: Original, names: Iterable[str]) -> list[tf.Tensor]:
@@ -236,9 +246,9 @@ def _named(original: Original, names: Iterable[str]) -> list[tf.Tensor]:
     return found
 
 
-def _tensor(tensor: tf.Tensor, chosen: bool) -> Found:
+def _tensor(tensor: tf.Tensor, chosen: bool) -> FoundTensor:
     shape = None if tensor.shape.ndims is None else tensor.shape.as_list()
-    return Found(tensor.name, shape, tensor.dtype.base_dtype.name, chosen)
+    return FoundTensor(tensor.name, shape, tensor.dtype.base_dtype.name, chosen)
 
 
 def _left(nodes: Sequence[tf.NodeDef]) -> Iterable[str]:
@@ -270,7 +280,7 @@ def look_at_network(result: Inspection, network: Network) -> None:
     """The layers of a network, its pictures' size, and whether guided backprop is defined for it."""
     result.image_size = network.image_size
     result.layers = [
-        Found(name, tensor.shape.as_list(), tensor.dtype.base_dtype.name, name == network.default_layer)
+        FoundTensor(name, tensor.shape.as_list(), tensor.dtype.base_dtype.name, name == network.default_layer)
         for name, tensor in network.endpoints.items()
     ]
     result.guided = refusal(network.logits, [network.images])
