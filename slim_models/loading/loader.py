@@ -39,7 +39,7 @@ from slim_models.network import HEADS, Network
 from slim_models.weights import checkpoint_in
 
 _DIRECTIONS = ("lower", "higher")  # the two that the only number a network says is explained in
-_WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
+_WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel", ".pth", ".pt", ".safetensors")
 _OF_CAFFE = re.compile(r"(^|/)(block1_conv1|conv1_conv)(_\d+)?/")  # first layers of Keras' VGGs and ResNets
 
 
