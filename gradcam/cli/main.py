@@ -64,7 +64,8 @@ COMMANDS = {
     "convert": Command(
         "write weights in another format",
         "Writes the weights of one file as another: from npy, npz, a checkpoint V1 or V2 (also slim's "
-        "VGG16 or VGG19), Keras' VGG16 or VGG19 (.h5) or a .caffemodel, to .npy, .npz or .ckpt (V2).",
+        "VGG16 or VGG19), Keras' VGG16 or VGG19 (.h5), a .caffemodel, PyTorch's .pth, .pt or .bin, or .safetensors, to "
+        ".npy, .npz or .ckpt (V2).",
         flags.add_convert_flags,
     ),
 }

@@ -19,7 +19,7 @@ from slim_models.loading.sessions import is_session, of_graph, of_session
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights import checkpoint_in
 
-_WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel")
+_WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel", ".pth", ".pt", ".safetensors")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,13 +55,19 @@ def read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     Raises:
         safetensors.SafetensorError: it is none.
     """
-    from safetensors import safe_open
+    from safetensors import deserialize, safe_open
 
-    weights = {}
+    weights, halves = {}, set()
     with safe_open(path, framework="np") as file:
         for name in file.keys():  # noqa: SIM118 - it is no dictionary
-            array = file.get_tensor(name)
-            weights[name] = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+            if file.get_slice(name).get_dtype() == "BF16":  # which NumPy has no name for
+                halves.add(name)
+            else:
+                weights[name] = file.get_tensor(name)
+    if halves:
+        for name, part in deserialize(path.read_bytes()):
+            if name in halves:
+                weights[name] = _widened(np.frombuffer(part["data"], "<u2")).reshape(part["shape"])
     return _without_prefixes(weights)
 
 
@@ -273,6 +279,11 @@ def _numbers(file: IO[bytes], storage: _Storage, order: str) -> np.ndarray:
     if file.readinto(content) != len(content):  # type: ignore[attr-defined]
         raise EOFError("it ends in the middle of an array: truncated")
     numbers = content.view(np.dtype(_DTYPES[storage.kind]).newbyteorder(">" if order == "big" else "<"))
-    if storage.kind == "BFloat16Storage":  # the upper half of a float32
-        numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+    if storage.kind == "BFloat16Storage":
+        numbers = _widened(numbers)
     return freeze(numbers.astype(numbers.dtype.newbyteorder("="), copy=False))
+
+
+def _widened(halves: np.ndarray) -> np.ndarray:
+    """Float32 numbers, of whose four bytes bfloat16 has the upper two."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)

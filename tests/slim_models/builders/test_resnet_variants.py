@@ -12,6 +12,7 @@ from gradcam.cli.main import main
 from gradcam.explainer import Explainer
 from slim_models.weights import random_weights
 
+pytestmark = pytest.mark.filterwarnings("ignore:CUDA initialization")  # PyTorch's, where there is no GPU
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 CLASSES, DIVISOR = 7, 8
