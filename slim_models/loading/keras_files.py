@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import json
@@ -9,13 +10,13 @@ import pathlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from slim_models import files
 from slim_models.loading.keras import eagerly, of_keras_model
 from slim_models.loading.keras_building import Builder
-from slim_models.loading.keras_config import refuse_code
+from slim_models.loading.keras_config import layers_of_networks, refuse_code, with_modules_of_operations
 from slim_models.loading.keras_weights import give_weights
 from slim_models.loading.originals import Original
 from slim_models.mistakes import BadValue
@@ -108,7 +109,7 @@ def _readers(path: pathlib.Path, config: dict[str, Any], keras: Any, old: bool, 
     if theano:  # whose kernels TensorFlow's Keras takes the wrong way round
         return [ours]
     if not old:
-        return [theirs]
+        return [theirs, functools.partial(_with_operations, path, config, keras)]
     if int(_version(keras).partition(".")[0]) < 3:
         return [theirs, ours]  # it reads its own files; ours is for what it has forgotten of Keras 1
     # Keras 3 has another hard_sigmoid than older ones, and mixes up models in models: it comes second.
@@ -124,17 +125,34 @@ def _rebuilt(path: pathlib.Path, config: dict[str, Any], keras: Any) -> Any:
     return root.layer
 
 
-def _as_it_is(path: pathlib.Path, suffix: str, keras: Any) -> Any:
-    """A model as Keras itself reads it, which goes by the suffix."""
+def _with_operations(path: pathlib.Path, config: dict[str, Any], keras: Any) -> Any:
+    """A model of Keras 3 with operations that are no layers, which itself takes for layers of their names."""
+    config = with_modules_of_operations(config, keras)
+    model = keras.Model.from_config(config["config"], custom_objects=layers_of_networks(keras))
+    with _named(path, ".h5") as named:
+        model.load_weights(named)
+    return model
+
+
+@contextlib.contextmanager
+def _named(path: pathlib.Path, suffix: str) -> Iterator[str]:
+    """The file under a name that ends as Keras wants it."""
     if path.suffix == suffix:
-        return keras.models.load_model(str(path), compile=False)
+        yield str(path)
+        return
     with tempfile.TemporaryDirectory() as folder:
         named = pathlib.Path(folder) / f"model{suffix}"
         try:
             named.symlink_to(path.resolve())
         except OSError:  # not everybody may, on Windows
             shutil.copyfile(path, named)
-        return keras.models.load_model(str(named), compile=False)
+        yield str(named)
+
+
+def _as_it_is(path: pathlib.Path, suffix: str, keras: Any) -> Any:
+    """A model as Keras itself reads it, which goes by the suffix."""
+    with _named(path, suffix) as named:
+        return keras.models.load_model(named, compile=False, custom_objects=layers_of_networks(keras))
 
 
 def _first_that_can(readers: list[Reader], keras: Any, path: pathlib.Path) -> Any:
