@@ -7,7 +7,7 @@ import inspect
 import itertools
 import operator
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from slim_models.loading.keras_config import (
@@ -18,6 +18,7 @@ from slim_models.loading.keras_config import (
     class_of,
     custom_layer,
     entries_of,
+    layers_of_networks,
     name_of,
     shape_of,
     updated,
@@ -30,6 +31,19 @@ _FUNCTIONS = {
     *("math.add", "math.subtract", "math.multiply", "math.truediv", "math.divide", "math.sigmoid", "math.tanh"),
     *("math.reduce_mean", "math.reduce_max", "math.maximum", "math.minimum"),
     *("nn.relu", "nn.relu6", "nn.leaky_relu", "nn.sigmoid", "nn.silu", "nn.softmax", "image.resize"),
+    *(
+        "concat",
+        "stack",
+        "reshape",
+        "transpose",
+        "squeeze",
+        "expand_dims",
+        "identity",
+        "cast",
+        "math.sqrt",
+        "math.pow",
+        "math.abs",
+    ),
 }
 _ACTIVATIONS = ("activation", "recurrent_activation")
 
@@ -124,8 +138,8 @@ class Builder:
         name = names.of(name_of(entry))
         if entry["class_name"] in MODELS:
             return self.model(entry, name, shape)
-        if entry["class_name"] == "TFOpLambda":
-            return Part(name_of(entry), "TFOpLambda", self._function(entry, name))
+        if entry["class_name"] in ("TFOpLambda", "SlicingOpLambda"):
+            return Part(name_of(entry), str(entry["class_name"]), self._function(entry, name))
         return Part(name_of(entry), class_of(entry), self.layer(entry, name))
 
     def layer(self, entry: Mapping[str, Any], name: str | None = None) -> Any:
@@ -137,7 +151,8 @@ class Builder:
         if entry["class_name"] == WITH_CODE and self.trusted:
             return self.keras.layers.Lambda(function_of(entry, self.path, self.keras), name=name)
         users = self.keras.utils.get_registered_object(str(entry["class_name"]))
-        found = users or getattr(self.keras.layers, class_of(entry), None)
+        known = getattr(self.keras.layers, class_of(entry), None)
+        found = users or known or layers_of_networks(self.keras).get(class_of(entry))
         if not inspect.isclass(found):
             raise BadValue(custom_layer(entry, self.path))
         built: Any = found
@@ -181,14 +196,18 @@ class Builder:
         """A layer that calls one of TensorFlow's functions."""
         import tensorflow
 
-        path = str(entry["config"].get("function")).replace("__operators__.", "math.")
+        path = str(entry["config"].get("function"))
+        if path == "__operators__.getitem":
+            return self._layer_of(_sliced, name)
+        path = path.replace("__operators__.", "math.")
         if path not in _FUNCTIONS:
             raise BadValue(
                 f"{self.path} has the layer {name_of(entry)!r}, which is TensorFlow's function {path} and not a layer "
                 f"of Keras: {IN_MEMORY}"
             )
-        function = operator.attrgetter(path)(tensorflow)
+        return self._layer_of(operator.attrgetter(path)(tensorflow), name)
 
+    def _layer_of(self, function: Callable[..., Any], name: str) -> Any:
         class Function(self.keras.layers.Layer):  # type: ignore[name-defined]
             def call(self, *inputs: Any, **more: Any) -> Any:
                 return function(*inputs, **more)
@@ -293,6 +312,19 @@ def _arguments(built: type) -> set[str]:
             if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
                 break
     return found
+
+
+def _sliced(x: Any, slice_spec: Sequence[Any]) -> Any:
+    """`x[...]` as Keras 2 wrote it: slices and `...` as dictionaries, new axes as None."""
+
+    def part(given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        if given.get("class_name") == "__ellipsis__":
+            return Ellipsis
+        return slice(*(given[key] for key in ("start", "stop", "step")))
+
+    return x[tuple(map(part, slice_spec))]
 
 
 def _hard_sigmoid(x: Any) -> Any:

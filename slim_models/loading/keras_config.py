@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -24,12 +25,23 @@ CLASSES = {
     "SyncBatchNormalization": "BatchNormalization",
     "FixedDropout": "Dropout",  # of the package efficientnet; the same for whatever is not trained
     "ThresholdedReLU": "ReLU",
+    "Custom>CustomScaleLayer": "CustomScaleLayer",
 }
 # Layers of Keras' own that run what is in a file, or read other files that it names.
 _WITH_CODE = (
     *("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
     *("StringLookup", "IntegerLookup", "TextVectorization"),
 )
+# Layers of Keras' own networks, which it keeps beside them, and a network of whose module they are.
+_OF_NETWORKS = {
+    "LayerScale": "ConvNeXtTiny",
+    "StochasticDepth": "ConvNeXtTiny",
+    "CustomScaleLayer": "InceptionResNetV2",
+}
+# TensorFlow's, which Keras 2's EfficientNetV2 has.
+_INITIALIZERS = ("Constant", "Zeros", "Ones", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling")
+# One operation of each module of Keras 3's that have some.
+_OPERATIONS = ("add", "relu", "cast", "top_k", "norm")
 # Keras 1 had one layer for all ways of merging.
 _MERGES = {
     "sum": "Add",
@@ -78,6 +90,43 @@ _WITHOUT_MEANING: Mapping[str, tuple[Any, ...]] = {
     "data_format": (None,),
     "keepdims": (False, None),
 }
+
+
+def layers_of_networks(keras: Any) -> dict[str, Any]:
+    """The classes of layers that only networks of `keras.applications` have, by name, as far as there are any."""
+    found = {}
+    for name, network in _OF_NETWORKS.items():
+        builder = getattr(getattr(keras, "applications", None), network, None)
+        layer = getattr(sys.modules.get(getattr(builder, "__module__", "")), name, None)
+        if layer is not None:
+            found[name] = layer
+    return found
+
+
+def with_modules_of_operations(config: Any, keras: Any) -> Any:
+    """What Keras 3 left out of an HDF5 file: that `x + y` is the operation Add, and not the layer of that name.
+
+    An operation's configuration has its name and its own arguments, a layer's also whether it is trained.
+
+    Args:
+        config: of a model, or anything in it.
+        keras: the installed one.
+
+    Returns:
+        The same with `module` at each operation.
+    """
+    if isinstance(config, list):
+        return [with_modules_of_operations(part, keras) for part in config]
+    if not isinstance(config, Mapping):
+        return config
+    result = {key: with_modules_of_operations(value, keras) for key, value in config.items()}
+    inner = config.get("config")
+    if "inbound_nodes" in config and isinstance(inner, Mapping) and not {"trainable", "layers"} & inner.keys():
+        samples = (getattr(keras.ops, name, None) for name in _OPERATIONS)
+        modules = [module for sample in samples if (module := getattr(sample, "__module__", None)) in sys.modules]
+        known = [module for module in modules if hasattr(sys.modules[module], str(config["class_name"]))]
+        result |= {"module": known[0], "registered_name": None} if known and "module" not in config else {}
+    return result
 
 
 def class_of(entry: Mapping[str, Any]) -> str:
@@ -251,6 +300,8 @@ def _is_foreign(entry: Mapping[str, Any], registered: Callable[[str], Any]) -> b
         return False
     module = entry.get("module") or "keras"
     root, *others = str(module).split(".")
+    if str(module).startswith("tensorflow.python.ops.init_ops"):
+        return entry["class_name"] not in _INITIALIZERS
     # Keras' utilities unpack archives and download files.
     if root == "builtins":
         return entry["class_name"] != "function"  # which Keras looks for among its own

@@ -13,13 +13,18 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from slim_models import files
 from slim_models.loading.keras import eagerly, of_keras_model, reason_of
 from slim_models.loading.keras_building import Builder
-from slim_models.loading.keras_config import refuse_code, under_all_names
+from slim_models.loading.keras_config import (
+    layers_of_networks,
+    refuse_code,
+    under_all_names,
+    with_modules_of_operations,
+)
 from slim_models.loading.keras_weights import give_weights
 from slim_models.loading.originals import Original
 from slim_models.mistakes import BadValue
@@ -130,18 +135,20 @@ def _hdf5_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
         scope = trust.checked(config, path, keras)
         old = _text(file.attrs.get("keras_version", "1")).startswith(("0.", "1", "2."))
         theano = _text(file.attrs.get("backend", "")) == "theano"
-    ours: Reader = functools.partial(_rebuilt, path, config, keras, trust.all)
     with scope:
-        return _first_that_can(_readers(path, ours, keras, old, theano, trust.all), keras, path)
+        return _first_that_can(_readers(path, config, keras, old, theano, trust.all), keras, path)
 
 
-def _readers(path: pathlib.Path, ours: Reader, keras: Any, old: bool, theano: bool, trusted: bool) -> list[Reader]:
+def _readers(
+    path: pathlib.Path, config: dict[str, Any], keras: Any, old: bool, theano: bool, trusted: bool
+) -> list[Reader]:
     """What to try, in order, with a model of Keras 1 or 2 (`old`) or of a later one."""
+    ours: Reader = functools.partial(_rebuilt, path, config, keras, trusted)
     theirs: Reader = functools.partial(_as_it_is, path, ".h5", keras, trusted)
     if theano:  # whose kernels TensorFlow's Keras takes the wrong way round
         return [ours]
     if not old:
-        return [theirs]
+        return [theirs, functools.partial(_with_operations, path, config, keras)]
     if int(_version(keras).partition(".")[0]) < 3:
         return [theirs, ours]  # it reads its own files; ours is for what it has forgotten of Keras 1
     # Keras 3 has another hard_sigmoid than older ones, and mixes up models in models: it comes second.
@@ -157,20 +164,37 @@ def _rebuilt(path: pathlib.Path, config: dict[str, Any], keras: Any, trusted: bo
     return root.layer
 
 
-def _as_it_is(path: pathlib.Path, suffix: str, keras: Any, trusted: bool) -> Any:
-    """A model as Keras itself reads it, which goes by the suffix."""
-    read = functools.partial(keras.models.load_model, compile=False)
-    if trusted and "safe_mode" in inspect.signature(keras.models.load_model).parameters:
-        read = functools.partial(read, safe_mode=False)
+def _with_operations(path: pathlib.Path, config: dict[str, Any], keras: Any) -> Any:
+    """A model of Keras 3 with operations that are no layers, which itself takes for layers of their names."""
+    config = with_modules_of_operations(config, keras)
+    model = keras.Model.from_config(config["config"], custom_objects=layers_of_networks(keras))
+    with _named(path, ".h5") as named:
+        model.load_weights(named)
+    return model
+
+
+@contextlib.contextmanager
+def _named(path: pathlib.Path, suffix: str) -> Iterator[str]:
+    """The file under a name that ends as Keras wants it."""
     if path.suffix == suffix:
-        return read(str(path))
+        yield str(path)
+        return
     with tempfile.TemporaryDirectory() as folder:
         named = pathlib.Path(folder) / f"model{suffix}"
         try:
             named.symlink_to(path.resolve())
         except OSError:  # not everybody may, on Windows
             shutil.copyfile(path, named)
-        return read(str(named))
+        yield str(named)
+
+
+def _as_it_is(path: pathlib.Path, suffix: str, keras: Any, trusted: bool) -> Any:
+    """A model as Keras itself reads it, which goes by the suffix."""
+    read = functools.partial(keras.models.load_model, compile=False, custom_objects=layers_of_networks(keras))
+    if trusted and "safe_mode" in inspect.signature(keras.models.load_model).parameters:
+        read = functools.partial(read, safe_mode=False)
+    with _named(path, suffix) as named:
+        return read(named)
 
 
 def _first_that_can(readers: list[Reader], keras: Any, path: pathlib.Path) -> Any:

@@ -2,34 +2,15 @@
 
 import contextlib
 
-import numpy as np
 import pytest
 import tensorflow as tf2
 import tensorflow.compat.v1 as tf
+from exact import IMAGES, agrees, by_tape
 from foreign import constant, load, write_pb
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from gradcam.explainer import Explainer
 from slim_models.mistakes import BadValue
-
-IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
-
-
-def close(found, expected, tolerance):
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
-
-
-def agrees(network, expected):
-    """Logits, activations, d logits[:, 2] / d activations of the default layer; of several classes in one go too."""
-    with Explainer(network, rules=()) as explainer:
-        found = explainer.explain(IMAGES, 2)
-        several = explainer.explain_classes(IMAGES[0], [1, 2])
-    logits, activations, gradient = expected
-    assert np.abs(gradient).max() > 0
-    close(found.logits, logits, 1e-5)
-    close(found.activations[network.default_layer], activations, 1e-5)
-    close(found.gradients[network.default_layer], gradient, 1e-4)
-    close(several.gradients[network.default_layer][1], gradient[0], 1e-4)
 
 
 @contextlib.contextmanager
@@ -180,9 +161,4 @@ def test_layers_of_keras(kind, road, tmp_path):
         function = function.get_concrete_function(tf2.TensorSpec([None, 32, 32, 3]))
         frozen = convert_variables_to_constants_v2(function, lower_control_flow=road == "lowered")
         path = write_pb(tmp_path / "net.pb", frozen.graph.as_graph_def())
-    both = tf2.keras.Model(images, [model.get_layer("last").output, model.output])
-    with tf2.GradientTape() as tape:
-        activations, logits = both(IMAGES, training=False)
-        total = tf2.reduce_sum(logits[:, 2])
-    gradient = tape.gradient(total, activations)
-    agrees(load(path), [array.numpy() for array in (logits, activations, gradient)])
+    agrees(load(path), by_tape(model, "last"))

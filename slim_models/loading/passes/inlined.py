@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -58,10 +59,26 @@ def _light(graph: Graph) -> tf.MetaGraphDef:
     for thing in (*functions, *nodes):
         for name in ("api_implements", "_noinline", "_XlaMustCompile"):
             thing.attr.pop(name, None)
+    for function in functions:
+        _name_outputs(function)
     for node in nodes:
         if node.op.removeprefix("Stateless") in _CONTROL_FLOW:
             node.attr["_lower_using_switch_merge"].b = True  # which a frozen graph of TensorFlow 2 has not
     return light
+
+
+def _name_outputs(function: Any) -> None:
+    """Freezing makes an Identity of a variable's reading, and leaves who reads its `value`, which is now `output`."""
+    copies = {node.name for node in function.node_def if node.op == "Identity"}
+
+    def named(word: str) -> str:
+        node, _, output = word.partition(":")
+        return f"{node}:output:0" if node in copies and output == "value:0" else word
+
+    for key, word in list(function.ret.items()):
+        function.ret[key] = named(word)
+    for node in function.node_def:
+        node.input[:] = [named(word) for word in node.input]
 
 
 def _optimized(meta_graph: tf.MetaGraphDef) -> tf.GraphDef:

@@ -61,3 +61,20 @@ def test_a_graph_without_calls_stays_itself():
     assert inlined(graph, ["z"]) is graph
     graph.graph_def.library.CopyFrom(graph_of(calling).graph_def.library)
     assert inlined(graph, ["z"]) is graph  # nobody calls them
+
+
+def test_a_frozen_variable_that_a_function_returns():
+    """Its reading has become an Identity, whose output has another name."""
+
+    @tf2.function(autograph=False)
+    def read(x):
+        return tf.identity(x, name="reading")
+
+    graph = graph_of(read)
+    graph_def = tf.GraphDef()
+    graph_def.CopyFrom(graph.graph_def)
+    (function,) = graph_def.library.function
+    (key,) = function.ret
+    function.ret[key] = "reading:value:0"
+    flat = inlined(Graph(graph_def), ["z"])
+    np.testing.assert_array_equal(run(flat, "z:0"), run(graph, "z:0"))
