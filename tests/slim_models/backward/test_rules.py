@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 import slim_models
 from slim_models.backward.rules import marked_relus
+from slim_models.mistakes import BadValue
 
 
 def relu_of(inputs, activation=tf.nn.relu, marked=True):
@@ -210,3 +211,21 @@ def test_an_unknown_rule_lists_the_choices():
     x, y = relu_of([1.0])
     with pytest.raises(KeyError, match="'excitation'.*backprop, deconvnet, guided"):
         slim_models.gradients(y, [x], "excitation")
+
+
+def test_what_has_no_gradient_is_named_with_its_type():
+    """In place of TensorFlow's LookupError."""
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [None, 3], name="x")
+        y = tf.identity(tf.raw_ops.TruncateMod(x=x * 2.0, y=3.0, name="left"), name="y")
+    message = r"no gradient between x:0 and y:0: TensorFlow has none for 'left' \(TruncateMod\); give a layer after it"
+    with pytest.raises(BadValue, match=message):
+        slim_models.gradients(y, [x], "backprop")
+
+
+def test_an_error_of_ours_is_not_taken_for_a_missing_gradient():
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [None, 3])
+        y = x * 2.0
+        with pytest.raises(AttributeError):
+            slim_models.gradients(y, ["x"], "backprop")
