@@ -112,6 +112,7 @@ def of_meta_graph(
     try:
         with graph.as_default():
             saver = tf.train.import_meta_graph(meta_graph, clear_devices=True)
+            copies = [_copy(graph, *pair) for pair in _stand_ins(meta_graph.graph_def)]
     except (ValueError, KeyError, tf.errors.OpError) as error:
         raise BadValue(f"TensorFlow cannot import the graph of {name}: {str(error).splitlines()[0]}") from error
 
@@ -121,6 +122,7 @@ def of_meta_graph(
         try:
             with graph.as_default():  # outside of a graph a saver would look for eager variables
                 saver.restore(session, prefix)
+                session.run(copies)
         except (ValueError, tf.errors.OpError) as error:
             raise BadValue(f"no values for the variables at {prefix}: {str(error).splitlines()[0]}") from error
 
@@ -128,6 +130,25 @@ def of_meta_graph(
     images = sorted({tensor for signature in usual for tensor in signature.inputs.values()})
     logits = sorted({tensor for signature in usual for tensor in signature.outputs.values()})
     return Original(name, meta_graph.graph_def, graph, Restored(restore), images, logits, signatures)
+
+
+def _stand_ins(graph_def: tf.GraphDef) -> list[tuple[str, str]]:
+    """Variables that nothing assigns to, and for each another one, that begins as it and is restored in its place.
+
+    So `tf.saved_model.save` writes a model of Keras 3, whose layers read the variables that are never restored.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    assigned = {node.input[0]: nodes.get(node.input[1]) for node in nodes.values() if node.op == "AssignVariableOp"}
+    began = {name: value.input[0] for name, value in assigned.items() if value and value.op == "ReadVariableOp"}
+    return [(first, name) for name, first in began.items() if first not in assigned and name in nodes]
+
+
+def _copy(graph: tf.Graph, to: str, of: str) -> tf.Operation:
+    """Gives a variable the value of another."""
+    handles = [graph.get_tensor_by_name(f"{name}:0") for name in (to, of)]
+    dtype = handles[1].op.get_attr("dtype")
+    value = tf.raw_ops.ReadVariableOp(resource=handles[1], dtype=dtype)
+    return tf.raw_ops.AssignVariableOp(resource=handles[0], value=value)
 
 
 def read_saved_model(folder: pathlib.Path) -> Original:
