@@ -162,11 +162,12 @@ def _scopes(given: Collection[str], names: Collection[str], own: str) -> list[tu
         for name in given:
             counts.update((before, kept) for before, end in _split(name) if end in ends)
     for before, kept in list(counts):
-        if not kept and _OTHERS.fullmatch(before.rstrip("/").rpartition("/")[2]):
-            del counts[before, kept]  # another network
+        # Without the network's own scope, `conv1/weights` may be any unit's; and it may be another network's.
+        few = 2 * counts[before, kept] < len(names) + (kept != own)
+        others = _OTHERS.fullmatch(before.rstrip("/").rpartition("/")[2]) and (kept != own or not own)
+        if few or others:
+            del counts[before, kept]
     most = max(counts.values(), default=0)
-    if 2 * most < len(names):
-        return []
     best = [scope for scope in counts if counts[scope] == most]
     return sorted(best, key=lambda scope: (scope[0] != "", scope[1] != own, scope[0]))
 

@@ -181,8 +181,12 @@ def test_another_network_is_not_taken_for_a_scope(thin):
     if thin.network.name != own:
         pytest.skip("of ResNets")
     given = {f"{other}{name.removeprefix(own)}": array for name, array in thin.weights.items()}
-    with pytest.raises(BadValue, match=rf"they are another network's \({other}\)"):
+    message = rf"they are another network's \({other}\)"
+    with pytest.raises(BadValue, match=message):
         check_weights(thin.network, given)
+    network = opened(own, given)  # a unit's conv1 is not taken for the first
+    with pytest.raises(BadValue, match=message):
+        check_weights(network, given)
 
 
 def test_a_scalar_that_a_network_takes_is_a_weight():
