@@ -144,8 +144,8 @@ class TestCaffe:
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
     def test_a_layer_of_another_type_is_named(self, tmp_path):
-        path = write_caffemodel(tmp_path / "a.caffemodel", {"scale1": ("Scale", [np.ones(3)])})
-        with pytest.raises(ValueError, match="layer 'scale1' is neither .* but of type 'Scale'"):
+        path = write_caffemodel(tmp_path / "a.caffemodel", {"scale1": ("PReLU", [np.ones(3)])})
+        with pytest.raises(ValueError, match="layer 'scale1' is neither .* but of type 'PReLU'"):
             slim_models.read_weights(path)
 
     def test_a_fully_connected_layer_that_sees_no_square_maps(self, tmp_path):
