@@ -23,7 +23,7 @@ def write_keras(path, layers, whole_model=False):
 
 def write_caffemodel(path, layers, version=2, legacy_shapes=False, double=False):
     """A NetParameter, field by field as in caffe.proto: `{name: (type, blobs)}`, blobs in Caffe's layout."""
-    types = {"Convolution": 4, "InnerProduct": 14, "ReLU": 18, "Pooling": 17, "Scale": 99, "BatchNorm": 98}
+    types = {"Convolution": 4, "InnerProduct": 14, "ReLU": 18, "Pooling": 17, "PReLU": 99}
     message = field(1, b"VGG_ILSVRC_16_layers")
     if version == 1:  # the input's name and its four dimensions, which V1 nets have at their top
         message += field(3, b"data") + b"".join(field(4, size) for size in (10, 3, 224, 224))
