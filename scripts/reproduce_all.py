@@ -4,7 +4,7 @@
     python scripts/reproduce_all.py --only figure1 table1
     python scripts/reproduce_all.py --vgg vgg16 --resnet resnet_v1_50 --data ILSVRC --out out/published
 
-By default on the embedded networks and the sample photographs, in a few minutes. Each script has more flags.
+By default on the sample photographs and the networks that come along, in some minutes. Each script has more flags.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from gradcam.terminal import MISTAKES, message, run_script
 from slim_models.mistakes import BadValue, UnknownName
 
 SCRIPTS = pathlib.Path(__file__).parent
-VGG, RESNET = "vgg16_tiny", "resnet_v1_50_tiny"
 # Which network a script is for, and whether it is run over a data set.
 FIGURES = {
     "figure1": ("both", False),
@@ -40,8 +39,8 @@ FIGURES = {
 def main(argv: list[str] | None = None) -> pathlib.Path:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=list(FIGURES), metavar="NAME", help=f"of {', '.join(FIGURES)}")
-    for network, default in (("vgg", VGG), ("resnet", RESNET)):
-        parser.add_argument(f"--{network}", default=default, metavar="NAME", help="default: %(default)s")
+    for network in ("vgg", "resnet"):
+        parser.add_argument(f"--{network}", metavar="NAME", help="default: what each script takes itself")
         parser.add_argument(f"--{network}-weights", metavar="PATH", help="default: the network's file in weights/")
     parser.add_argument("--data", metavar="DATA", help="as for reproduce_table1.py (default: the sample photographs)")
     parser.add_argument(
@@ -72,9 +71,10 @@ def _flags(name: str, args: argparse.Namespace) -> list[str]:
     network, over_data = FIGURES[name]
     flags = ["--out", str(args.out / f"{name}.png")]
     first, weights = (args.resnet, args.resnet_weights) if network == "resnet" else (args.vgg, args.vgg_weights)
-    flags += ["--network", first, *(["--weights", weights] if weights else [])]
+    given = {"--network": first, "--weights": weights}
     if network == "both":
-        flags += ["--resnet", args.resnet, *(["--resnet-weights", args.resnet_weights] if args.resnet_weights else [])]
+        given |= {"--resnet": args.resnet, "--resnet-weights": args.resnet_weights}
+    flags += [word for flag, value in given.items() if value for word in (flag, value)]
     return flags + (["--data", args.data] if over_data and args.data else [])
 
 

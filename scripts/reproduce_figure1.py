@@ -4,17 +4,21 @@
     python scripts/reproduce_figure1.py --network vgg16 --resnet resnet_v1_50 \
         --images cat_dog.jpg --classes "tiger cat" boxer
 
-A row a class; columns: original, guided backprop, Grad-CAM, guided Grad-CAM and occlusion map of a VGG16,
-Grad-CAM of a ResNet. By default a cat and a cup of coffee seen by the embedded networks.
+A row a network and class; columns: original, guided backprop, Grad-CAM, guided Grad-CAM and occlusion map; beside the
+last network, a VGG16 as in the paper, Grad-CAM of a ResNet. By default a cat and a cup of coffee, seen by
+EfficientNet-Lite0, which knows ImageNet, and by the embedded networks.
 
-What it shows: guided backprop hardly depends on the class; occlusion map and the ResNet's Grad-CAM lie on the cat's
-forehead and on the cup; the small VGG16's Grad-CAM is on the right side of the picture, but off to the left of the face
-and over the rim of the cup, and it gives the cat less than 0.1 %.
+What it shows: guided backprop hardly depends on the class. EfficientNet-Lite0's Grad-CAM lies on the cat's face and on
+the cup; its occlusion map of the cat is in pieces, as no patch hides enough of so large a face. The embedded networks
+see 112 pixels and give the cat less than 0.5 %: the ResNet's map is on the forehead all the same, that of the VGG16 is
+on the right side of the picture, but off to the left of the face, and over the rim of the cup.
 """
 
 from __future__ import annotations
 
+import argparse
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -23,56 +27,73 @@ from gradcam.terminal import quiet_tensorflow, run_script
 with quiet_tensorflow():
     from gradcam import figures
     from gradcam.cli import reproduction
+    from gradcam.explainer import Explainer
     from gradcam.perturbation import occlusion_map
     from gradcam.pictures import read_photograph
     from slim_models.labels import class_name
+    from slim_models.mistakes import BadValue
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
-    parser = reproduction.arguments(__doc__, reproduction.VGG, "out/figure1.png")
+    args = _parser().parse_args(argv)
+    weights = args.weights or [None] * len(args.network)
+    if len(weights) != len(args.network):
+        raise BadValue(f"--weights names {len(weights)} files for {len(args.network)} networks: give one for each")
+    rows, titles, numbers, networks = [], [], [], []
+    with reproduction.open_explainer(args.resnet, args.resnet_weights, rules=()) as resnet:
+        for number, (name, path) in enumerate(zip(args.network, weights), start=1):
+            with reproduction.open_explainer(name, path) as explainer:
+                networks.append(explainer.network.name)
+                beside = resnet if number == len(args.network) else None
+                for row, title, facts in _rows(explainer, beside, args):
+                    rows.append(row)
+                    titles.append(title)
+                    numbers.append(facts)
+    figure = figures.grid(rows, titles, panel=reproduction.PAGE / max(map(len, rows)))
+    facts = {"networks": networks, "resnet": resnet.network.name, "rows": numbers}
+    return figures.write_figure(figure, facts, args.out, say=print)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = reproduction.arguments(__doc__, [None, reproduction.VGG], "out/figure1.png")
     reproduction.add_resnet(parser)
     reproduction.add_images(parser, ["sample:cat_and_coffee"], ["Egyptian cat", "espresso"])
     parser.add_argument(
         "--patch", type=int, metavar="PIXELS", help="of the occlusion map (default: a fifth of the height)"
     )
     parser.add_argument("--stride", type=int, metavar="PIXELS", help="between patches (default: height / 28)")
-    args = parser.parse_args(argv)
+    return parser
 
-    rows, titles, numbers = [], [], []
-    with (
-        reproduction.open_explainer(args.network, args.weights) as vgg,
-        reproduction.open_explainer(args.resnet, args.resnet_weights, rules=()) as resnet,
-    ):
-        classes = reproduction.same_classes(vgg, resnet, args.classes)
-        stride = max(1, vgg.network.image_size[0] // 28) if args.stride is None else args.stride
-        for source in args.images:
-            photograph = read_photograph(source)
-            image = photograph.fitted(vgg.network.image_size)
-            explanation = vgg.explain_classes(image, args.classes)
-            seen_by_resnet = resnet.explain_classes(photograph.fitted(resnet.network.image_size), classes)
-            for number, target in enumerate(explanation.targets):
-                row = figures.panels(photograph, explanation[number])
-                drops = occlusion_map(vgg.predict, image, target, patch=args.patch, stride=stride, progress=True)
-                row["occlusion map"] = reproduction.overlay(photograph, np.maximum(drops, 0))
-                row["ResNet Grad-CAM"] = reproduction.overlay(photograph, seen_by_resnet[number].cam()[0])
-                rows.append(list(row.items()))
-                name = class_name(target, vgg.labels)
-                by_vgg, by_resnet = (e.probabilities[number, target] for e in (explanation, seen_by_resnet))
-                titles.append(f"{name}\nVGG {reproduction.percent(by_vgg)}\nResNet {reproduction.percent(by_resnet)}")
-                numbers.append(
-                    {
-                        "image": source,
-                        "class": name,
-                        "probability": by_vgg,
-                        "resnet_probability": by_resnet,
-                        "cam": explanation[number].cam()[0],
-                        "occlusion": drops,
-                        "resnet_cam": seen_by_resnet[number].cam()[0],
-                    }
-                )
-    networks = {"network": vgg.network.name, "resnet": resnet.network.name}
-    figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(rows[0]))
-    return figures.write_figure(figure, {**networks, "rows": numbers}, args.out, say=print)
+
+def _rows(
+    explainer: Explainer, resnet: Explainer | None, args: argparse.Namespace
+) -> list[tuple[figures.Panels, str, dict[str, Any]]]:
+    """Panels, title and numbers for every picture and class as a network sees them, a ResNet's map beside it."""
+    network = explainer.network
+    stride = max(1, network.image_size[0] // 28) if args.stride is None else args.stride
+    result: list[tuple[figures.Panels, str, dict[str, Any]]] = []
+    for source in args.images:
+        photograph = read_photograph(source)
+        image = photograph.fitted(network.image_size)
+        explanation = explainer.explain_classes(image, args.classes)
+        other = None
+        if resnet is not None:
+            classes = reproduction.same_classes(explainer, resnet, args.classes)
+            other = resnet.explain_classes(photograph.fitted(resnet.network.image_size), classes)
+        for number, target in enumerate(explanation.targets):
+            drops = occlusion_map(explainer.predict, image, target, patch=args.patch, stride=stride, progress=True)
+            said, cam = explanation.probabilities[number, target], explanation[number].cam()[0]
+            row = figures.panels(photograph, explanation[number])
+            row["occlusion map"] = reproduction.overlay(photograph, np.maximum(drops, 0))
+            title = f"{class_name(target, explainer.labels)}\n{network.name}\n{reproduction.percent(said)}"
+            facts = {"network": network.name, "image": source, "class": class_name(target, explainer.labels)}
+            facts |= {"probability": said, "cam": cam, "occlusion": drops}
+            if other is not None and resnet is not None:
+                known, map_ = other.probabilities[number, other.targets[number]], other[number].cam()[0]
+                row[f"ResNet Grad-CAM, {reproduction.percent(known)}"] = reproduction.overlay(photograph, map_)
+                facts |= {"resnet_probability": known, "resnet_cam": map_}
+            result.append((list(row.items()), title, facts))
+    return result
 
 
 if __name__ == "__main__":

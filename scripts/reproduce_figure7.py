@@ -7,9 +7,8 @@
 Above the original, below the adversarial picture, which differs by at most --most grey levels of 255; columns: the
 picture as the network is fed it, Grad-CAM of each class that is there, Grad-CAM of the adversarial class, and the
 difference about mid-grey. out/figure7_adversarial.png is the picture itself, at the network's size.
-The embedded ResNet then sees a school bus and nearly nothing else; the maps of the cat and of the cup still lie on them
-for the most part, with spots elsewhere. It holds out more than ImageNet's networks do, and needs a change that a close
-look finds; the maps of the embedded VGG16 suffer more.
+EfficientNet-Lite0 then sees a school bus and nearly nothing else, and the map of that is nearly everywhere; those of the
+cat and of the cup still lie on them. The embedded networks hold out more, and the maps of the VGG16 suffer more.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     amplified = np.clip(128 + factor * difference, 0, 255)
     rows[1].append((f"difference x {factor}", _as_photograph(photograph, amplified).pixels))
     numbers = {
-        "network": args.network,
+        "network": explainer.network.name,
         "image": args.images[0],
         "adversarial_class": names[-1],
         "asked": limits,
@@ -67,7 +66,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = reproduction.arguments(__doc__, reproduction.RESNET, "out/figure7.png")
+    parser = reproduction.arguments(__doc__, None, "out/figure7.png")
     reproduction.add_images(parser, ["sample:cat_and_coffee"], ["Egyptian cat", "espresso"])
     parser.add_argument(
         "--adversarial-class", default="school bus", metavar="CLASS", help="that is not there (default: %(default)s)"

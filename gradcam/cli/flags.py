@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import slim_models
 from gradcam.cli.network_flags import add_averages_flag, add_network_flags, add_prepared_flag, add_tensor_flags, listed
@@ -152,12 +153,13 @@ def add_fit_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_run_flags(parser: argparse.ArgumentParser, network: str, out: str) -> None:
-    """Of whatever makes a figure of a network: which network, and where the figure goes."""
-    parser.add_argument(
-        "--network", default=network, metavar="NAME|PATH", help="ours, or your own (default: %(default)s)"
-    )
-    parser.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/")
+def add_run_flags(parser: argparse.ArgumentParser, network: str | Sequence[str | None] | None, out: str) -> None:
+    """Of whatever makes a figure of a network, or of several: which, and where the figure goes."""
+    several: dict[str, Any] = {} if network is None or isinstance(network, str) else {"nargs": "+"}
+    named = [word or slim_models.DEFAULT_NETWORK for word in (network if several and network else [network])]
+    text = f"ours, or your own (default: {' '.join(map(str, named))})"
+    parser.add_argument("--network", default=network, metavar="NAME|PATH", help=text, **several)
+    parser.add_argument("--weights", metavar="PATH", help="default: the network's file in weights/", **several)
     parser.add_argument(
         "--out", type=figure_path, default=pathlib.Path(out), metavar="FILE", help="default: %(default)s"
     )

@@ -22,12 +22,14 @@ PAGE = 7.0  # inches: the width of text on a page, at which figures are readable
 PIXELS = 600  # longest side of a panel; what a network is fed is made of the photograph itself
 
 
-def arguments(documentation: str | None, network: str, out: str) -> argparse.ArgumentParser:
+def arguments(
+    documentation: str | None, network: str | Sequence[str | None] | None, out: str
+) -> argparse.ArgumentParser:
     """A parser with the flags that every script has.
 
     Args:
         documentation: of the script.
-        network: the default one.
+        network: the default one, None for that of `open_network`; or several, of which the flags take any number.
         out: the figure's default name, `out/NAME.png`.
     """
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -57,7 +59,7 @@ def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: 
     parser.add_argument("--classes", nargs="+", default=classes and list(classes), metavar="CLASS", help=text)
 
 
-def open_explainer(name: str, weights: str | None, **options: Any) -> Explainer:
+def open_explainer(name: str | None, weights: str | None, **options: Any) -> Explainer:
     """The explainer of a network by name or path, with options of `Explainer`; what was guessed is printed."""
     return Explainer(slim_models.open_network(name, weights, say=network_flags.tell).check_photographs(), **options)
 

@@ -32,6 +32,7 @@ def test_figure1(thin_script, tmp_path):
     assert [(row["image"], row["class"]) for row in numbers["rows"]] == [
         (f"sample:{image}", f"class {target}") for image in ("chelsea", "coffee") for target in (3, 7)
     ]
+    assert numbers["networks"] == [numbers["resnet"]] == [thin_script.network.name]
     image = read_photograph("sample:coffee").fitted(thin_script.network.image_size)
     explanation = thin_script.explainer.explain(image[None], 7)
     row = numbers["rows"][3]
