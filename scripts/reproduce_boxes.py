@@ -6,8 +6,9 @@
 True boxes are white, those of the maps magenta with their IoU in the title; the class is the picture's own, whatever
 was predicted. By default the sample photographs, with boxes drawn by hand.
 
-What it shows with EfficientNet-Lite0: Grad-CAM's boxes are around the objects but too large where these are small, as a
-map of 7 x 7 places is cut at 15 %; those of guided Grad-CAM are tighter, those of guided backprop take in the other object.
+What it shows with EfficientNet-Lite0: Grad-CAM's boxes are around the objects but too large where these are small, as
+a map of 7 x 7 places is cut at 15 %; those of guided Grad-CAM are tighter, those of guided backprop take in the other
+object.
 """
 
 from __future__ import annotations

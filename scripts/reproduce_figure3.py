@@ -5,8 +5,8 @@
 
 A row a picture; columns: original, the counterfactual map of each class (eq. 1 with the gradient negated, sec. 3.3:
 regions whose removal would raise the class's score), and Grad-CAM of each class to compare.
-For EfficientNet-Lite0 what speaks against the cat is the coffee, and what speaks against the espresso the cat's cheek, at
-the edge of the picture; the maps of the embedded VGG16 (--network vgg16_tiny) are poorer.
+For EfficientNet-Lite0 what speaks against the cat is the coffee, and what speaks against the espresso the cat's
+cheek, at the edge of the picture; the maps of the embedded VGG16 (--network vgg16_tiny) are poorer.
 """
 
 from __future__ import annotations

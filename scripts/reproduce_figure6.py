@@ -6,9 +6,9 @@
 
 A row a picture; columns: original, guided Grad-CAM and Grad-CAM of the predicted class, the same of the true class.
 Pictures that the network gets right are left out; of a data set, the mistakes that it is surest of are shown. Without
-any mistake, the least sure pictures are shown, with the class that comes second. EfficientNet-Lite0 takes the tabby for an
-Egyptian cat, by the same face, so that the two maps differ little, and a rocket for a drilling platform: that map takes
-in the towers beside it, the rocket's own lies on the rocket.
+any mistake, the least sure pictures are shown, with the class that comes second. EfficientNet-Lite0 takes the tabby
+for an Egyptian cat, by the same face, so that the two maps differ little, and a rocket for a drilling platform: that
+map takes in the towers beside it, the rocket's own lies on the rocket.
 """
 
 from __future__ import annotations
