@@ -19,7 +19,7 @@ from gradcam.pictures import samples
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOK = FOLDER / "demo.ipynb"
-PICTURES = {"chelsea": "Egyptian cat", "coffee": "espresso", "grace_hopper": "academic gown"}
+PICTURES = {"chelsea": "Egyptian cat", "coffee": "espresso", "grace_hopper": "military uniform"}
 FIGURES = 8
 
 
