@@ -30,6 +30,9 @@ _SCALES = {
     "pixels in [0, 255]": ("none", *_ORDERS),
     "about [-1, 1]": ("minus_one_to_one", "zero_to_one", "standardized"),
 }
+# The logits' standard deviation: of trained networks 2 to 16 in the range that they take, where pixels 255 times as
+# large made it 280 and more, and such that are 255 times too small 0.1 and less.
+_USUAL_SPREAD, _NO_SPREAD = (1.0, 60.0), (0.5, 120.0)
 # Of the user's own pictures: what one that is not recognised at all says against a preprocessing at most, as the
 # logarithm of a probability; and by how much all of them together must speak for one: odds of 20 to 1.
 _UNKNOWN = 1e-3
@@ -74,6 +77,11 @@ def recognised(
 
     chosen, *others = ranked(tried, usual)
     if not _convinces(tried[chosen]):
+        scale = scale_of(tried) if tried[chosen].probability is None and tried[chosen].divergence is None else None
+        if scale is not None:
+            likely = _SCALES[scale]
+            tried = {name: tried[name] for name in sorted(tried, key=lambda name: name not in likely)}
+            raise untold(f"only its scale is certain, by the size of its logits: {scale}")
         raise untold(f"under no preprocessing it knows our photographs (at best: {_text(tried[chosen])})")
     close = [name for name in others if too_close(chosen, name, tried)]
     doubt = ""
@@ -142,6 +150,23 @@ def by_examples(
         f"with {others[0]}: {second.right:.0%} right, {_text(second)})"
     )
     return chosen
+
+
+def scale_of(tried: Mapping[str, Trial]) -> str | None:
+    """Which of `_SCALES` a network takes, by the size of its logits; None where that does not tell.
+
+    In the wrong one pixels are about 255 times too large or too small, and so is what a network without batch norm
+    makes of them.
+    """
+    spreads = {
+        scale: [trial.spread for name in names if (trial := tried.get(name)) and trial.spread is not None]
+        for scale, names in _SCALES.items()
+    }
+    medians = {scale: float(np.median(found)) for scale, found in spreads.items() if found}
+    (low, high), (least, most) = _USUAL_SPREAD, _NO_SPREAD
+    usual = [scale for scale, spread in medians.items() if low <= spread <= high]
+    possible = [scale for scale, spread in medians.items() if least <= spread <= most]
+    return usual[0] if len(medians) == len(_SCALES) and usual == possible and len(usual) == 1 else None
 
 
 def too_close(chosen: str, other: str, tried: Mapping[str, Trial]) -> bool:

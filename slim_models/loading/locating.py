@@ -19,7 +19,8 @@ from slim_models.loading.sessions import is_session, of_graph, of_session
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights import checkpoint_in
 
-_WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel", ".pth", ".pt", ".safetensors")
+_PYTORCH = (".pth", ".pt", ".safetensors")
+_WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel", *_PYTORCH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +61,12 @@ def _at_path(path: pathlib.Path, how: Opening) -> Original:
     if path.is_file() and is_keras_file(path):
         return read_keras_model(path, how.custom_objects, how.trusted)
     if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
+        whole = "the SavedModel, the frozen graph or the checkpoint with its .meta"
+        if path.suffix.lower() in _PYTORCH:
+            whole = "a SavedModel: export it to ONNX, and that to a SavedModel (onnx2tf does)"
         raise BadValue(
             f"{path} holds weights without their graph: they are for a network of ours, which takes them as its "
-            "weights; of another network give the SavedModel, the frozen graph or the checkpoint with its .meta"
+            f"weights; of another network give {whole}"
         )
     if not path.is_file():
         raise MissingFile(f"no network at {path}")

@@ -28,12 +28,14 @@ class Trial(NamedTuple):
         divergence: of what the first batch norm sees from what it saw in training, in nats; None without one.
         predicted: of each picture the likeliest class, and how likely it is.
         right: the share of pictures whose likeliest class is what they show; None as of `probability`.
+        spread: the standard deviation of a picture's logits, as a median over the pictures; None if they are numbers.
     """
 
     probability: float | None
     divergence: float | None
     predicted: Sequence[tuple[int, float]] = ()
     right: float | None = None
+    spread: float | None = None
 
 
 def trials(
@@ -90,10 +92,11 @@ def _trial(
         sums = [row[list(indices)].sum() for row, indices in zip(softmax(logits), classes)]
         probability = float(np.exp(np.mean(np.log(np.maximum(sums, 1e-12)))))
         right = float(np.mean([index in indices for (index, _), indices in zip(predicted, classes)]))
+    spread = None if network.head == "linear" else float(np.median(logits.std(axis=1)))
     if statistics is None:
-        return Trial(probability, None, predicted, right)
+        return Trial(probability, None, predicted, right, spread)
     seen = np.concatenate([run["statistics"][0][:1] for run in runs])
-    return Trial(probability, divergence(seen, *runs[0]["statistics"][1:]), predicted, right)
+    return Trial(probability, divergence(seen, *runs[0]["statistics"][1:]), predicted, right, spread)
 
 
 def photographs(wnids: Sequence[str]) -> tuple[list[np.ndarray], list[list[int]]]:

@@ -8,7 +8,7 @@ from foreign import classifier, constant, load, write_pb
 
 from slim_models.builders.preprocessing import PREPROCESSINGS, affine
 from slim_models.loading.batch_norms import divergence
-from slim_models.loading.evidence import too_close
+from slim_models.loading.evidence import scale_of, too_close
 from slim_models.loading.structure import Arithmetic, wanted
 from slim_models.loading.trials import Trial, photographs
 from slim_models.mistakes import BadValue, UnknownName
@@ -271,7 +271,7 @@ def test_a_batch_norm_of_keras():
 
 def test_a_batch_norm_folded_into_constants(tmp_path):
     graph = graph_of(lambda x: tf.nn.conv2d(x, constant([3, 3, 3, 3]), 1, "SAME") * constant([3], 1) + constant([3], 2))
-    with pytest.raises(BadValue, match="at best: no evidence") as error:
+    with pytest.raises(BadValue, match="only its scale is certain, by the size of its logits: pixels in") as error:
         load(write_pb(tmp_path / "net.pb", graph.as_graph_def()), preprocessing=None)
     text = str(error.value)
     for name in ("none", "zero_to_one", "minus_one_to_one", "subtract_mean", "caffe_bgr", "standardized"):
@@ -371,3 +371,43 @@ def test_what_is_no_preprocessing():
         load("nothing.pb", preprocessing="vgg")
     with pytest.raises(BadValue, match="preprocessing is a name, numbers such as mean=.*, or a function, not 255"):
         load("nothing.pb", preprocessing=255)
+
+
+@pytest.mark.parametrize(
+    ("factor", "scale", "first"), [(1.0, "about [-1, 1]", "minus_one_to_one"), (255.0, "pixels in [0, 255]", "none")]
+)
+def test_the_size_of_the_logits_tells_the_scale(factor, scale, first, tmp_path):
+    """What a network without batch norm makes of pixels that are 255 times too large or too small."""
+
+    def network(images):
+        net = tf.nn.relu(tf.nn.conv2d(images / factor, constant([3, 3, 3, 16], scale=1.0), 2, "SAME"))
+        net = tf.nn.avg_pool2d(tf.nn.relu(tf.nn.conv2d(net, constant([3, 3, 16, 16], 1), 2, "SAME")), 1, 1, "SAME")
+        tf.nn.softmax(tf.matmul(tf.reduce_mean(net, [1, 2]), constant([16, 7], 2)), name="probabilities")
+
+    graph = tf.Graph()
+    with graph.as_default():
+        # An average pooling in front, so that the division is not taken for the graph's own arithmetic.
+        network(tf.nn.avg_pool2d(tf.placeholder(tf.float32, [None, 64, 64, 3], name="input"), 1, 1, "SAME"))
+    with pytest.raises(BadValue) as error:
+        load(write_pb(tmp_path / "net.pb", graph.as_graph_def()), preprocessing=None)
+    text = str(error.value)
+    assert f"as only its scale is certain, by the size of its logits: {scale};" in text
+    assert f"give preprocessing, one of {first}," in text
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "expected"),
+    [
+        (970.0, 3.9, "about [-1, 1]"),
+        (15.6, 0.05, "pixels in [0, 255]"),
+        (3.2, 0.02, "pixels in [0, 255]"),
+        (67.0, 45.0, None),  # a batch norm takes the scale out
+        (100.0, 5.0, None),
+        (1000.0, 200.0, None),
+        (None, None, None),
+    ],
+)
+def test_which_scale_logits_speak_for(large, small, expected):
+    spreads = {"none": large, "subtract_mean": large, "caffe_bgr": large}
+    spreads |= dict.fromkeys(("minus_one_to_one", "zero_to_one", "standardized"), small)
+    assert scale_of({name: Trial(None, None, spread=spread) for name, spread in spreads.items()}) == expected

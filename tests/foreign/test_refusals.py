@@ -50,7 +50,7 @@ def test_a_detector(build, evidence, tmp_path):
 CONTENTS = {
     "net.tflite": (b"\x1c\x00\x00\x00TFL3" + bytes(60), "is a TensorFlow Lite model, which has no gradients"),
     "net.onnx": (b"\x08\x07\x12\x07pytorch\x1a\x031.9" + bytes(9), "is an ONNX model, written by pytorch"),
-    "net.pth": (b"PK\x03\x04" + bytes(26) + b"net/data.pkl" + bytes(60), "is a PyTorch file"),
+    "net.bin": (b"PK\x03\x04" + bytes(26) + b"net/data.pkl" + bytes(60), "is a PyTorch file"),
 }
 
 
