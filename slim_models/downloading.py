@@ -20,7 +20,7 @@ from slim_models.mistakes import BadValue, UnknownName, Unreachable
 from slim_models.weights import evaluated_weights, verify, write_weights
 
 # Whatever makes one source useless and the next one worth trying.
-_FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error)
+_FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error, RecursionError)
 # The VGGs were trained in Caffe; all files of one hold the same numbers, and end as vgg16.npy and vgg19.npy.
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 _CAFFE = "https://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe"

@@ -79,6 +79,7 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
 }
 NUMPY_WEIGHTS = (
     *(
+        "archives",
         "caffe_names",
         "caffemodel",
         "checkpoint",
@@ -89,6 +90,7 @@ NUMPY_WEIGHTS = (
         "protobuf",
         "pytorch",
         "reading",
+        "table",
         "torch_names",
         "values",
         "verify",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import tensorflow.compat.v1 as tf
 
 from slim_models.builders import Preprocessing, grey, order_of, prepared
+from slim_models.loading.checked import check_values
 from slim_models.loading.layers import default_layer, find_layers
 from slim_models.loading.layout import Layout, layouts_of
 from slim_models.loading.originals import Original
@@ -17,8 +18,8 @@ from slim_models.loading.passes import Graph, Say, imported, restore, shared, va
 from slim_models.loading.structure import Arithmetic
 from slim_models.loading.tensors import shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue, UnknownName
-from slim_models.network import Network
-from slim_models.weights import Restored
+from slim_models.network import Network, Values
+from slim_models.weights import Opened, Restored
 
 # Heights and widths to try where a graph says none: those of the well-known networks.
 _SIZES = (224, 299, 227, 231, 256, 331, 192, 160, 128, 112, 96, 64, 48, 32, 28)
@@ -194,13 +195,18 @@ def rebuilt(
         logits,
         endpoints,
         default,
-        Restored(functools.partial(restore, heavy, variables)) if variables else original.values,
+        _checked(Restored(functools.partial(restore, heavy, variables)) if variables else original.values),
         head=plan.head,
         one_output=plan.one_output,
         precision=endpoints[default].dtype.base_dtype.name,
         input_order=order_of(preprocessing),
         takes_arrays=plan.takes_arrays,
     )
+
+
+def _checked(values: Values) -> Values:
+    """The same values, which are looked at once the network has them."""
+    return dataclasses.replace(values, check=check_values) if isinstance(values, (Restored, Opened)) else values
 
 
 def _free_scope(graph: tf.Graph) -> str:

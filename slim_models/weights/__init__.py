@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
+    from slim_models.weights.archives import check_claim as check_claim, check_sums as check_sums
     from slim_models.weights.assigning import (
         assign_weights as assign_weights,
         check_weights as check_weights,
         fill as fill,
+        is_finite as is_finite,
+        portions as portions,
     )
     from slim_models.weights.checkpoint import checkpoint_in as checkpoint_in
     from slim_models.weights.drawn import random_weights as random_weights
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "assigning": "assign_weights check_weights fill",
+        "archives": "check_claim check_sums",
+        "assigning": "assign_weights check_weights fill is_finite portions",
         "checkpoint": "checkpoint_in",
         "drawn": "random_weights",
         "folding": "EPSILON folded",
