@@ -27,7 +27,7 @@ BACKWARD, NETWORK, BUILDERS, WEIGHTS = (
     f"slim_models.{room}" for room in ("backward", "network", "builders", "weights")
 )
 FILES, HEADS, LABELS, MEMORY = (f"slim_models.{room}" for room in ("files", "heads", "labels", "memory"))
-DOWNLOADING = "slim_models.downloading"
+DOWNLOADING, LOCKS = "slim_models.downloading", "slim_models.locks"
 PASSES, LOADING, OPENING = "slim_models.loading.passes", "slim_models.loading", "slim_models.opening"
 FOR_ALL = {"slim_models.lazy", "slim_models.mistakes"}
 NUMBERS = {"gradcam.cams", "gradcam.maps", "gradcam.boxes"}
@@ -37,7 +37,8 @@ ARROWS = {
     NETWORK: {BACKWARD, LABELS},
     WEIGHTS: {FILES, MEMORY, NETWORK},
     BUILDERS: {FILES, LABELS, BACKWARD, NETWORK, WEIGHTS},
-    DOWNLOADING: {FILES, BUILDERS, WEIGHTS},
+    FILES: {LOCKS},
+    DOWNLOADING: {FILES, LOCKS, BUILDERS, WEIGHTS},
     PASSES: {BACKWARD, WEIGHTS},
     LOADING: {FILES, HEADS, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, PASSES},
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, LOADING},
@@ -87,6 +88,7 @@ NUMPY_WEIGHTS = (
         "folding",
         "hdf5",
         "npy",
+        "placing",
         "protobuf",
         "pytorch",
         "reading",
@@ -104,6 +106,7 @@ WITHOUT_TENSORFLOW = {
     "slim_models.files",
     "slim_models.labels",
     "slim_models.lazy",
+    "slim_models.locks",
     "slim_models.memory",
     "slim_models.mistakes",
     "slim_models.network",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from slim_models.weights.drawn import random_weights as random_weights
     from slim_models.weights.folding import EPSILON as EPSILON, folded as folded
     from slim_models.weights.hdf5 import open_hdf5 as open_hdf5
+    from slim_models.weights.placing import put_in_place as put_in_place
     from slim_models.weights.reading import (
         evaluated_weights as evaluated_weights,
         read_npz as read_npz,
@@ -49,6 +50,7 @@ __getattr__, __dir__, __all__ = lazy(
         "drawn": "random_weights",
         "folding": "EPSILON folded",
         "hdf5": "open_hdf5",
+        "placing": "put_in_place",
         "reading": "evaluated_weights read_npz read_weights",
         "training": "AVERAGE evaluated fitted",
         "values": "Opened Restored Stored check_open",

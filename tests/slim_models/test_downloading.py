@@ -222,12 +222,21 @@ class TestNothing:
             target=downloading.download, args=["vgg16"], kwargs={"sources": [npy_source(server, npy)]}, daemon=True
         )
         first.start()
-        while not (weights_folder / ".fetching-vgg16.npy" / "process").is_file():
+        while not (weights_folder / ".fetching-vgg16.npy" / "vgg16.npy").is_file():
             time.sleep(0.01)
-        with pytest.raises(OSError, match=f"process {os.getpid()} is fetching .*vgg16.npy already"):
+        with pytest.raises(OSError, match="another process is fetching .*vgg16.npy already"):
             downloading.download("vgg16", sources=[npy_source(server, npy)])
         first.join()
         assert (weights_folder / "vgg16.npy").read_bytes() == npy
+
+    def test_what_a_killed_one_left_locks_nobody_out(self, server, npy, weights_folder):
+        """Whatever number it had: in a container that is started again that is our own."""
+        (weights_folder / ".fetching-vgg16.npy").mkdir(parents=True)
+        (weights_folder / ".fetching-vgg16.npy" / "process").write_text(str(os.getpid()))
+        (weights_folder / ".fetching-vgg16.npy.lock").write_text(str(os.getpid()))
+        server.files["/vgg16.npy"] = npy
+        downloading.download("vgg16", sources=[npy_source(server, npy)])
+        assert [path.name for path in weights_folder.iterdir()] == ["vgg16.npy"]
 
     def test_the_right_hash_of_the_wrong_network(self, server, weights_folder, tmp_path):
         other = random_weights(slim_models.build("vgg16", image_size=32, num_classes=5, width_divisor=16))
