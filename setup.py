@@ -8,7 +8,7 @@ import setuptools
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+?)"', (HERE / "slim_models" / "__init__.py").read_text(), re.MULTILINE)[1]
 
-# The sample photographs, SSIM and HOG; ranks, and the MATLAB file of ILSVRC's devkit.
+# The sample photographs, SSIM and HOG; ranks.
 SCIENCE = ["scikit-image>=0.20", "scipy>=1.8"]
 # A typed program of a user's is checked by a test too.
 TYPES = ["mypy>=2.4,<2.5"]

@@ -57,7 +57,7 @@ ARROWS = {
     "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", LABELS},
     "gradcam.evaluation": {
         *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
-        *("gradcam.sessions", FILES, NETWORK),
+        *("gradcam.sessions", FILES, LOCKS, NETWORK),
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),

@@ -13,7 +13,7 @@ from slim_models.builders import Preprocessing, grey, order_of, prepared
 from slim_models.loading.checked import check_values
 from slim_models.loading.layers import default_layer, find_layers
 from slim_models.loading.layout import Layout, layouts_of
-from slim_models.loading.originals import Original
+from slim_models.loading.originals import Original, check_constants
 from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of, while_contexts
 from slim_models.loading.structure import Arithmetic
 from slim_models.loading.tensors import shape_of, tensor_named, text_of
@@ -172,6 +172,8 @@ def rebuilt(
     """
     graph, variables = original.graph or tf.Graph(), {}
     heavy = plan.part.heavy
+    light = (node for node in plan.part.graph_def.node if node.name not in heavy)
+    check_constants(itertools.chain(light, heavy.values()), original.name)
     rest, inputs = shared(plan.part, original.graph)
     with graph.as_default():
         if original.graph is None:

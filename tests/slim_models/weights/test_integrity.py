@@ -172,6 +172,20 @@ class TestBombs:
         with pytest.raises(ValueError, match=r"a\.npy is in it twice"):
             slim_models.read_weights(tmp_path / "a.npz")
 
+    def test_a_constant_of_a_graph(self, tmp_path):
+        """A number that is there once, of a shape that asks for a gigabyte of it."""
+        with tf.Graph().as_default() as graph:
+            images = tf.placeholder(tf.float32, [None, 8, 8, 3], "images")
+            layer = tf.nn.relu(tf.nn.conv2d(images, tf.constant(1.0, shape=[1, 1, 3, 2**14]), 1, "SAME"))
+            last = tf.constant(1.0, shape=[2**14, 4], name="last")
+            tf.matmul(tf.reduce_mean(layer, [1, 2]), last, name="logits")
+            graph_def = graph.as_graph_def()
+        (node,) = (node for node in graph_def.node if node.name == "last")
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(1.0, shape=[2**14, 2**14]))
+        (tmp_path / "a.pb").write_bytes(graph_def.SerializeToString())
+        with pytest.raises(ValueError, match=r"what .*a\.pb has as constants claims 1,073,9\d\d,\d{3} bytes"):
+            slim_models.load(tmp_path / "a.pb", preprocessing="none")
+
     def test_the_limit(self):
         archives.check_claim(archives.HARMLESS, 1)
         archives.check_claim(10**9, 10**7)
