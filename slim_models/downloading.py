@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import os
 import pathlib
 import shutil
-import sys
 import tarfile
 import urllib.parse
 import zlib
@@ -16,12 +16,13 @@ from typing import Any
 
 from slim_models import files
 from slim_models.builders import architecture
+from slim_models.fetching import fetch
 from slim_models.locks import Lock
 from slim_models.mistakes import BadValue, UnknownName, Unreachable
 from slim_models.weights import evaluated_weights, put_in_place, verify, write_weights
 
 # Whatever makes one source useless and the next one worth trying.
-_FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error, RecursionError)
+_FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error, http.client.HTTPException, RecursionError)
 # The VGGs were trained in Caffe; all files of one hold the same numbers, and end as vgg16.npy and vgg19.npy.
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 _CAFFE = "https://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe"
@@ -123,14 +124,11 @@ def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Path, say: Callable[[str], Any]) -> None:
     """One source's file, from the web to `target`; anything wrong with it is raised."""
-    import pooch
-
     from slim_models.builders import build
     from slim_models.weights import check_weights
 
     fetched = workshop / _file_name(source.url)
-    # Pieces of a megabyte; a server that is silent for half a minute has failed.
-    pooch.HTTPDownloader(sys.stderr.isatty(), chunk_size=2**20, timeout=30)(source.url, str(fetched), None)
+    fetch(source.url, fetched, source.megabytes * 10**6, verify.MOST)
     if what := files.impostor(fetched):
         raise BadValue(f"what came is {what}")
     record = target.with_name(f"{target.name}.sha256")
