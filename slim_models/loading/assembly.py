@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -171,9 +171,7 @@ def rebuilt(
         ValueError: there is no layer to explain, or several could be the default.
     """
     graph, variables = original.graph or tf.Graph(), {}
-    heavy = plan.part.heavy
-    light = (node for node in plan.part.graph_def.node if node.name not in heavy)
-    check_constants(itertools.chain(light, heavy.values()), original.name)
+    heavy = _weighed(plan.part, original.name)
     rest, inputs = shared(plan.part, original.graph)
     with graph.as_default():
         if original.graph is None:
@@ -204,6 +202,12 @@ def rebuilt(
         input_order=order_of(preprocessing),
         takes_arrays=plan.takes_arrays,
     )
+
+
+def _weighed(part: Graph, name: str) -> Mapping[str, tf.NodeDef]:
+    """A part's heavy constants, if all of its constants together can be what they claim."""
+    check_constants(itertools.chain(part.graph_def.node, part.heavy.values()), name)
+    return part.heavy
 
 
 def _checked(values: Values) -> Values:

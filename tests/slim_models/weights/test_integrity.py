@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+import torch_files
 
 import slim_models
 from gradcam.explainer import Explainer
@@ -57,13 +58,17 @@ def write_packed_npz(folder):
     return (folder / "a.npz",) * 2
 
 
+def write_pth(folder):
+    return (torch_files.write_zip(folder / "a.pth", torch_files.state_dict(ARRAYS)),) * 2
+
+
 def flipped(content, place, bit):
     damaged = bytearray(content)
     damaged[place] ^= 1 << bit
     return bytes(damaged)
 
 
-@pytest.mark.parametrize("write", [write_v1, write_v2, write_v2_index, write_npz, write_packed_npz])
+@pytest.mark.parametrize("write", [write_v1, write_v2, write_v2_index, write_npz, write_packed_npz, write_pth])
 def test_no_flipped_bit_changes_a_value_without_a_word(tmp_path, write):
     path, damaged = write(tmp_path)
     whole = damaged.read_bytes()
@@ -103,6 +108,21 @@ def test_an_npz_whose_header_tells_of_less_than_it_holds(tmp_path):
     assert np.load(path)["a/weights"].shape == (100, 400)
     with pytest.raises(ValueError, match=r"a\.npz cannot be read as .*: (a/weights.npy in it holds more|Bad CRC)"):
         slim_models.read_weights(path)
+
+
+def test_a_keras_archive_whose_weights_are_damaged(tmp_path):
+    """Keras reads in places, where `zipfile` checks nothing."""
+    keras = pytest.importorskip("keras", minversion="3")
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, activation="relu")])
+    model.add(keras.layers.GlobalAveragePooling2D())
+    model.add(keras.layers.Dense(3))
+    kernel = model.layers[0].kernel.value.numpy()
+    model.save(tmp_path / "a.keras")
+    whole = (tmp_path / "a.keras").read_bytes()
+    assert whole.count(kernel.tobytes()) == 1  # stored, not packed
+    (tmp_path / "a.keras").write_bytes(flipped(whole, whole.index(kernel.tobytes()) + 2, 6))
+    with pytest.raises(ValueError, match=r"model\.weights\.h5"):
+        slim_models.load(tmp_path / "a.keras", preprocessing="none")
 
 
 class TestArchives:
@@ -185,6 +205,26 @@ class TestBombs:
         (tmp_path / "a.pb").write_bytes(graph_def.SerializeToString())
         with pytest.raises(ValueError, match=r"what .*a\.pb has as constants claims 1,073,9\d\d,\d{3} bytes"):
             slim_models.load(tmp_path / "a.pb", preprocessing="none")
+
+    def test_a_constant_of_a_graph_that_is_imported_with_its_checkpoint(self, tmp_path):
+        """What only the training needs may be as large as it likes: a slot's zeros were constants once."""
+        with tf.Graph().as_default() as graph, tf.Session() as session:
+            images = tf.placeholder(tf.float32, [None, 8, 8, 3], "images")
+            layer = tf.nn.relu(tf.nn.conv2d(images, tf.get_variable("w", [1, 1, 3, 4]), 1, "SAME"))
+            tf.matmul(tf.reduce_mean(layer, [1, 2]), tf.constant(1.0, shape=[4, 4], name="last"), name="logits")
+            tf.constant(0.0, shape=[2, 2], name="slot")
+            session.run(tf.global_variables_initializer())
+            tf.train.Saver().save(session, str(tmp_path / "m.ckpt"))
+            meta = tf.train.export_meta_graph(graph=graph)
+        nodes = {node.name: node for node in meta.graph_def.node}
+        large = tf.make_tensor_proto(0.0, shape=[4, 2**24])
+        for name, told in (("slot", False), ("last", True)):
+            nodes[name].attr["value"].tensor.CopyFrom(large)
+            nodes[name].attr["_output_shapes"].Clear()
+            (tmp_path / "m.ckpt.meta").write_bytes(meta.SerializeToString())
+            error = pytest.raises(ValueError, match="what m has as constants claims 268,435,")
+            with error if told else contextlib.nullcontext():
+                slim_models.load(tmp_path / "m.ckpt.meta", preprocessing="none", logits="logits")
 
     def test_the_limit(self):
         archives.check_claim(archives.HARMLESS, 1)
