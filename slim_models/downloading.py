@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import os
 import pathlib
 import shutil
-import sys
 import tarfile
 import urllib.parse
 import zlib
@@ -16,11 +16,13 @@ from typing import Any
 
 from slim_models import files
 from slim_models.builders import architecture
+from slim_models.fetching import fetch
+from slim_models.locks import Lock
 from slim_models.mistakes import BadValue, UnknownName, Unreachable
-from slim_models.weights import evaluated_weights, verify, write_weights
+from slim_models.weights import evaluated_weights, put_in_place, verify, write_weights
 
 # Whatever makes one source useless and the next one worth trying.
-_FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error)
+_FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error, http.client.HTTPException, RecursionError)
 # The VGGs were trained in Caffe; all files of one hold the same numbers, and end as vgg16.npy and vgg19.npy.
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 _CAFFE = "https://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe"
@@ -107,28 +109,26 @@ def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
         OSError: another process is at work there.
     """
     folder = target.with_name(f".fetching-{target.name}")
-    worker = folder / "process"
-    if worker.is_file() and files.is_running(worker.read_text()):
-        raise Unreachable(f"process {worker.read_text()} is fetching {target} already")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    worker.write_text(str(os.getpid()))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = Lock(f"{folder}.lock")
+    if not lock.acquire():
+        raise Unreachable(f"another process is fetching {target} already")
     try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Path, say: Callable[[str], Any]) -> None:
     """One source's file, from the web to `target`; anything wrong with it is raised."""
-    import pooch
-
     from slim_models.builders import build
     from slim_models.weights import check_weights
 
     fetched = workshop / _file_name(source.url)
-    # Pieces of a megabyte; a server that is silent for half a minute has failed.
-    pooch.HTTPDownloader(sys.stderr.isatty(), chunk_size=2**20, timeout=30)(source.url, str(fetched), None)
+    fetch(source.url, fetched, source.megabytes * 10**6, verify.MOST)
     if what := files.impostor(fetched):
         raise BadValue(f"what came is {what}")
     record = target.with_name(f"{target.name}.sha256")
@@ -139,16 +139,10 @@ def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Pa
     say(f"  all {len(network.variables())} variables are there, in their shapes")
     if source.published_hash is None and verify.record(fetched, record):
         say(f"  its SHA-256 is recorded in {record}; later downloads will be held against it")
-    parts = [file.rename(workshop / target.name)] if file.is_file() and file.suffix == target.suffix else []
-    if not parts:
-        write_weights(workshop / target.name, {variable: weights[variable] for variable in network.variables()})
-        parts = sorted(workshop.glob(f"{target.name}*"))
-    # Of a V2 checkpoint there, which would be read first; its index before its data, so that no mixture is ever there.
-    stale = [*target.parent.glob(f"{target.name}.index"), *target.parent.glob(f"{target.name}.data-*")]
-    for path in [*stale, *([target] if len(parts) > 1 and target.is_file() else [])]:
-        path.unlink()
-    for part in parts:
-        part.replace(target.with_name(part.name))
+    if file.is_file() and file.suffix == target.suffix:
+        put_in_place(file.rename(workshop / target.name).parent, target)
+    else:
+        write_weights(target, {variable: weights[variable] for variable in network.variables()})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,15 +6,17 @@ import contextlib
 import functools
 import os
 import pathlib
-import platform
-import re
+import secrets
 import shutil
-import tempfile
+import time
 from collections.abc import Iterator
+
+from slim_models.locks import Lock
 
 # An installed package has its files in `slim_models/embedded`, a checkout in `weights`.
 _PACKAGE = pathlib.Path(__file__).parent
 _CARRIED = [_PACKAGE / "embedded", _PACKAGE.parent / "weights"]
+_WRITING, _LOCK, _DAY = ".writing-", ".lock", 86400  # of folders in which files are written; a day's seconds
 _BEGINNINGS = (
     (b"\x93NUMPY", "an npy file"),
     (b"PK\x03\x04", "a zip archive, such as npz"),
@@ -105,57 +107,47 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     Folders on the way are made. If the context raises, nothing is left and what stood at `path` stays.
     One file takes the place of an old one at once.
-
-    A V2 checkpoint is several files that begin with that name, and no renaming of several is done at once:
-    what makes an old checkpoint one goes first, the new index comes last. Whoever reads in between, or after
-    a process that ended there, finds no checkpoint rather than new data under an old index.
     """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_away(path.parent.absolute())
-    with tempfile.TemporaryDirectory(prefix=f"{_beginning()}{os.getpid()}-", dir=path.parent) as folder:
-        yield pathlib.Path(folder) / path.name
-        # Sorted: `.data-00000-of-00001` before `.index`, without which TensorFlow sees no checkpoint.
-        parts = sorted(pathlib.Path(folder).iterdir())
-        if len(parts) > 1:
-            for old in (path.with_name(parts[-1].name), path):  # an index; a V1 checkpoint, which is a single file
-                if old.is_file():
-                    old.unlink()
-        for part in parts:
+    with workshop(path) as folder:
+        yield folder / path.name
+        for part in sorted(folder.iterdir()):
             part.replace(path.with_name(part.name))
+
+
+@contextlib.contextmanager
+def workshop(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """An empty folder beside `path`, so that what is made in it can be renamed; it goes when the context ends.
+
+    Folders on the way are made, and what killed processes left there goes.
+    """
+    parent = pathlib.Path(path).absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    _clear_away(parent)
+    while True:
+        folder = parent / f"{_WRITING}{secrets.token_hex(8)}"
+        lock = Lock(f"{folder}{_LOCK}")
+        if lock.acquire():
+            break
+    try:
+        folder.mkdir(0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 @functools.cache  # once: a folder can hold thousands of files, each of them written by a context of its own
 def _clear_away(folder: pathlib.Path) -> None:
-    """Removes what processes of this machine left in a folder when they were killed while they wrote a file."""
-    if os.name == "nt":  # no process is seen there, not even one that is writing
-        return
-    for left in folder.glob(f"{_beginning()}*"):
-        match = re.fullmatch(r"(\d+)-\w+", left.name.removeprefix(_beginning()))
-        if match and not is_running(match[1]):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-@functools.cache
-def _beginning() -> str:
-    """How temporary folders begin whose processes can be seen from here: their numbers come next.
-
-    It names the machine and, on Linux, its namespace of processes: containers can share a name and a folder, and
-    do not see each other's processes.
-    """
-    namespace = 0
-    with contextlib.suppress(OSError):
-        namespace = pathlib.Path("/proc/self/ns/pid").stat().st_ino
-    machine = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:64]
-    return f".writing-{machine}-{namespace}-"
-
-
-def is_running(process: str) -> bool:
-    """Whether there is a process of that number; on Windows, where asking would end it, none is seen."""
-    if os.name == "nt" or not process.isdecimal():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except (OSError, OverflowError) as error:
-        return isinstance(error, PermissionError)
-    return True
+    """Removes what processes left in a folder when they were killed while they wrote a file: nobody has its lock."""
+    for lock in folder.glob(f"{_WRITING}*{_LOCK}"):
+        held = Lock(lock)
+        with contextlib.suppress(OSError):
+            if held.acquire(unknown=False):
+                shutil.rmtree(folder / lock.name.removesuffix(_LOCK), ignore_errors=True)
+                held.release()
+    for left in folder.glob(f"{_WRITING}*"):  # of earlier versions, which had no locks
+        with contextlib.suppress(OSError):
+            old = time.time() - left.stat().st_mtime > _DAY
+            if old and left.is_dir() and not left.with_name(f"{left.name}{_LOCK}").exists():
+                shutil.rmtree(left, ignore_errors=True)

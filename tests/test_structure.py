@@ -27,7 +27,7 @@ BACKWARD, NETWORK, BUILDERS, WEIGHTS = (
     f"slim_models.{room}" for room in ("backward", "network", "builders", "weights")
 )
 FILES, HEADS, LABELS, MEMORY = (f"slim_models.{room}" for room in ("files", "heads", "labels", "memory"))
-DOWNLOADING = "slim_models.downloading"
+DOWNLOADING, FETCHING, LOCKS = (f"slim_models.{room}" for room in ("downloading", "fetching", "locks"))
 PASSES, LOADING, OPENING = "slim_models.loading.passes", "slim_models.loading", "slim_models.opening"
 FOR_ALL = {"slim_models.lazy", "slim_models.mistakes"}
 NUMBERS = {"gradcam.cams", "gradcam.maps", "gradcam.boxes"}
@@ -37,7 +37,8 @@ ARROWS = {
     NETWORK: {BACKWARD, LABELS},
     WEIGHTS: {FILES, MEMORY, NETWORK},
     BUILDERS: {FILES, LABELS, BACKWARD, NETWORK, WEIGHTS},
-    DOWNLOADING: {FILES, BUILDERS, WEIGHTS},
+    FILES: {LOCKS},
+    DOWNLOADING: {FETCHING, FILES, LOCKS, BUILDERS, WEIGHTS},
     PASSES: {BACKWARD, WEIGHTS},
     LOADING: {FILES, HEADS, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, PASSES},
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, LOADING},
@@ -56,7 +57,7 @@ ARROWS = {
     "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", LABELS},
     "gradcam.evaluation": {
         *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
-        *("gradcam.sessions", FILES, NETWORK),
+        *("gradcam.sessions", FILES, LOCKS, NETWORK),
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
@@ -79,6 +80,7 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
 }
 NUMPY_WEIGHTS = (
     *(
+        "archives",
         "caffe_names",
         "caffemodel",
         "checkpoint",
@@ -86,9 +88,11 @@ NUMPY_WEIGHTS = (
         "folding",
         "hdf5",
         "npy",
+        "placing",
         "protobuf",
         "pytorch",
         "reading",
+        "table",
         "torch_names",
         "values",
         "verify",
@@ -99,9 +103,11 @@ NUMPY_WEIGHTS = (
 WITHOUT_TENSORFLOW = {
     *(module for module in MODULES if module.startswith("gradcam") and module not in BRING_TENSORFLOW | FACES),
     "slim_models",
+    "slim_models.fetching",
     "slim_models.files",
     "slim_models.labels",
     "slim_models.lazy",
+    "slim_models.locks",
     "slim_models.memory",
     "slim_models.mistakes",
     "slim_models.network",
@@ -211,7 +217,7 @@ def test_no_script_imports_another():
 def test_libraries_have_their_rooms():
     assert users_of("tf_slim") == {"slim_models.builders.layers"}
     assert users_of("h5py") == {"slim_models.weights.hdf5", "slim_models.weights.vgg_names"}
-    assert users_of("pooch") == {"slim_models.downloading", "slim_models.weights.verify"}
+    assert users_of("pooch") == {"slim_models.fetching", "slim_models.weights.verify"}
     drawing = {"gradcam.figures", "gradcam.evaluation.charts", "gradcam.comparison.side_by_side"}
     assert users_of("matplotlib") - {"gradcam.pictures.samples"} <= drawing
     assert not [module for module in MODULES if "matplotlib.pyplot" in imported(MODULES[module])]  # it has global state

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from slim_models.locks import Lock
 from slim_models.mistakes import BadValue
 
 Row = dict[str, Any]  # one picture's numbers, as JSON can hold them
@@ -39,47 +41,64 @@ class Journal:
         self.batches: list[list[Row]] = []
         protocol = json.loads(json.dumps(protocol))
         self._head = json.dumps(protocol) + "\n"
-        self._size = 0
-        lines = self._whole_lines() if self.path.exists() and not fresh else []
+        self._is_held = False
+        data = self.path.read_bytes() if self.path.exists() and not fresh else b""
+        # Up to the last whole line; what is behind it, which a killed process left, is cut off before the next batch.
+        self._size, self._seen = data.rfind(b"\n") + 1, None if fresh else len(data)
+        lines = data[: self._size].splitlines()
         if lines:
             self._check(lines[0], protocol)
             self.batches = [self._batch(number, line) for number, line in enumerate(lines[1:], 2)]
-            self._size = self.path.stat().st_size
 
     @property
     def rows(self) -> list[Row]:
         """All rows in their order."""
         return [row for batch in self.batches for row in batch]
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other runs from writing to the journal.
+
+        Raises:
+            ValueError: another run has it, or has written to it since it was opened.
+        """
+        if self._is_held:
+            yield
+            return
+        others = f"another run writes to {self.path} too: wait for it, or write elsewhere"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = Lock(self.path.with_name(f".{self.path.name}.lock"))
+        if not lock.acquire():
+            raise BadValue(others)
+        try:
+            if self._seen is not None and self._seen != (self.path.stat().st_size if self.path.exists() else 0):
+                raise BadValue(others)
+            self._is_held = True
+            yield
+        finally:
+            self._is_held = False
+            lock.release()
+
     def append(self, rows: Sequence[Row]) -> None:
         """Adds a batch; it is on disk when this returns.
 
         Raises:
-            ValueError: somebody else has written to the file since.
+            ValueError: as of `held`.
         """
-        if self._size and self.path.stat().st_size != self._size:
-            raise BadValue(f"another run writes to {self.path} too: wait for it, or write elsewhere")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab" if self._size else "wb") as file:
-            file.write(("" if self._size else self._head).encode() + json.dumps(list(rows)).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-            self._size = file.tell()
-        self.batches.append(list(rows))
-
-    def _whole_lines(self) -> list[bytes]:
-        """The lines that end; the rest, which a killed process left, is cut off the file."""
-        data = self.path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        if end < len(data):
-            with self.path.open("r+b") as file:
-                file.truncate(end)
-        return data[:end].splitlines()
+        with self.held():
+            with self.path.open("r+b" if self._size else "wb") as file:
+                file.truncate(self._size)
+                file.seek(self._size)
+                file.write(("" if self._size else self._head).encode() + json.dumps(list(rows)).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+                self._size = self._seen = file.tell()
+            self.batches.append(list(rows))
 
     def _batch(self, number: int, line: bytes) -> list[Row]:
         try:
             rows = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadValue(f"{self.path}:{number}: the line is damaged ({error}): begin afresh") from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise BadValue(f"{self.path}:{number}: the line holds no rows: begin afresh")
@@ -88,7 +107,7 @@ class Journal:
     def _check(self, line: bytes, protocol: Mapping[str, Any]) -> None:
         try:
             found = dict(json.loads(line))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise BadValue(f"{self.path} is not the journal of a run") from error
         other = [key for key in {**protocol, **found} if found.get(key) != protocol.get(key)]
         if other:

@@ -201,7 +201,7 @@ def evaluate(
 
     Raises:
         KeyError: the class of a picture is none of the network's.
-        ValueError: a picture is damaged; or the journal's rows are not of these pictures.
+        ValueError: a picture is damaged; the journal's rows are not of these pictures, or another run has it.
     """
     if batch < 1:
         raise BadValue(f"a batch has at least 1 picture, not {batch}")
@@ -214,7 +214,8 @@ def evaluate(
     done = sum(map(len, journal.batches))
     bar = {"total": len(examples), "initial": done, "unit": "picture", "disable": None if progress else True}
     prepare = functools.partial(_prepared, explainer, fit)
-    with tqdm(**bar, leave=False) as shown, ahead(prepare, parts[len(journal.batches) :]) as batches:
+    left = parts[len(journal.batches) :]
+    with journal.held(), tqdm(**bar, leave=False) as shown, ahead(prepare, left) as batches:
         for ready in batches:
             rows = measure.rows(explainer, ready)
             journal.append([{"name": example.name, **row} for example, row in zip(ready.examples, rows)])

@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
 from slim_models.builders import Preprocessing, grey, order_of, prepared
+from slim_models.loading.checked import check_values
 from slim_models.loading.layers import default_layer, find_layers
 from slim_models.loading.layout import Layout, layouts_of
-from slim_models.loading.originals import Original
+from slim_models.loading.originals import Original, check_constants
 from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of, while_contexts
 from slim_models.loading.structure import Arithmetic
 from slim_models.loading.tensors import shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue, UnknownName
-from slim_models.network import Network
-from slim_models.weights import Restored
+from slim_models.network import Network, Values
+from slim_models.weights import Opened, Restored
 
 # Heights and widths to try where a graph says none: those of the well-known networks.
 _SIZES = (224, 299, 227, 231, 256, 331, 192, 160, 128, 112, 96, 64, 48, 32, 28)
@@ -170,7 +171,7 @@ def rebuilt(
         ValueError: there is no layer to explain, or several could be the default.
     """
     graph, variables = original.graph or tf.Graph(), {}
-    heavy = plan.part.heavy
+    heavy = _weighed(plan.part, original.name)
     rest, inputs = shared(plan.part, original.graph)
     with graph.as_default():
         if original.graph is None:
@@ -194,13 +195,24 @@ def rebuilt(
         logits,
         endpoints,
         default,
-        Restored(functools.partial(restore, heavy, variables)) if variables else original.values,
+        _checked(Restored(functools.partial(restore, heavy, variables)) if variables else original.values),
         head=plan.head,
         one_output=plan.one_output,
         precision=endpoints[default].dtype.base_dtype.name,
         input_order=order_of(preprocessing),
         takes_arrays=plan.takes_arrays,
     )
+
+
+def _weighed(part: Graph, name: str) -> Mapping[str, tf.NodeDef]:
+    """A part's heavy constants, if all of its constants together can be what they claim."""
+    check_constants(itertools.chain(part.graph_def.node, part.heavy.values()), name)
+    return part.heavy
+
+
+def _checked(values: Values) -> Values:
+    """The same values, which are looked at once the network has them."""
+    return dataclasses.replace(values, check=check_values) if isinstance(values, (Restored, Opened)) else values
 
 
 def _free_scope(graph: tf.Graph) -> str:

@@ -28,7 +28,7 @@ from slim_models.loading.keras_config import (
 from slim_models.loading.keras_weights import give_weights
 from slim_models.loading.originals import Original
 from slim_models.mistakes import BadValue
-from slim_models.weights import open_hdf5
+from slim_models.weights import check_sums, open_hdf5
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -108,6 +108,7 @@ def _installed(path: pathlib.Path) -> Any:
 def _archived_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
+            check_sums(archive, path.stat().st_size)  # Keras reads in places, where none is checked
             scope = trust.checked(json.loads(archive.read("config.json")), path, keras)
             if "model.weights.h5" in archive.namelist():
                 with archive.open("model.weights.h5") as member, open_hdf5(member):

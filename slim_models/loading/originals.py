@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import tensorflow.compat.v1 as tf
 from google.protobuf import message, text_format
@@ -15,7 +17,7 @@ from slim_models.loading.refusals import is_saved_model, other_format
 from slim_models.loading.signatures import Signature, Signatures, default
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.network import Values
-from slim_models.weights import Restored
+from slim_models.weights import Restored, check_claim
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,7 @@ def read_frozen(path: pathlib.Path) -> Original:
     """A frozen graph, `.pb`, binary or text.
 
     Raises:
-        ValueError: it is no graph, or has variables and so is not frozen.
+        ValueError: it is no graph, has variables and so is not frozen, or has constants that claim too much.
     """
     graph_def = read_message(path, tf.GraphDef(), "a frozen graph")
     if not graph_def.node:
@@ -56,7 +58,21 @@ def read_frozen(path: pathlib.Path) -> Original:
             f"{path} is not frozen: {len(variables)} variables ({variables[0]}, ...) have no values in it; "
             "give the checkpoint with its .meta, or a SavedModel, or freeze it"
         )
+    functions = (node for function in graph_def.library.function for node in function.node_def)
+    check_constants(itertools.chain(graph_def.node, functions), str(path))
     return Original(path.stem, graph_def)
+
+
+def check_constants(nodes: Iterable[tf.NodeDef], name: str) -> None:
+    """Whether constants are as large as they claim: one of a few bytes can be a number repeated without end.
+
+    Raises:
+        ValueError: they claim too much.
+    """
+    tensors = [node.attr["value"].tensor for node in nodes if node.op == "Const"]
+    shapes = [[max(dimension.size, 0) for dimension in tensor.tensor_shape.dim] for tensor in tensors]
+    claimed = sum(math.prod(shape) * tf.as_dtype(tensor.dtype).size for shape, tensor in zip(shapes, tensors))
+    check_claim(claimed, sum(tensor.ByteSize() for tensor in tensors), f"what {name} has as constants")
 
 
 def read_message(path: pathlib.Path, into: message.Message, name: str) -> message.Message:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import operations_between
+from slim_models.loading.checked import check_values
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import VARIABLES
 from slim_models.mistakes import BadValue
@@ -120,6 +121,7 @@ class Copied:
         with network.graph.as_default(), tf.name_scope("copied"):
             for name, value in values.items():
                 _assign(session, network.graph.get_operation_by_name(name), value)
+        check_values(session, network)
 
 
 def _reading(variable: tf.Operation) -> tf.Tensor:

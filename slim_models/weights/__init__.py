@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
+    from slim_models.weights.archives import check_claim as check_claim, check_sums as check_sums
     from slim_models.weights.assigning import (
         assign_weights as assign_weights,
         check_weights as check_weights,
         fill as fill,
+        is_finite as is_finite,
+        portions as portions,
     )
     from slim_models.weights.checkpoint import checkpoint_in as checkpoint_in
     from slim_models.weights.drawn import random_weights as random_weights
     from slim_models.weights.folding import EPSILON as EPSILON, folded as folded
     from slim_models.weights.hdf5 import open_hdf5 as open_hdf5
+    from slim_models.weights.placing import put_in_place as put_in_place
     from slim_models.weights.reading import (
         evaluated_weights as evaluated_weights,
         read_npz as read_npz,
@@ -40,11 +44,13 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "assigning": "assign_weights check_weights fill",
+        "archives": "check_claim check_sums",
+        "assigning": "assign_weights check_weights fill is_finite portions",
         "checkpoint": "checkpoint_in",
         "drawn": "random_weights",
         "folding": "EPSILON folded",
         "hdf5": "open_hdf5",
+        "placing": "put_in_place",
         "reading": "evaluated_weights read_npz read_weights",
         "training": "AVERAGE evaluated fitted",
         "values": "Opened Restored Stored check_open",

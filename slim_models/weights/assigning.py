@@ -28,8 +28,8 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
         weights: variable name -> array, as of `check_weights`.
 
     Raises:
-        ValueError: names are missing, unexpected, misshapen or not finite; one message lists them
-            all, and no variable has been touched.
+        ValueError: names are missing, unexpected, misshapen, or have values that are not finite or are negative
+            variances; one message lists them all, and no variable has been touched.
     """
     weights = check_weights(network, weights)
     fill(session, network.variables(), weights.__getitem__ if network.unfolded is None else partial(folded, weights))
@@ -43,7 +43,7 @@ def fill(session: tf.Session, variables: Mapping[str, tf.Variable], of: Callable
         variables: by names.
         of: name -> value, in the variable's shape.
     """
-    for names in _portions({name: variable.shape.num_elements() for name, variable in variables.items()}):
+    for names in portions({name: variable.shape.num_elements() for name, variable in variables.items()}):
         # An initializer assigns its second input; a value fed there never enters the graph.
         initial = {variables[name].initializer: variables[name].dtype.as_numpy_dtype for name in names}
         # What is fed may stay where it is and become the variable, so nobody may write into it later.
@@ -63,7 +63,8 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> Mappin
         The weights by the network's own names.
 
     Raises:
-        ValueError: names are missing, unexpected, misshapen or not finite; one message lists them all.
+        ValueError: names are missing, unexpected, misshapen, or have values that are not finite in float32 or are
+            negative variances; one message lists them all.
     """
     shapes = network.weight_shapes()
     weights = fitted(weights, shapes)
@@ -74,7 +75,8 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> Mappin
         "missing": [name for name in shapes if name not in given],
         "unexpected": [name for name in given if name not in shapes],
         "misshapen": [f"{name} {list(given[name])} instead of {list(shapes[name])}" for name in misshapen],
-        "not finite": [name for name in shapes if name in given and not _is_finite(weights[name])],
+        "not finite as float32": [name for name in shapes if name in given and not is_finite(weights[name])],
+        "negative, though variances": [name for name in shapes if name in given and _is_negative(name, weights[name])],
     }
     parts = [f"{len(names)} {kind} ({_shortened(names)})" for kind, names in problems.items() if names]
     if any(given[name][-1:] == (1001,) for name in misshapen):
@@ -93,7 +95,7 @@ def _refuse_anothers(name: str, shapes: Iterable[str], given: Iterable[str]) -> 
         raise BadValue(f"the weights do not fit {name}; they are another network's ({scopes})")
 
 
-def _portions(sizes: Mapping[str, int], most: int = 2**24) -> Iterator[list[str]]:
+def portions(sizes: Mapping[str, int], most: int = 2**24) -> Iterator[list[str]]:
     """Splits names into lists of at most `most` numbers, or of one name.
 
     Every run costs TensorFlow milliseconds of planning, and what it is fed is copied: one run a
@@ -111,9 +113,17 @@ def _portions(sizes: Mapping[str, int], most: int = 2**24) -> Iterator[list[str]
         yield portion
 
 
-def _is_finite(array: np.ndarray) -> bool:
-    """Whether there is no NaN and no infinity; by the extremes, which need no second array."""
-    return not np.size(array) or bool(np.isfinite([np.min(array), np.max(array)]).all())
+def is_finite(array: np.ndarray) -> bool:
+    """Whether no number is NaN or infinite, or becomes so in float32; by the extremes, which need no second array."""
+    if not np.size(array):
+        return True
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.array([np.min(array), np.max(array)]).astype(np.float32)).all())
+
+
+def _is_negative(name: str, array: np.ndarray) -> bool:
+    """Whether it is a variance, and has numbers of which there is no square root."""
+    return name.endswith("moving_variance") and bool(np.size(array)) and bool(np.min(array) < 0)
 
 
 def _shortened(names: list[str], most: int = 20) -> str:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 import pathlib
-import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from slim_models import files
 from slim_models.mistakes import BadValue, MissingFile
-from slim_models.weights.protobuf import fields, varint
+from slim_models.weights.protobuf import fields
+from slim_models.weights.table import Place, blocks, read_floats, values
 
 if TYPE_CHECKING:
     import tensorflow.compat.v1 as tf
 
 # Of the shapes by name, what to read: name in the result -> name of the variable.
 Chosen = Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, str]]
-_FOOTER, _MAGIC = 48, 0xDB4775248B80FB57
 
 
 def read_checkpoint(path: pathlib.Path, chosen: Chosen) -> dict[str, np.ndarray]:
@@ -45,9 +43,9 @@ def read_checkpoint(path: pathlib.Path, chosen: Chosen) -> dict[str, np.ndarray]
         shapes = reader.get_variable_to_shape_map()
         # Beside an index, which TensorFlow reads first, a file of the prefix's name is another checkpoint.
         is_v1 = prefix.is_file() and not prefix.with_name(f"{prefix.name}.index").is_file()
-        places = float_offsets(prefix) if is_v1 else {}
         names = chosen({name: tuple(shape) for name, shape in shapes.items()})
-        return {name: _in_place(prefix, places.get(old), shapes[old], old, reader) for name, old in names.items()}
+        arrays = _in_place(prefix, {old: shapes[old] for old in names.values()}) if is_v1 else {}
+        return {name: arrays[old] if old in arrays else _by_tensorflow(reader, old) for name, old in names.items()}
     except BadValue:
         raise
     except Exception as error:  # TensorFlow raises OpError, IndexError, RuntimeError, ...
@@ -60,14 +58,25 @@ def read_checkpoint(path: pathlib.Path, chosen: Chosen) -> dict[str, np.ndarray]
         raise BadValue(f"{file} is not a checkpoint that can be read; it is {files.kind(file)}: {reason}") from error
 
 
-def _in_place(
-    path: pathlib.Path, place: tuple[int, int] | None, shape: list[int], name: str, reader: tf.train.NewCheckpointReader
-) -> np.ndarray:
-    """A variable, read from its place in a V1 file if it is whole there, or else by TensorFlow."""
-    count = math.prod(shape)
-    if place is None or place[1] != 4 * count or not count:
-        return np.asarray(reader.get_tensor(name))
-    return np.fromfile(path, "<f4", count, offset=place[0]).reshape(shape)
+def _by_tensorflow(reader: tf.train.NewCheckpointReader, name: str) -> np.ndarray:
+    """A variable, which TensorFlow holds against the CRC-32C of its block (V1) or its own (V2)."""
+    return np.asarray(reader.get_tensor(name))
+
+
+def _in_place(path: pathlib.Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
+    """Those variables of a V1 file that are whole in their places there, held against the CRCs of their blocks."""
+    offsets = float_offsets(path)
+    found: dict[str, np.ndarray] = {}
+    whole = {name: offsets[name] for name in shapes if offsets.get(name, (0, 0))[1] == 4 * math.prod(shapes[name]) > 0}
+    with path.open("rb") as file:
+        for block in blocks(file):
+            inside = {name: place for name, place in whole.items() if block[0] <= place[0] < sum(block)}
+            if inside:
+                try:
+                    found |= read_floats(file, block, inside)
+                except BadValue as error:
+                    raise BadValue(f"{path} is a damaged checkpoint: {error}") from error
+    return {name: numbers.reshape(shapes[name]) for name, numbers in found.items()}
 
 
 def _is_first_part(prefix: pathlib.Path, reason: str) -> bool:
@@ -113,7 +122,7 @@ def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathl
     return found.pop()
 
 
-def float_offsets(path: pathlib.Path) -> dict[str, tuple[int, int]]:
+def float_offsets(path: pathlib.Path) -> dict[str, Place]:
     """Finds tensors that are stored whole, as float32.
 
     Args:
@@ -123,43 +132,16 @@ def float_offsets(path: pathlib.Path) -> dict[str, tuple[int, int]]:
         Variable name -> (offset in the file, number of bytes). A name that is stored in several slices,
         compressed, or as another type is not there.
     """
-    found: dict[str, list[tuple[int, int]]] = {}
+    found: dict[str, list[Place]] = {}
     with path.open("rb") as file:
-        file.seek(os.fstat(file.fileno()).st_size - _FOOTER)
-        _, index = _handle(file), _handle(file)
-        file.seek(-8, os.SEEK_END)
-        if struct.unpack("<Q", file.read(8))[0] != _MAGIC:
-            return {}
-        for position, _ in list(_values(file, *index)):
-            file.seek(position)
-            for start, end in _values(file, *_handle(file)):
-                for name, place in _slices(file, start, end):
+        for block in blocks(file):
+            for start, size in values(file, block):
+                for name, place in _slices(file, start, start + size):
                     found.setdefault(name, []).append(place)
     return {name: places[0] for name, places in found.items() if len(places) == 1}
 
 
-def _handle(file: BinaryIO) -> tuple[int, int]:
-    """A block's offset and size."""
-    return varint(file), varint(file)
-
-
-def _values(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, int]]:
-    """Beginning and end of every value of a block; nothing of a compressed block."""
-    file.seek(offset + size)
-    if file.read(1) != b"\0":
-        return
-    file.seek(offset + size - 4)
-    restarts = struct.unpack("<I", file.read(4))[0]
-    place, end = offset, offset + size - 4 * (restarts + 1)
-    while place < end:
-        file.seek(place)
-        _, key, value = varint(file), varint(file), varint(file)
-        start = file.tell() + key
-        yield start, start + value
-        place = start + value
-
-
-def _slices(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, tuple[int, int]]]:
+def _slices(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, Place]]:
     """Name and place of the floats of a SavedTensorSlices message's data; (0, 0) for other types."""
     file.seek(start)
     for part in fields(file, end):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import pickle
+import pickletools
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,7 @@ import numpy as np
 from slim_models.memory import aligned_bytes, freeze
 from slim_models.mistakes import BadValue
 
+_LONG = 2**16  # bytes; what is shorter is no array worth keeping where it is read to
 _RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
 # numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b"b"), which its state then makes an array.
 _EMPTY_ARRAY = _RECONSTRUCT + b"(cnumpy\nndarray\n(K\x00tC\x01btR"
@@ -33,7 +36,7 @@ def read_npy(path: pathlib.Path) -> dict[str, Any]:
             anything for a damaged one. Nothing of it has been executed.
     """
     with path.open("rb") as file:
-        layers = _unpickled(_BigReads(file))
+        layers = _unpickled(file)
     if not isinstance(layers, dict):
         raise BadValue(f"it holds {type(layers).__name__}, not a dictionary of layers")
     weights = {}
@@ -44,6 +47,42 @@ def read_npy(path: pathlib.Path) -> dict[str, Any]:
             raise BadValue(f"layer {layer!r} is not [weights, biases] but {type(arrays).__name__}")
         weights.update({f"{layer}/{name}": array for name, array in arrays.items()})
     return weights
+
+
+class _Scanned:
+    """A file whose opcodes are walked through: what is long is passed over, and claims no more than is there."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file, self.readline, self.tell = file, file.readline, file.tell
+
+    def read(self, size: int) -> Any:
+        _check_left(self._file, size)
+        if size < _LONG:
+            return self._file.read(size)
+        self._file.seek(size, os.SEEK_CUR)
+        return np.zeros(size, np.uint8).view(_Passed)
+
+
+class _Passed(np.ndarray):
+    """Stands for so many bytes, which are zeros that nobody looks at."""
+
+    def decode(self, _: str) -> str:
+        """Python 2's strings are decoded by who walks through them."""
+        return ""
+
+
+def _check_left(file: IO[bytes], size: int) -> None:
+    if size > os.fstat(file.fileno()).st_size - file.tell():
+        raise EOFError("it ends in the middle of an object: truncated")
+
+
+def _check_opcodes(file: IO[bytes]) -> None:
+    """Whether the unpickler can be given the rest of the file: for some opcodes it sets aside what they ask for."""
+    start = file.tell()
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(_Scanned(file))):  # type: ignore[arg-type]
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > number:
+            raise BadValue("its pickle numbers more objects than it holds")
+    file.seek(start)
 
 
 class _BigReads:
@@ -58,36 +97,56 @@ class _BigReads:
 
     def __init__(self, file: IO[bytes]):
         self._file = file
-        self.read, self.readline = file.read, file.readline
+        self.readline = file.readline
         self.contents: dict[int, np.ndarray] = {}
+        self._taken: set[int] = set()
+
+    def read(self, size: int) -> bytes:
+        _check_left(self._file, size)
+        return self._file.read(size)
 
     def readinto(self, buffer: Any) -> int:
-        if len(buffer) < 2**16:
+        _check_left(self._file, len(buffer))
+        if len(buffer) < _LONG:
             return self._file.readinto(buffer)  # type: ignore[attr-defined]
         content = aligned_bytes(len(buffer))
         count = self._file.readinto(content)  # type: ignore[attr-defined]
         self.contents[_address(buffer)] = freeze(content)
+        self._taken.discard(_address(buffer))  # what was read to that address before is gone
         return count
 
     def content(self, untouched: Any) -> Any:
-        """What an object that the unpickler has read holds; it is asked for once."""
-        return self.contents.pop(_address(untouched), untouched)
+        """What an object that the unpickler has read holds.
+
+        Raises:
+            ValueError: it is asked for a second time.
+        """
+        address = _address(untouched)
+        if len(untouched) < _LONG:
+            return untouched
+        if address in self._taken:
+            raise BadValue("two of its arrays share their numbers")
+        if address in self.contents:
+            self._taken.add(address)
+        return self.contents.pop(address, untouched)
 
 
 def _address(buffer: Any) -> int:
     return np.frombuffer(buffer, np.uint8).ctypes.data if len(buffer) else 0
 
 
-def _unpickled(file: _BigReads) -> Any:
+def _unpickled(file: IO[bytes]) -> Any:
     """The object in an npy file."""
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     _, _, dtype = read_header(file)
     if not dtype.hasobject:
         raise BadValue("it holds one array, not a dictionary of layers")
+    _check_opcodes(file)
+    reads = _BigReads(file)
     # As bytes, Python 2's strings are what arrays are made of; as text they would be there twice.
-    result = _plain(_ArraysUnpickler(file).load())
-    if file.contents:
+    result = _plain(_ArraysUnpickler(reads).load(), {})
+    if reads.contents:
         raise BadValue("it holds long strings of bytes that belong to no array")
     return result
 
@@ -153,15 +212,19 @@ class _Array:
         )
 
 
-def _plain(value: Any) -> Any:
-    """The value with every `_Array` replaced by what it holds."""
-    if isinstance(value, _Array):
-        return _plain(value.content)
-    if isinstance(value, dict):
-        return {_text(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+def _plain(value: Any, done: dict[int, Any]) -> Any:
+    """The value with every `_Array` replaced by what it holds; what is there several times is done once."""
+    if not isinstance(value, (_Array, dict, list, tuple)):
+        return value
+    if id(value) not in done:
+        if isinstance(value, _Array):
+            result = _plain(value.content, done)
+        elif isinstance(value, dict):
+            result = {_text(key): _plain(item, done) for key, item in value.items()}
+        else:
+            result = [_plain(item, done) for item in value]
+        done[id(value)] = result
+    return done[id(value)]
 
 
 def _text(value: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from slim_models import files
 from slim_models.mistakes import BadValue, MissingFile
+from slim_models.weights import archives
 from slim_models.weights.caffe_names import from_caffe
 from slim_models.weights.caffemodel import read_caffemodel
 from slim_models.weights.checkpoint import Chosen, read_checkpoint
@@ -98,12 +99,6 @@ def _check_numbers(path: pathlib.Path, weights: Mapping[str, Any]) -> None:
             raise BadValue(f"{path}: {name} is {kind}, not an array of numbers")
 
 
-def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
-    # A file of our own, because np.load leaves its open when the archive is damaged.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
-
-
 def _explained(
     reader: Callable[[pathlib.Path], dict[str, np.ndarray]], beginning: bytes | tuple[bytes, ...], name: str
 ) -> Callable[[pathlib.Path], dict[str, np.ndarray]]:
@@ -132,7 +127,7 @@ def _explained(
 
 
 _SIGNS_OF_THE_FIRST_HALF = ("truncated", "ran out of input", "ends in the middle", "not a zip file")
-read_npz = _explained(_read_npz, b"PK", "an npz file of plain arrays")
+read_npz = _explained(archives.read_npz, b"PK", "an npz file of plain arrays")
 _read_pytorch = _explained(
     lambda path: from_torch(read_pytorch(path)), (b"PK", b"\x80"), "a state dict that PyTorch saved"
 )

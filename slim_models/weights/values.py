@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from slim_models.network import Network
 
 Weights = Mapping[str, np.ndarray]
+Check = Callable[["tf.Session", "Network"], None]
 
 
 def check_open(session: Any) -> None:
@@ -63,17 +64,20 @@ class Restored:
 
     Attributes:
         restore: gives the variables their values in a new session.
+        check: looks at them then; raises a `ValueError` of those that cannot be.
     """
 
     restore: Callable[[tf.Session], None] = lambda session: None
+    check: Check = lambda session, network: None
     session: None = None
 
     def arrays(self) -> None:
         """They are not known by the names of files of weights."""
 
     def fill(self, session: tf.Session, network: Network) -> None:
-        """Gives the variables their values; the network is not asked."""
+        """Gives the variables their values."""
         self.restore(session)
+        self.check(session, network)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,13 +86,16 @@ class Opened:
 
     Attributes:
         session: the user's own, which stays open.
+        check: as of `Restored`.
     """
 
     session: tf.Session
+    check: Check = lambda session, network: None
 
     def arrays(self) -> None:
         """They are not known by the names of files of weights."""
 
     def fill(self, session: tf.Session, network: Network) -> None:
-        """Does nothing, if the session is still open; else a `ValueError`."""
+        """Changes nothing; a `ValueError` if the session is closed, or as of `check`."""
         check_open(session)
+        self.check(session, network)

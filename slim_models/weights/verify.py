@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import itertools
 import pathlib
 import re
 import shutil
@@ -11,6 +14,7 @@ from slim_models.files import whole_file
 from slim_models.mistakes import BadValue
 
 MOST = 2**30  # bytes; VGG19 has little more than half as many
+_MOST_MEMBERS, _PIECE = 100, 2**20
 
 
 def checked(file: pathlib.Path, published: str | None, record: pathlib.Path) -> str:
@@ -67,38 +71,67 @@ def _recorded(record: pathlib.Path) -> dict[str, str]:
 
 
 def unpacked(archive: pathlib.Path, member: str) -> pathlib.Path:
-    """Unpacks the one file of that name from a tar archive, or the V2 checkpoint of that prefix, beside the archive.
+    """Unpacks the one file of that name from a `.tar.gz`, or the V2 checkpoint of that prefix, beside the archive.
 
     No path that the archive gives is ever written to, and an archive that has one outside of itself is
-    refused altogether.
+    refused altogether. It is read to its end, where gzip's CRC is.
 
     Returns:
         The file, or the checkpoint's prefix.
 
     Raises:
-        ValueError: such a path; no file of that name, or several; one that is far too large.
-        tarfile.TarError, EOFError, zlib.error: no tar archive, or only the first part of one.
+        ValueError: such a path; no file of that name, or several; far too many members, or one that is far too large.
+        OSError, tarfile.TarError, EOFError, zlib.error, RecursionError: no tar archive, or a damaged one.
     """
-    with tarfile.open(archive) as tar:
-        entries = tar.getmembers()
-        for entry in entries:
-            if entry.name.startswith(("/", "\\")) or ".." in pathlib.PurePosixPath(entry.name).parts:
-                raise BadValue(f"the archive has a member outside of it, {entry.name!r}: it is not to be trusted")
-        found = {entry: name for entry in entries if entry.isfile() and (name := _part(entry.name, member))}
-        names = sorted(found.values())
-        if names != [member] and (f"{member}.index" not in names or len({*names, member}) != len(names) + 1):
-            raise BadValue(
-                f"the archive holds {len(found)} files {member} or parts of it, not one, nor the parts of "
-                f"a checkpoint; it has {[entry.name for entry in entries]}"
-            )
-        for entry, name in found.items():
-            if entry.size > MOST:
-                raise BadValue(f"{name} is {entry.size:,} bytes, more than any weights that are fetched here")
+    plain = _inflated(archive)
+    with _SmallReads(plain) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        entries = list(itertools.islice(tar, _MOST_MEMBERS + 1))
+        if len(entries) > _MOST_MEMBERS:
+            raise BadValue(f"the archive has more than {_MOST_MEMBERS} members")
+        for entry, name in _wanted(entries, member).items():
             content = tar.extractfile(entry)
             assert content is not None  # it is a file
-            with content, archive.with_name(name).open("wb") as file:
-                shutil.copyfileobj(content, file)
+            with content, archive.with_name(name).open("wb") as into:
+                shutil.copyfileobj(content, into, _PIECE)
+    plain.unlink()
     return archive.with_name(member)
+
+
+def _inflated(archive: pathlib.Path) -> pathlib.Path:
+    """What gzip has packed, whole and as its CRC says; no more than `MOST`."""
+    plain = archive.with_name(f"{archive.name}.tar")
+    with gzip.open(archive) as packed, plain.open("wb") as file:
+        while piece := packed.read(_PIECE):
+            file.write(piece)
+            if file.tell() > MOST:
+                raise BadValue(f"it unpacks to more than {MOST:,} bytes, more than any weights that are fetched here")
+    return plain
+
+
+class _SmallReads(io.FileIO):
+    """A file for `tarfile`, which reads a name at once, however long an archive says that it is."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _PIECE:
+            raise BadValue(f"the archive has a member whose name takes {size} bytes")
+        return super().read(size) or b""
+
+
+def _wanted(entries: list[tarfile.TarInfo], member: str) -> dict[tarfile.TarInfo, str]:
+    """The entries to be unpacked, and the names of their files; errors as of `unpacked`."""
+    for entry in entries:
+        if entry.name.startswith(("/", "\\")) or ".." in pathlib.PurePosixPath(entry.name).parts:
+            raise BadValue(f"the archive has a member outside of it, {entry.name!r}: it is not to be trusted")
+        if entry.issparse() or entry.size > MOST:  # holes take no room in an archive
+            raise BadValue(f"{entry.name} is {entry.size:,} bytes, more than any weights that are fetched here")
+    found = {entry: name for entry in entries if entry.isfile() and (name := _part(entry.name, member))}
+    names = sorted(found.values())
+    if names != [member] and (f"{member}.index" not in names or len({*names, member}) != len(names) + 1):
+        raise BadValue(
+            f"the archive holds {len(found)} files {member} or parts of it, not one, nor the parts of "
+            f"a checkpoint; it has {[entry.name for entry in entries]}"
+        )
+    return found
 
 
 def _part(path: str, member: str) -> str | None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from slim_models.files import whole_file
+from slim_models.files import whole_file, workshop
 from slim_models.mistakes import BadValue
 from slim_models.weights.npy import write_npy
+from slim_models.weights.placing import put_in_place
 from slim_models.weights.reading import evaluated_weights
 
 
@@ -47,6 +48,9 @@ def convert(
 def write_weights(path: str | os.PathLike, weights: Mapping[str, np.ndarray]) -> None:
     """Writes a file that `read_weights` reads back, whole or not at all.
 
+    Whenever the process dies, what stood at `path` is there or what is written, a whole checkpoint of several files
+    too; what is left beside it goes when the next one is written.
+
     Args:
         path: `.npy`, a dictionary `{layer: [weights, biases]}` as `vgg16.npy` is one (`{layer: {name:
             array}}` for other variables); `.npz`; or `.ckpt`, a V2 checkpoint.
@@ -55,9 +59,14 @@ def write_weights(path: str | os.PathLike, weights: Mapping[str, np.ndarray]) ->
     Raises:
         ValueError: another suffix; a name without a layer in an npy file.
     """
-    writer = _writer(path)
-    with whole_file(path) as temporary:
-        writer(temporary, weights)
+    writer, path = _writer(path), pathlib.Path(path)
+    if writer is not _write_checkpoint:
+        with whole_file(path) as temporary:
+            writer(temporary, weights)
+        return
+    with workshop(path) as folder:
+        writer(folder / path.name, weights)
+        put_in_place(folder, path)
 
 
 def _writer(path: str | os.PathLike) -> Callable[[pathlib.Path, Mapping[str, np.ndarray]], None]:

@@ -1,12 +1,16 @@
 """Downloads from a server on this machine: what arrives is whole, verified and in its place, or nothing is."""
 
+import bz2
 import contextlib
 import dataclasses
+import gzip
 import hashlib
 import http.server
 import io
+import lzma
 import os
 import signal
+import socket
 import socketserver
 import subprocess
 import sys
@@ -22,7 +26,7 @@ from formats import write_keras
 
 import slim_models
 from gradcam.cli.main import main
-from slim_models import downloading, random_weights
+from slim_models import downloading, fetching, random_weights
 from slim_models.downloading import Source
 
 SMALL = {"width_divisor": 16, "num_classes": 4, "image_size": 32}
@@ -222,12 +226,52 @@ class TestNothing:
             target=downloading.download, args=["vgg16"], kwargs={"sources": [npy_source(server, npy)]}, daemon=True
         )
         first.start()
-        while not (weights_folder / ".fetching-vgg16.npy" / "process").is_file():
+        while not (weights_folder / ".fetching-vgg16.npy" / "vgg16.npy").is_file():
             time.sleep(0.01)
-        with pytest.raises(OSError, match=f"process {os.getpid()} is fetching .*vgg16.npy already"):
+        with pytest.raises(OSError, match="another process is fetching .*vgg16.npy already"):
             downloading.download("vgg16", sources=[npy_source(server, npy)])
         first.join()
         assert (weights_folder / "vgg16.npy").read_bytes() == npy
+
+    def test_what_a_killed_one_left_locks_nobody_out(self, server, npy, weights_folder):
+        """Whatever number it had: in a container that is started again that is our own."""
+        (weights_folder / ".fetching-vgg16.npy").mkdir(parents=True)
+        (weights_folder / ".fetching-vgg16.npy" / "process").write_text(str(os.getpid()))
+        (weights_folder / ".fetching-vgg16.npy.lock").write_text(str(os.getpid()))
+        server.files["/vgg16.npy"] = npy
+        downloading.download("vgg16", sources=[npy_source(server, npy)])
+        assert [path.name for path in weights_folder.iterdir()] == ["vgg16.npy"]
+
+    @pytest.mark.parametrize("trickle", ["headers", "body"])
+    def test_a_server_that_never_ends(self, npy, weights_folder, monkeypatch, trickle):
+        """A byte now and then is no silence; in a header it is not even a piece."""
+        monkeypatch.setattr(fetching, "GRACE", 1)
+        monkeypatch.setattr(fetching, "SLOWEST", 10**6)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def serve():
+                connection, _ = listening.accept()
+                with connection, contextlib.suppress(OSError):
+                    body = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" if trickle == "body" else b"HTTP/1.1"
+                    connection.sendall(body)
+                    while True:
+                        time.sleep(0.05)
+                        connection.sendall(b"x")
+
+            threading.Thread(target=serve, daemon=True).start()
+            source = Source(f"http://127.0.0.1:{listening.getsockname()[1]}/vgg16.npy", sha1(npy), 1)
+            began = time.monotonic()
+            with pytest.raises(OSError, match="not all has come after 2 seconds: it comes too slowly"):
+                downloading.download("vgg16", sources=[source])
+            assert time.monotonic() - began < 15
+        assert not list(weights_folder.iterdir())
+
+    def test_a_file_without_end(self, server, npy, weights_folder, monkeypatch):
+        monkeypatch.setattr(downloading.verify, "MOST", 2**18)
+        server.files["/vgg16.npy"] = (bytes(2**22), 2**40, 0)
+        with pytest.raises(OSError, match="more than 262,144 bytes have come"):
+            downloading.download("vgg16", sources=[npy_source(server, npy)])
+        assert not list(weights_folder.iterdir())
 
     def test_the_right_hash_of_the_wrong_network(self, server, weights_folder, tmp_path):
         other = random_weights(slim_models.build("vgg16", image_size=32, num_classes=5, width_divisor=16))
@@ -359,6 +403,18 @@ class TestArchives:
         server.files[self.NAME] = buffer.getvalue()
         with pytest.raises(OSError, match="holds 0 files"):
             self.download(server)
+
+    def test_what_is_packed_in_another_way_or_nested_without_end(self, server, weights_folder):
+        """A name of a name of a name, each in a member of its own, `tarfile` reads one inside another."""
+        entry = tarfile.TarInfo("././@LongLink")
+        entry.type, entry.size = tarfile.GNUTYPE_LONGNAME, 1
+        nested = (entry.tobuf(tarfile.GNU_FORMAT) + b"x".ljust(512, b"\0")) * 3000
+        bad = [lzma.compress(b"x"), lzma.compress(b"x")[:9] + bytes(50), bz2.compress(b"x"), gzip.compress(nested)]
+        for content in bad:
+            server.files[self.NAME] = content
+            with pytest.raises(OSError, match=r"no source gave the weights of resnet_v1_50: .*tar\.gz: \w.+"):
+                self.download(server)
+        assert not list(weights_folder.iterdir())
 
     def test_half_an_archive(self, server, weights_folder, tmp_path):
         whole = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path)})

@@ -15,6 +15,7 @@ import numpy as np
 
 from gradcam.boxes import Box
 from gradcam.evaluation.datasets.example import Example, half_open, read_text
+from gradcam.evaluation.datasets.matlab import read_records
 from gradcam.evaluation.datasets.tiny_imagenet import decode
 from gradcam.pictures import images
 from slim_models.mistakes import BadValue, MissingFile
@@ -262,12 +263,14 @@ def _map_of_text(path: pathlib.Path) -> dict[str, str]:
 
 def _map_of_matlab(path: pathlib.Path) -> dict[str, str]:
     """An array `synsets` of records with the fields ILSVRC2012_ID and WNID."""
-    from scipy import io  # half a second, which only this file needs
-
     try:
-        synsets = np.atleast_1d(io.loadmat(path, squeeze_me=True)["synsets"])
-        return {str(int(record["ILSVRC2012_ID"])): str(record["WNID"]) for record in synsets}
-    except Exception as error:  # the reader raises nearly anything; whatever it is, the file is to blame
+        records = read_records(path, "synsets", ("ILSVRC2012_ID", "WNID"))
+        result = {str(int(record["ILSVRC2012_ID"])): str(record["WNID"]) for record in records}
+        wrong = [wnid for wnid in result.values() if not _WNID.fullmatch(wnid)]
+        if wrong or not len(result) == len(set(result.values())) == len(records):
+            raise BadValue(f"{wrong[0]!r} is no WordNet id" if wrong else "a class is there twice")
+        return result
+    except (ValueError, OverflowError) as error:
         raise BadValue(f"{path} is no map of classes, with a number and a WordNet id for each: {error}") from error
 
 

@@ -312,6 +312,51 @@ class TestJournal:
             first.append([{"x": 2}])
         assert Journal(tmp_path / "rows", {}).rows == [{"x": 1}, {"x": 2}]
 
+    def test_the_second_of_two_runs_is_told_before_it_measures_anything(self, thin, examples, tmp_path):
+        first = Journal(tmp_path / "rows", {})
+        with first.held():
+            first.append([{"x": 1}])
+            second = Journal(tmp_path / "rows", {})
+            with pytest.raises(ValueError, match="another run writes to .*rows too"), second.held():
+                pass
+            with pytest.raises(ValueError, match="another run writes to"):
+                second.append([{"x": 2}])
+            first.append([{"x": 3}])
+        with pytest.raises(ValueError, match="another run writes to"), second.held():  # it has the rows of before
+            pass
+        with Journal(tmp_path / "rows", {}).held():
+            pass
+        assert [path.name for path in tmp_path.iterdir()] == ["rows"]
+
+    def test_processes_on_one_journal_leave_it_whole(self, tmp_path):
+        """Each adds what it can; the lines of those that were told nothing are all there, and no other."""
+        code = (
+            "import sys; from gradcam.evaluation import Journal\n"
+            "for number in range(40):\n"
+            "    try:\n"
+            "        journal = Journal(sys.argv[1], {})\n"
+            "        with journal.held(): journal.append([{'name': sys.argv[2] + str(number), 'x': 'x' * 5000}])\n"
+            "        print(sys.argv[2] + str(number))\n"
+            "    except ValueError as error:\n"
+            "        assert 'another run writes to' in str(error)\n"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path / "rows")]
+        begun = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in "ab"]
+        said = sorted(line for process in begun for line in process.communicate()[0].split())
+        assert [process.returncode for process in begun] == [0, 0]
+        assert sorted(row["name"] for row in Journal(tmp_path / "rows", {}).rows) == said
+        assert len(said) >= 40
+
+    def test_half_a_line_of_a_running_process_is_not_cut_off(self, tmp_path):
+        Journal(tmp_path / "rows", {}).append([{"x": 1}])
+        with (tmp_path / "rows").open("ab") as file:
+            file.write(b'[{"x": 2}')
+        assert Journal(tmp_path / "rows", {}).rows == [{"x": 1}]
+        journal = Journal(tmp_path / "rows", {})
+        assert (tmp_path / "rows").read_bytes().endswith(b'[{"x": 2}')
+        journal.append([{"x": 3}])
+        assert Journal(tmp_path / "rows", {}).rows == [{"x": 1}, {"x": 3}]
+
     def test_rows_of_another_run_are_refused_and_told(self, tmp_path):
         Journal(tmp_path / "rows", {"network": "a", "fit": "crop"}).append([{"x": 1}])
         with pytest.raises(ValueError, match=r"another run \(network 'a', not 'b'\)"):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -62,6 +63,25 @@ class TestNpy:
         layers = np.array({"conv1_1": [ARRAYS["conv1_1/weights"], ARRAYS["conv1_1/biases"]]}, dtype=object)
         path = write_pickle_as_npy(tmp_path / "a.npy", pickle.dumps(layers, protocol))
         assert_same(slim_models.read_weights(path))
+
+    @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+    @pytest.mark.parametrize("writeable", [True, False])
+    def test_large_arrays_under_every_protocol(self, tmp_path, protocol, writeable):
+        arrays = [np.arange(30000, dtype=np.float32) + number for number in range(3)]
+        for array in arrays:
+            array.flags.writeable = writeable
+        layers = {"a": {str(number): array for number, array in enumerate(arrays)}}
+        path = write_pickle_as_npy(tmp_path / "a.npy", pickle.dumps(np.array(layers, dtype=object), protocol))
+        assert_same(slim_models.read_weights(path), {f"a/{number}": array for number, array in enumerate(arrays)})
+
+    def test_large_arrays_of_python_2(self, tmp_path):
+        """Whose bytes are strings, BINSTRING with four bytes of length."""
+        array = np.arange(30000, dtype=np.float32)
+        pickled = pickle.dumps(np.array({"a": {"b": array}}, dtype=object), 3)
+        content = b"B" + array.nbytes.to_bytes(4, "little") + array.tobytes()
+        assert pickled.count(content) == 1
+        path = write_pickle_as_npy(tmp_path / "a.npy", pickled.replace(content, b"T" + content[1:]))
+        assert_same(slim_models.read_weights(path), {"a/b": array})
 
     def test_a_file_that_python_2_wrote(self):
         """data/python2.npy: numpy.save of a dictionary under Python 2.7, numpy 1.16."""
@@ -143,6 +163,37 @@ class TestDistrust:
                 path.write_bytes(damaged)
                 with contextlib.suppress(ValueError):
                     slim_models.read_weights(path)
+
+    @pytest.mark.parametrize(
+        ("pickled", "message"),
+        [
+            (b"\x80\x05B\x00\x5e\xd0\xb2x.", "ends in the middle of an object"),  # 3 GB of bytes
+            (b"\x80\x05\x8e" + (2**40).to_bytes(8, "little") + b"x.", "ends in the middle of an object"),
+            (b"\x80\x05\x8d" + (2**40).to_bytes(8, "little") + b"x.", "ends in the middle of an object"),
+            (b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"x.", "ends in the middle of an object"),
+            (b"\x80\x03}r\xff\xff\xff\x7f.", "numbers more objects than it holds"),
+            (b"}p2147483647\n.", "numbers more objects than it holds"),
+            (b"\x80\x03]q\x00" + b"".join(b"]q%c(h%ch%ce" % (n, n - 1, n - 1) for n in range(1, 60)) + b".", "list"),
+        ],
+    )
+    def test_a_few_bytes_take_no_memory_and_no_time(self, tmp_path, pickled, message):
+        resource = pytest.importorskip("resource")
+        path = write_pickle_as_npy(tmp_path / "a.npy", pickled)
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        with pytest.raises(ValueError, match=message):
+            slim_models.read_weights(path)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KB, or bytes
+        assert time.process_time() - began < 2
+
+    def test_arrays_that_share_their_numbers(self, tmp_path):
+        """What they share is handed out once, and what a second one would get is memory of any content."""
+        array = np.arange(30000, dtype=np.float32)
+        reconstruct, dtype = np.array(0).__reduce__()[0], np.dtype("f4")
+        same = [array.tobytes()] * 2
+        both = [Pickled(reconstruct, (np.ndarray, (0,), b"b"), (1, (30000,), dtype, False, part)) for part in same]
+        path = write_pickle_as_npy(tmp_path / "a.npy", pickle.dumps({"a": both}, 4))
+        with pytest.raises(ValueError, match="two of its arrays share their numbers"):
+            slim_models.read_weights(path)
 
     @pytest.mark.parametrize("cut", [10, 100, 200, 300])
     def test_a_truncated_file_is_one_clear_error(self, tmp_path, cut):

@@ -1,0 +1,80 @@
+"""Zip archives of weights, read to the end of every member: only there its CRC is checked."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+from slim_models.mistakes import BadValue
+
+# What is packed in a file may claim to be so many times as large: trained weights hardly shrink, bombs a thousandfold.
+MOST_PACKED = 100
+HARMLESS = 2**26  # bytes, that any machine has: a small file of zeros is no bomb
+
+
+def check_claim(claimed: int, size: int, what: str = "what it holds") -> None:
+    """Whether the size that something claims to unpack to can be that of weights in a file.
+
+    Args:
+        claimed: bytes of all that would be unpacked.
+        size: of the file, bytes.
+        what: named in the error.
+
+    Raises:
+        ValueError: it is more than `MOST_PACKED` times the file's size.
+    """
+    if claimed > max(HARMLESS, MOST_PACKED * size):
+        raise BadValue(
+            f"{what} claims {claimed:,} bytes, from a file of {size:,}: more than {MOST_PACKED} times as many are "
+            "no weights, and are not unpacked"
+        )
+
+
+def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Arrays by name; `np.load` would leave what is behind an array in its member unread, and so the CRC unchecked.
+
+    Raises:
+        ValueError: it claims too much, or a member is not one array of numbers and nothing else. `zipfile` and NumPy
+            raise nearly anything for a damaged one.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        check_members(archive, os.fstat(file.fileno()).st_size)
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
+                if member.read(1):
+                    raise BadValue(f"{info.filename} in it holds more than the array that its header tells of")
+    return arrays
+
+
+def check_members(archive: zipfile.ZipFile, size: int) -> None:
+    """Whether the members of an archive can be weights.
+
+    Args:
+        archive: of nothing but weights and what belongs to them.
+        size: of its file, bytes.
+
+    Raises:
+        ValueError: two have one name, or they claim too much.
+    """
+    names = archive.namelist()
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise BadValue(f"{twice[0]} is in it twice")
+    check_claim(sum(info.file_size for info in archive.infolist()), size)
+
+
+def check_sums(archive: zipfile.ZipFile, size: int) -> None:
+    """Whether every member is as its CRC says; for archives that somebody else will read, in places.
+
+    Raises:
+        ValueError: one is not, or as of `check_members`.
+    """
+    check_members(archive, size)
+    damaged = archive.testzip()
+    if damaged is not None:
+        raise BadValue(f"{damaged} in it is damaged: its CRC-32 is another than the archive says")
