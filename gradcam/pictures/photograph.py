@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -13,10 +13,9 @@ from gradcam import maps
 from gradcam.pictures import arrays, images
 from gradcam.pictures.bands import as_rgb, checked_bands, choose
 from gradcam.pictures.samples import SAMPLES
-from slim_models.mistakes import BadValue, MissingFile, UnknownName
+from slim_models.mistakes import BadValue, UnknownName
 
 FITS = ("stretch", "crop")
-_MOST_EXAMPLES = 200
 _MOST_CHANNELS = 4  # that OpenCV averages at once
 
 
@@ -141,50 +140,6 @@ def _of_pixels(name: str, pixels: np.ndarray, fit: str) -> Photograph:
     if pixels.dtype == np.uint8:
         return Photograph(name, pixels, fit)
     return Photograph(name, np.rint(pixels).astype(np.uint8), fit, pixels)
-
-
-def expand(sources: Iterable[str], suffixes: Sequence[str] = images.SUFFIXES) -> list[str]:
-    """Files and samples as they are, folders replaced by the pictures in them, in order of name.
-
-    Args:
-        sources: files, samples and folders. An npy file of N pictures becomes N sources.
-        suffixes: of the pictures in a folder.
-
-    Raises:
-        FileNotFoundError: a folder without pictures.
-    """
-    result = []
-    for source in sources:
-        if not pathlib.Path(source).is_dir():
-            result += arrays.pictures_in(source)
-            continue
-        found = sorted(p for p in pathlib.Path(source).iterdir() if p.suffix.lower() in suffixes)
-        if not found:
-            raise MissingFile(f"no pictures in {source}: looked for {', '.join(suffixes)}")
-        result += [picture for path in found for picture in arrays.pictures_in(str(path))]
-    return result
-
-
-def read_classes(folder: str) -> list[tuple[np.ndarray, str]]:
-    """Reads some pictures of known classes, each in a folder that has its class's name.
-
-    Args:
-        folder: of such folders.
-
-    Returns:
-        Pictures, uint8 `[h, w, 3]`, RGB, and their classes: of each class as many, the first in order of name, so that
-        there are no more than 200, but one at least.
-
-    Raises:
-        FileNotFoundError: there is no such folder, none in it, or one without pictures.
-        ValueError: a picture that cannot be read.
-    """
-    path = pathlib.Path(folder)
-    classes = sorted(entry for entry in (path.iterdir() if path.is_dir() else ()) if entry.is_dir())
-    if not classes:
-        raise MissingFile(f"no folders in {folder}: examples are pictures in folders that are named by their classes")
-    most = max(1, _MOST_EXAMPLES // len(classes))
-    return [(images.read_image(file), of.name) for of in classes for file in expand([str(of)])[:most]]
 
 
 def region(size: tuple[int, int], fit: str) -> tuple[slice, slice]:

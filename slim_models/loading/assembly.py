@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import Preprocessing, grey, order_of, prepared
+from slim_models.builders import Preprocessing, grey, in_words, order_of, prepared
 from slim_models.loading.layers import default_layer, find_layers
 from slim_models.loading.layout import Layout, layouts_of
 from slim_models.loading.originals import Original
@@ -170,8 +170,7 @@ def rebuilt(
         ValueError: there is no layer to explain, or several could be the default.
     """
     graph, variables = original.graph or tf.Graph(), {}
-    heavy = plan.part.heavy
-    rest, inputs = shared(plan.part, original.graph)
+    heavy, (rest, inputs) = plan.part.heavy, shared(plan.part, original.graph)
     with graph.as_default():
         if original.graph is None:
             variables = variables_of(heavy)
@@ -200,6 +199,7 @@ def rebuilt(
         precision=endpoints[default].dtype.base_dtype.name,
         input_order=order_of(preprocessing),
         takes_arrays=plan.takes_arrays,
+        preprocessing=in_words(preprocessing),
     )
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Restored as Restored,
         Stored as Stored,
         check_open as check_open,
+        fingerprint as fingerprint,
     )
     from slim_models.weights.writing import convert as convert, write_weights as write_weights
 
@@ -47,7 +48,7 @@ __getattr__, __dir__, __all__ = lazy(
         "hdf5": "open_hdf5",
         "reading": "evaluated_weights read_npz read_weights",
         "training": "AVERAGE evaluated fitted",
-        "values": "Opened Restored Stored check_open",
+        "values": "Opened Restored Stored check_open fingerprint",
         "writing": "convert write_weights",
     },
 )
