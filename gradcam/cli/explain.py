@@ -106,8 +106,8 @@ class Reports:
                 ahead(self._explain, batches) as explained,
             ):
                 for done, explanations in explained:
-                    outcome.failures += done.failures
                     self._write(done.pictures, explanations, outcome)
+                    outcome.failures += done.failures
                     progress.update(len(done.sources))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped after {outcome.done} of {outcome.total} pictures") from None

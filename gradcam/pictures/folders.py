@@ -46,13 +46,13 @@ def expand(
             continue
         found, others = _listed(pathlib.Path(source), suffixes, recursive)
         result += [picture for path in found for picture in arrays.pictures_in(str(path))]
-        left = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+        left = ", ".join(_counted(kind, count) for kind, count in sorted(others.items()))
         if not found:
             empty.append(
                 f"no pictures in {source}: looked for {', '.join(suffixes)}" + (f"; there are {left}" * bool(left))
             )
         elif left and say:
-            say(f"{source}: {len(found)} pictures; left out: {left}")
+            say(f"{source}: {_counted('picture', len(found))}; left out: {left}")
     if empty and (not result or say is None):
         raise MissingFile("; ".join(empty))
     for line in empty:
@@ -68,7 +68,7 @@ def _listed(
     found, others = [], collections.Counter[str]()
     for path in _entries(folder, recursive):
         if path.is_dir():
-            others["folders (--recursive)"] += 1
+            others["folder"] += 1
         elif path.suffix.lower() not in suffixes or path.name.startswith("."):  # ._cat.jpg is none, whatever its name
             others[_kind(path)] += 1
         elif _is_written(path):
@@ -86,6 +86,13 @@ def _entries(folder: pathlib.Path, recursive: bool) -> Iterator[pathlib.Path]:
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (pathlib.Path(here, name) for name in names)
+
+
+def _counted(kind: str, count: int) -> str:
+    """How many of a kind, in words."""
+    words = {"picture": "pictures", "folder": "folders"}
+    hint = " (--recursive)" if kind == "folder" else ""
+    return f"{count} {words.get(kind, kind) if count > 1 else kind}{hint}"
 
 
 def _kind(path: pathlib.Path) -> str:
