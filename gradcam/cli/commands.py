@@ -25,7 +25,16 @@ from gradcam.cli.writer import OUTPUTS, Writer, rules_for
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.maps import COLORMAPS
-from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, name_of, read_photograph, write_json
+from gradcam.pictures import (
+    ARRAY_SUFFIXES,
+    FORMATS,
+    SUFFIXES,
+    checked_bands,
+    expand,
+    name_of,
+    read_photograph,
+    write_json,
+)
 from slim_models import downloading
 from slim_models.labels import class_name, read_labels
 from slim_models.mistakes import BadValue, UnknownName
@@ -39,8 +48,9 @@ def explain(args: argparse.Namespace) -> int:
     written = list(dict.fromkeys(args.write or OUTPUTS))
     _check("colormap", [args.colormap], COLORMAPS)
     _check("output", written, OUTPUTS)
-    for flag, number in (("--batch", args.batch), ("--top", args.top)):
-        if number < 1:
+    _check("format", [args.format], FORMATS)
+    for flag, number in (("--batch", args.batch), ("--top", args.top), ("--max-size", args.max_size)):
+        if number is not None and number < 1:
             raise BadValue(f"{flag} must be at least 1, not {number}")
     if args.name is not None:
         fields_of(args.name)
@@ -57,7 +67,8 @@ def explain(args: argparse.Namespace) -> int:
         naming = _naming(args, explainer, layers, list(named))
         naming.check(len(names), len(asked))
         made = {**explainer.provenance(), "fit": args.fit, **({"bands": list(reading["bands"])} if reading else {})}
-        writer = Writer(naming, written, args.colormap, made, args.force, args.top)
+        shown = {"format": args.format, "max_size": args.max_size}
+        writer = Writer(naming, written, args.colormap, made, args.force, args.top, **shown)
         reports = Reports(explainer, asked, writer, args.fit, args.top, **reading)
         outcome = explained(reports, names, args.batch, args.skip_existing)
     if outcome.failures and outcome.total == 1:

@@ -129,6 +129,7 @@ def add_file_flags(explain: argparse.ArgumentParser) -> None:
     from gradcam.cli.naming import FIELDS
     from gradcam.cli.writer import OUTPUTS, TOP
     from gradcam.maps import COLORMAPS
+    from gradcam.pictures import FORMATS
 
     explain.add_argument(
         "--bands",
@@ -137,6 +138,9 @@ def add_file_flags(explain: argparse.ArgumentParser) -> None:
         "or of three channels all)",
     )
     explain.add_argument("--colormap", default="jet", metavar="NAME", help=listed(COLORMAPS, "jet"))
+    explain.add_argument("--format", default="png", metavar="NAME", help=f"of overlays: {listed(FORMATS, 'png')}")
+    text = "of an overlay's longer side (default: the picture's own)"
+    explain.add_argument("--max-size", type=int, metavar="PIXELS", help=text)
     text = f"{listed(OUTPUTS)}; may be given again (default: all of them)"
     explain.add_argument("--write", action="append", metavar="NAME", help=text)
     explain.add_argument("--out", default="out", metavar="DIR", help="where the files go (default: %(default)s)")

@@ -18,7 +18,7 @@ from slim_models.labels import Labels, class_name
 from slim_models.mistakes import BadValue
 
 # What runs may differ in whose files are still the same: what the pictures are called and when they were made.
-_INCIDENTAL = ("source", "versions", "predicted", "probability", "output", "blank")
+_INCIDENTAL = ("source", "size", "versions", "predicted", "probability", "output", "blank")
 Row = dict[str, Any]  # one picture: `source`, `source_sha256`, `predicted`, `explained`, `files`
 
 

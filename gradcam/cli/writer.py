@@ -14,13 +14,12 @@ from gradcam.cli.naming import Naming
 from gradcam.cli.predictions import made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
 from gradcam.methods import REGISTRY, why_blank
-from gradcam.pictures import Photograph, write_npz, write_png
+from gradcam.pictures import Photograph, write_npz, write_picture
 from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
 
 # What can be written -> the ReLU rules that the explainer needs for it.
 OUTPUTS: dict[str, tuple[str, ...]] = {"overlay": (), "figure": ("guided",), "arrays": ("guided",)}
-SUFFIXES = {"overlay": ".overlay.png", "figure": ".figure.png", "arrays": ".npz"}
 TOP = 5  # classes that are told of each picture
 
 
@@ -70,6 +69,8 @@ class Writer:
         made: what all files were made of: `Explainer.provenance` and how pictures were fitted.
         force: write also over files that were made otherwise.
         top: how many of the likeliest classes files say.
+        format: of overlays, a key of `pictures.FORMATS`.
+        max_size: of an overlay's longer side in pixels; None leaves it the photograph's.
     """
 
     naming: Naming
@@ -78,12 +79,15 @@ class Writer:
     made: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     force: bool = False
     top: int = TOP
+    format: str = "png"
+    max_size: int | None = None
 
     def files(self, name: str, target: int) -> list[File]:
         """The files of a picture of that name and a class."""
+        suffixes = {"overlay": f"overlay.{self.format}", "figure": "figure.png", "arrays": "npz"}
         return [
             File(
-                pathlib.Path(f"{self.naming.stem(name, target, layer, method)}{SUFFIXES[output]}"),
+                pathlib.Path(f"{self.naming.stem(name, target, layer, method)}.{suffixes[output]}"),
                 layer,
                 method,
                 output,
@@ -101,6 +105,7 @@ class Writer:
             "layer": file.layer,
             "method": file.method,
             **({} if file.output == "arrays" else {"colormap": self.colormap}),
+            **({"max_size": self.max_size} if file.output == "overlay" and self.max_size else {}),
         }
 
     def write(self, picture: Picture, explanation: Explanation) -> Written:
@@ -116,7 +121,8 @@ class Writer:
         target = int(explanation.targets[0])
         files = self.files(picture.name, target)
         said = one_class(explanation, target, self.naming.labels)
-        told = {"predicted": predicted(explanation, self.naming.labels, max(TOP, self.top)), **said}
+        size = list(picture.photograph.pixels.shape[:2])
+        told = {"size": size, "predicted": predicted(explanation, self.naming.labels, max(TOP, self.top)), **said}
         made = {file: {**self.provenance(picture.source, target, file), **told} for file in files}
         for file in files:
             del made[file]["index"]  # which is the target
@@ -144,11 +150,10 @@ class Writer:
         if reason:
             for _, made in files.values():
                 made["blank"] = reason
-        if {"overlay", "arrays"} & files.keys():
-            heatmap = photograph.heatmap(cam)
         if "overlay" in files:
             file, made = files["overlay"]
-            write_png(file.path, photograph.overlay(heatmap, self.colormap), made)
+            shown = photograph.shrunk(self.max_size) if self.max_size else photograph
+            write_picture(file.path, shown.overlay(shown.heatmap(cam), self.colormap), made)
         if "figure" in files:
             file, made = files["figure"]
             figures.save_figure(self._figure(photograph, explanation, layer, word, reason), file.path, 150, made)
@@ -156,7 +161,7 @@ class Writer:
             file, made = files["arrays"]
             everything = explanation.arrays(method.formula or grad_cam, layer)
             arrays: dict[str, Any] = {key: array[0] for key, array in everything.items()}
-            write_npz(file.path, {"heatmap": heatmap, **arrays, "cam": cam}, made)
+            write_npz(file.path, {**arrays, "cam": cam}, made)
         target = class_name(int(explanation.targets[0]), self.naming.labels)
         return [f"the map of {target!r} at {layer} ({word}) is blank: {reason}"] if reason else []
 
@@ -182,6 +187,6 @@ class Writer:
 
 def in_the_way(others: Sequence[tuple[pathlib.Path, str]]) -> BadValue:
     """The error that files are there that were made otherwise: which, and in what."""
-    first = "; ".join(f"{path} ({how})" for path, how in others[:3])
-    rest = f" and {len(others) - 3} more" if len(others) > 3 else ""
-    return BadValue(f"there already and made otherwise: {first}{rest}: give another --out or --name, or --force")
+    path, how = others[0]
+    rest = f", and {len(others) - 1} more" if len(others) > 1 else ""
+    return BadValue(f"there already and made otherwise: {path} ({how}){rest}: give another --out or --name, or --force")

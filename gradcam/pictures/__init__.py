@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from gradcam.pictures.provenance import (
         KEY as KEY,
         as_text as as_text,
+        read_heatmap as read_heatmap,
         read_provenance as read_provenance,
         source_of as source_of,
     )
     from gradcam.pictures.samples import SAMPLES as SAMPLES, cat_and_coffee as cat_and_coffee
     from gradcam.pictures.writing import (
+        FORMATS as FORMATS,
         plain as plain,
         write_json as write_json,
         write_npz as write_npz,
+        write_picture as write_picture,
         write_png as write_png,
     )
 
@@ -41,8 +44,8 @@ __getattr__, __dir__, __all__ = lazy(
         "folders": "expand read_classes",
         "images": "SUFFIXES checked_images read_image",
         "photograph": "FITS Photograph fit_image read_photograph region resize",
-        "provenance": "KEY as_text read_provenance source_of",
+        "provenance": "KEY as_text read_heatmap read_provenance source_of",
         "samples": "SAMPLES cat_and_coffee",
-        "writing": "plain write_json write_npz write_png",
+        "writing": "FORMATS plain write_json write_npz write_picture write_png",
     },
 )

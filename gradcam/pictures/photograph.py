@@ -78,10 +78,7 @@ class Photograph:
         Returns:
             float32 `[H, W]` in [0, 1], zero where the network did not look.
         """
-        rows, columns = region(self.pixels.shape[:2], self.fit)
-        # Straight from the small map: a detour over the network's size would be a second blur.
-        heatmap = maps.heatmap(cam[None], (rows.stop - rows.start, columns.stop - columns.start))[0]
-        return self.place(heatmap)
+        return heatmap_at(cam, self.pixels.shape[:2], self.fit)
 
     def overlay(self, heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
         """The heat map over the photograph; what the network did not see is dark, not merely cold.
@@ -207,6 +204,20 @@ def _resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if array.shape[:2] != tuple(size):
         array = cv2.resize(array, size[::-1], interpolation=cv2.INTER_LINEAR)
     return array.reshape(shape)  # of one channel OpenCV leaves out its axis
+
+
+def heatmap_at(cam: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
+    """A cam as a heat map of a photograph, as of `Photograph.heatmap`.
+
+    Args:
+        cam: `[h, w]`, >= 0, of the fitted picture.
+        size: (height, width) of the photograph in pixels.
+        fit: as it was in `fit_image`.
+    """
+    rows, columns = region((size[0], size[1]), fit)
+    # Straight from the small map: a detour over the network's size would be a second blur.
+    heatmap = maps.heatmap(cam[None], (rows.stop - rows.start, columns.stop - columns.start))[0]
+    return place(heatmap, (size[0], size[1]), fit)
 
 
 def place(part: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:

@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from gradcam.pictures import arrays
-from gradcam.pictures.photograph import read_photograph
+from gradcam.pictures.photograph import heatmap_at, read_photograph
 from slim_models.mistakes import BadValue, MissingFile
 
+DESCRIPTION = 0x010E  # the EXIF tag ImageDescription, which has it in a JPEG or WebP
 KEY = "provenance"  # of a PNG's text, of an npz's array and of a JSON's entry
 _AFTER_HEADER = 33  # bytes of a PNG: its signature and the chunk IHDR, which comes first
 
@@ -41,7 +42,7 @@ def read_provenance(path: str | os.PathLike) -> dict[str, Any]:
         read_provenance("out/cat.tabby.overlay.png")["weights"]
 
     Args:
-        path: of a PNG, npz or JSON file.
+        path: of a PNG, JPEG, WebP, npz or JSON file.
 
     Returns:
         `network`, `weights` (the first 16 digits of a SHA-256, `slim_models.fingerprint`), `preprocessing`,
@@ -71,8 +72,28 @@ def _text(path: pathlib.Path) -> str:
     if suffix == ".npz":
         with zipfile.ZipFile(path) as archive, archive.open(f"{KEY}.npy") as member:
             return str(np.lib.format.read_array(member, allow_pickle=False))
-    with Image.open(path, formats=("PNG",)) as image:  # its pixels are not decoded
-        return image.info[KEY]
+    with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:  # its pixels are not decoded
+        return image.info[KEY] if image.format == "PNG" else image.getexif()[DESCRIPTION]
+
+
+def read_heatmap(path: str | os.PathLike) -> np.ndarray:
+    """The heat map at the picture's own size and place, made again of the `cam` in an npz of `gradcam explain`.
+
+    Args:
+        path: of the npz.
+
+    Returns:
+        float32 `[H, W]` in [0, 1], as of `Photograph.heatmap`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is none of those.
+    """
+    made = read_provenance(path)
+    if pathlib.Path(path).suffix.lower() != ".npz" or not {"size", "fit"} <= made.keys():
+        raise BadValue(f"{path} is no npz of gradcam explain")
+    with np.load(path) as found:
+        return heatmap_at(found["cam"], made["size"], made["fit"])
 
 
 def source_of(source: str) -> dict[str, Any]:

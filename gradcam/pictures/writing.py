@@ -5,22 +5,47 @@ from __future__ import annotations
 import json
 import math
 import os
+import pathlib
 import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from gradcam.pictures.provenance import KEY, as_text, in_png
+from gradcam.pictures.provenance import DESCRIPTION, KEY, as_text, in_png
 from slim_models.files import whole_file
 from slim_models.mistakes import BadValue
+
+FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}  # suffix -> Pillow's word
+_QUALITY = 92  # of JPEG and WebP, of 100
+_MOST_PIXELS = {"JPEG": 65500, "WEBP": 16383}  # a side
 
 # Pillow, and OpenCV by default, search for repetitions, which photographs do not have; that takes up to 30 times as
 # long and makes a file a twentieth smaller. Here only the frequencies of the values are made use of.
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
 if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # OpenCV 4.11: one filter for all lines, in place of five tried on each
     _PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+
+
+def write_picture(path: str | os.PathLike, image: np.ndarray, provenance: Mapping[str, Any] | None = None) -> None:
+    """Writes a picture as PNG, JPEG or WebP, which its suffix says; arguments and errors as of `write_png`."""
+    form = FORMATS.get(pathlib.Path(path).suffix.lower().lstrip("."))
+    if form == "PNG":
+        return write_png(path, image, provenance)
+    if form is None:
+        raise BadValue(f"a picture cannot be written as {os.fspath(path)!r}; its suffix can be {', '.join(FORMATS)}")
+    _check_picture(image)
+    if max(image.shape) > _MOST_PIXELS[form]:
+        sides = f"{image.shape[1]} x {image.shape[0]}"
+        raise BadValue(f"{form} has no pictures of {sides}: at most {_MOST_PIXELS[form]} pixels a side")
+    exif = Image.Exif()
+    if provenance is not None:
+        exif[DESCRIPTION] = as_text(provenance)
+    with whole_file(path) as temporary:
+        Image.fromarray(image).save(temporary, form, quality=_QUALITY, exif=exif)
+    return None
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray, provenance: Mapping[str, Any] | None = None) -> None:
@@ -34,11 +59,15 @@ def write_png(path: str | os.PathLike, image: np.ndarray, provenance: Mapping[st
     Raises:
         ValueError: the array is no such picture.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise BadValue(f"a picture must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
+    _check_picture(image)
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]), _PNG)
     with whole_file(path) as temporary:
         temporary.write_bytes(encoded.tobytes() if provenance is None else in_png(encoded.tobytes(), provenance))
+
+
+def _check_picture(image: np.ndarray) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise BadValue(f"a picture must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
 
 
 def write_npz(

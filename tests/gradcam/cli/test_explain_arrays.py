@@ -7,7 +7,7 @@ from foreign import constant, write_pb
 from PIL import Image
 
 import slim_models
-from gradcam import maps
+from gradcam import maps, read_heatmap
 from gradcam.cli.main import main
 from gradcam.explainer import Explainer
 from gradcam.pictures import Photograph, resize
@@ -88,7 +88,7 @@ def test_the_files_are_those_of_the_array(six, kind, tmp_path, capsys):
         assert arrays["guided_grad_cam"].shape == (24, 24, 6)
         grey = as_rgb(SCENE.astype(np.float32))
         assert (grey == grey[..., :1]).all()
-        overlay = maps.overlay(grey, arrays["heatmap"])
+        overlay = maps.overlay(grey, maps.heatmap(arrays["cam"][None], (36, 48))[0])
     np.testing.assert_array_equal(read(tmp_path / "out" / "scene.class_2.net6.overlay.png"), overlay)
 
 
@@ -97,7 +97,7 @@ def test_bands_and_crop(six, tmp_path):
     assert run("explain", write_scene(tmp_path), "--network", six, *flags) == 0
     with np.load(tmp_path / "scene.class_2.net6.crop.npz") as arrays:
         np.testing.assert_allclose(arrays["images"], resize(SCENE[:, 6:42], (24, 24)), rtol=1e-6)
-        heatmap = arrays["heatmap"]
+    heatmap = read_heatmap(tmp_path / "scene.class_2.net6.crop.npz")
     colours = as_rgb(SCENE[..., [4, 2, 0]].astype(np.float32))
     overlay = colours // 3
     overlay[:, 6:42] = maps.overlay(colours[:, 6:42], heatmap[:, 6:42])

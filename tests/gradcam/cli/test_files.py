@@ -15,12 +15,14 @@ from foreign import constant, write_pb
 from PIL import Image
 
 import slim_models
-from gradcam import read_provenance
+from gradcam import read_heatmap, read_provenance
 from gradcam.cli import explain
 from gradcam.cli.main import main
 from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.writer import Writer
 from gradcam.explainer import Explainer
+from gradcam.pictures import fit_image, read_photograph
+from gradcam.pictures.writing import write_picture
 from slim_models.mistakes import BadValue, UnknownName
 
 RANDOM = np.random.default_rng(0)
@@ -267,12 +269,11 @@ class TestProvenance:
         assert run(pictures / "a.png", *flags, write=write)[0] == 0
         (path,) = (tmp_path / "out").iterdir()
         made = read_provenance(path)
+        assert made.pop("size") == [20, 30]
         assert made.pop("predicted")[0].keys() == {"index", "class", "probability"}
         with Image.open(pictures / "a.png") as image:
             pixels = np.asarray(image)[:, 5:25]
         with Explainer(slim_models.load(net, preprocessing="none"), rules=[]) as explainer:
-            from gradcam.pictures import fit_image
-
             said = explainer.explain(fit_image(pixels, (24, 24))[None]).probabilities[0, 3]
             weights = explainer.fingerprint
         assert made.pop("probability") == pytest.approx(said, rel=1e-4)
@@ -326,8 +327,6 @@ class TestPredictions:
         assert table["provenance"]["network"] == "net"
         with Explainer(slim_models.load(net, preprocessing="none"), rules=[]) as explainer:
             for name, row, entry in zip(("a", "b", "ok"), rows, table["pictures"]):
-                from gradcam.pictures import read_photograph
-
                 image = read_photograph(str(pictures / f"{name}.png")).fitted((24, 24))
                 probabilities = explainer.explain(image[None]).probabilities[0]
                 first, second = np.argsort(-probabilities)[:2]
@@ -402,6 +401,54 @@ def explain_figures():
     from gradcam import figures
 
     return figures
+
+
+class TestOverlays:
+    @pytest.mark.parametrize(("form", "word"), [("jpg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")])
+    def test_format_and_size(self, form, word, run, pictures, tmp_path):
+        flags = ["--target", 2, "--format", form]
+        assert run(pictures / "a.png", *flags, "--max-size", 15)[0] == 0
+        path = tmp_path / "out" / f"a.class_2.net.overlay.{form}"
+        with Image.open(path) as small:
+            assert (small.format, small.size) == (word, (15, 10))
+            pixels = np.asarray(small.convert("RGB"), float)
+        made = read_provenance(path)
+        assert (made["network"], made["max_size"], made["size"]) == ("net", 15, [20, 30])
+        assert made["source_sha256"] == hashlib.sha256((pictures / "a.png").read_bytes()).hexdigest()
+        code, _, err = run(pictures / "a.png", *flags)
+        assert code == 2 and "max_size 15, not None" in last(err)
+        assert run(pictures / "a.png", "--target", 2, "--name", "whole", "--format", "png")[0] == 0
+        with Image.open(tmp_path / "out" / "whole.overlay.png") as whole:
+            assert whole.size == (30, 20)
+            mean = np.asarray(whole, float).reshape(10, 2, 15, 2, 3).mean((1, 3))  # of the pixels under each
+        luma = np.array([0.299, 0.587, 0.114])  # JPEG and WebP keep colours at half the size
+        assert np.abs((pixels - mean) @ luma).mean() < (6 if form != "png" else 4)
+
+    @pytest.mark.parametrize("flags", [["--format", "bmp"], ["--max-size", "0"]])
+    def test_mistakes(self, flags, run, pictures, tmp_path):
+        code, _, err = run(pictures / "a.png", *flags)
+        assert code == 2 and err.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+
+    def test_what_a_format_does_not_hold(self, tmp_path):
+        with pytest.raises(BadValue, match="WEBP has no pictures of 20000 x 1: at most 16383 pixels a side"):
+            write_picture(tmp_path / "a.webp", np.zeros((1, 20000, 3), np.uint8))
+        with pytest.raises(BadValue, match=r"a.bmp'; its suffix can be png, jpg, webp"):
+            write_picture(tmp_path / "a.bmp", np.zeros((1, 2, 3), np.uint8))
+
+    @pytest.mark.parametrize("fit", ["stretch", "crop"])
+    def test_the_heat_map_comes_back_from_the_arrays(self, fit, run, pictures, tmp_path):
+        assert run(pictures / "a.png", "--target", 2, "--fit", fit, "--name", "a", write="arrays")[0] == 0
+        with np.load(tmp_path / "out" / "a.npz") as arrays:
+            assert not [name for name in arrays.files if arrays[name].shape[:2] == (20, 30)]  # none of a camera's size
+            expected = read_photograph(str(pictures / "a.png"), fit).heatmap(arrays["cam"])
+        heatmap = read_heatmap(tmp_path / "out" / "a.npz")
+        np.testing.assert_array_equal(heatmap, expected)
+        assert heatmap.shape == (20, 30) and heatmap.max() == 1
+        assert heatmap[:, :5].any() == (fit == "stretch")
+        np.savez(tmp_path / "other.npz", cam=np.ones((2, 2)))
+        with pytest.raises(BadValue, match="other.npz does not say"):
+            read_heatmap(tmp_path / "other.npz")
 
 
 class TestManners:
