@@ -32,8 +32,10 @@ if TYPE_CHECKING:
         SAMPLES as SAMPLES,
         Photograph as Photograph,
         fit_image as fit_image,
+        read_heatmap as read_heatmap,
         read_image as read_image,
         read_photograph as read_photograph,
+        read_provenance as read_provenance,
         write_png as write_png,
     )
     from slim_models.labels import Labels as Labels, read_labels as read_labels
@@ -51,7 +53,7 @@ __getattr__, __dir__, __all__ = lazy(
         "maps": "guided_grad_cam heatmap overlay",
         "methods": "METHODS",
         "perturbation": "occlusion_map",
-        "pictures": "SAMPLES Photograph fit_image read_image read_photograph write_png",
+        "pictures": "SAMPLES Photograph fit_image read_heatmap read_image read_photograph read_provenance write_png",
         "slim_models.labels": "Labels read_labels",
         "slim_models.mistakes": "Mistake",
     },

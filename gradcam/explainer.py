@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,10 +15,10 @@ import slim_models
 from gradcam.explanation import Explanation
 from gradcam.pictures import checked_images
 from gradcam.runs import Fetches, in_batches
-from gradcam.sessions import filled_session, values_there
+from gradcam.sessions import filled_session, tensorflow_version, values_of, values_there
 from slim_models.labels import Labels, class_index, class_indices
 from slim_models.mistakes import BadValue, UnknownName
-from slim_models.weights import Stored
+from slim_models.weights import Stored, fingerprint
 
 Targets = int | str | Sequence[int | str] | np.ndarray
 
@@ -168,6 +169,31 @@ class Explainer:
             arrays = self._fetches.run_classes(self._session, images, indices)
         images = np.repeat(images, len(indices), axis=0)
         return self._explanation(images, arrays)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What tells the network's weights from others, `slim_models.fingerprint`: of those that it was given or, where
+        they are not known by name, of the variables and constants that its logits are made of."""
+        weights = self.network.values.arrays()
+        if weights is not None:
+            return fingerprint(weights)
+        with values_there(self.network):
+            return fingerprint(values_of(self.network, self._session))
+
+    def provenance(self) -> dict[str, Any]:
+        """What its numbers come from, as JSON holds it and files of them say: network, weights, versions and so on."""
+        network = self.network
+        return {
+            "network": network.name,
+            "weights": self.fingerprint,
+            "preprocessing": network.preprocessing,
+            "precision": network.precision,
+            "versions": {
+                "gradcam": slim_models.__version__,
+                "tensorflow": tensorflow_version(),
+                "numpy": np.__version__,
+            },
+        }
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
         network = self.network

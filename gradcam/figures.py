@@ -16,7 +16,7 @@ from gradcam import maps
 from gradcam.cams import CamMethod
 from gradcam.explanation import Explanation
 from gradcam.methods import METHODS, REGISTRY, methods_named, title_of
-from gradcam.pictures import Photograph, write_json
+from gradcam.pictures import KEY, Photograph, as_text, write_json
 from slim_models.files import whole_file
 from slim_models.mistakes import BadValue
 
@@ -111,8 +111,16 @@ def _wrapped(text: str, inches: float, font: int) -> str:
     return "\n".join(textwrap.fill(line, letters, break_long_words=False) for line in text.split("\n"))
 
 
-def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 300) -> None:
+def save_figure(
+    figure: Figure, path: str | os.PathLike, dpi: int = 300, provenance: Mapping[str, Any] | None = None
+) -> None:
     """Writes a figure in the format that the path's suffix names, whole or not at all.
+
+    Args:
+        figure: of matplotlib.
+        path: of the file.
+        dpi: pixels an inch.
+        provenance: what a PNG was made of, for `read_provenance`.
 
     Raises:
         ValueError: matplotlib knows no such format.
@@ -123,6 +131,8 @@ def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 300) -> None
         raise BadValue(f"a figure cannot be written as {os.fspath(path)!r}; its suffix can be {', '.join(known)}")
     # As small as by default, in half the time: photographs have no repetitions that are worth a search.
     options: dict[str, Any] = {"pil_kwargs": {"compress_type": zlib.Z_RLE}} if suffix == "png" else {}
+    if suffix == "png" and provenance is not None:
+        options["metadata"] = {KEY: as_text(provenance)}
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format=suffix, bbox_inches="tight", pad_inches=0.05, **options)
 

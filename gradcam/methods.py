@@ -123,6 +123,25 @@ def methods_named(
     return {name: known[name] for name in names}
 
 
+def why_blank(explanation: Explanation, method: Method, layer: str) -> str:
+    """Why a map that is zero everywhere is so, in words that follow 'it is blank:'.
+
+    Args:
+        explanation: of one image.
+        method: that made the map.
+        layer: that it was made of.
+    """
+    signals = [*(explanation.signals[rule][layer] for rule in method.layer_rules)] or [explanation.gradients[layer]]
+    saliency = [explanation.saliency[rule] for rule in method.rules]
+    if not all(signal.any() for signal in [*signals, *saliency]):
+        return f"the class's gradient is zero everywhere at {'the picture' if saliency else layer}"
+    if not explanation.activations[layer].any():
+        return f"the activations of {layer} are zero everywhere"
+    if saliency:
+        return f"where the class's gradient is not zero, the heat map of {layer} is"
+    return f"nothing at {layer} speaks for the class by this method: the weighted sum of the activations is nowhere > 0"
+
+
 def linear_head(weights: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """The weights `[K, C]` of a head that is linear in the mean of the last layer; None if there is no such head."""
     heads = ("/logits/weights", "/Logits/Conv2d_1c_1x1/weights")  # of ResNets and of MobileNet

@@ -7,6 +7,7 @@ import pathlib
 import warnings
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 import slim_models
@@ -57,6 +58,27 @@ def values_there(network: slim_models.Network) -> Iterator[None]:
         raise BadValue(
             f"the session has no values for variables of {network.name}: initialize or restore them before"
         ) from error
+
+
+def values_of(network: slim_models.Network, session: tf.Session) -> dict[str, np.ndarray]:
+    """The numbers that a network's logits are made of, its variables and constants, by the names of their operations.
+
+    Args:
+        network: whose variables have their values in the session; nothing is added to its graph.
+        session: of its graph.
+    """
+    found: set[tf.Operation] = set()
+    ahead = [network.logits.op]
+    while ahead:
+        operation = ahead.pop()
+        if operation not in found and operation is not network.images.op:
+            found.add(operation)
+            ahead += [tensor.op for tensor in operation.inputs]
+    constants = {op.name: tf.make_ndarray(op.get_attr("value")) for op in found if op.type == "Const"}
+    variables = {op.name: op.outputs[0] for op in found if op.type in ("Variable", "VariableV2")}
+    variables.update({op.inputs[0].op.name: op.outputs[0] for op in found if op.type == "ReadVariableOp"})
+    values = {**constants, **session.run(variables)}
+    return {name: value for name, value in values.items() if value.dtype.kind != "O"}  # texts
 
 
 def open_session(graph: tf.Graph, device: str | None = None) -> tf.Session:

@@ -17,6 +17,7 @@ from slim_models.mistakes import Mistake
 # an error of this project's, and shows its traceback.
 MISTAKES = (Mistake, OSError)
 INTERRUPTED = 130  # the exit code of what Ctrl-C ended, by the shells' custom
+BROKEN_PIPE = 141
 
 
 @contextlib.contextmanager
@@ -60,21 +61,38 @@ def run_script(name: str, main: Callable[[], object]) -> None:
 def run(name: str, main: Callable[[], object], verbose: bool = False) -> object:
     """What a program's `main` returns; or, told in one line, 2 for a mistake and 130 for Ctrl-C.
 
+    Whoever read what it prints may have seen enough (`| head`): then it ends without a word, with 141 as by the
+    signal that shells know.
+
     Args:
         name: of the program, which the line begins with.
         main: the program.
         verbose: shows the traceback of a mistake too.
     """
     try:
-        return main()
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
+        code = main()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # while a broken pipe can be told from an error of Python's own
+        return code
+    except KeyboardInterrupt as stop:
+        print(f"{name}: {message(stop) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        return _piped_to_nobody()
     except MISTAKES as error:
         if verbose:
             traceback.print_exc()
         print(f"{name}: {message(error)}", file=sys.stderr)
         return 2
+
+
+def _piped_to_nobody() -> int:
+    """Makes what is still to be written go nowhere, so that Python's own last flush does not complain."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return BROKEN_PIPE
 
 
 def message(error: BaseException) -> str:

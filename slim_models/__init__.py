@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         assign_weights as assign_weights,
         check_weights as check_weights,
         convert as convert,
+        fingerprint as fingerprint,
         random_weights as random_weights,
         read_weights as read_weights,
         write_weights as write_weights,
@@ -71,6 +72,6 @@ __getattr__, __dir__, __all__ = lazy(
         "heads": "HEADS",
         "network": "PRECISIONS Network",
         "opening": "inspect network_named open_network",
-        "weights": "assign_weights check_weights convert random_weights read_weights write_weights",
+        "weights": "assign_weights check_weights convert fingerprint random_weights read_weights write_weights",
     },
 )

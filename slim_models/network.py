@@ -56,6 +56,7 @@ class Network:
             if its variables take them as they are.
         takes_arrays: whether its images are no photographs, but arrays of K channels: because it has other channels
             than those, or because they are prepared already.
+        preprocessing: what happens to the images first, in words: a name of `PREPROCESSINGS`, numbers, or `a function`.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Network:
     unfolded: Mapping[str, tuple[int, ...]] | None = None
     one_output: bool = False
     takes_arrays: bool = False
+    preprocessing: str = ""
 
     @property
     def graph(self) -> tf.Graph:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import pathlib
-import sys
 import textwrap
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -15,15 +14,27 @@ import numpy as np
 import slim_models
 from gradcam import figures, methods
 from gradcam.cli.evaluate import KINDS
-from gradcam.cli.explain import OUTPUTS, Reports, Writer, rules_for
+from gradcam.cli.explain import Reports
+from gradcam.cli.explaining import explained
 from gradcam.cli.flags import band_numbers
 from gradcam.cli.inspection import as_text
+from gradcam.cli.naming import Naming, fields_of, names_of
 from gradcam.cli.network_flags import chosen_network, found_in, tell
+from gradcam.cli.resuming import check_folder
+from gradcam.cli.writer import OUTPUTS, Writer, rules_for
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.maps import COLORMAPS
-from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, read_photograph, write_json
-from gradcam.terminal import message
+from gradcam.pictures import (
+    ARRAY_SUFFIXES,
+    FORMATS,
+    SUFFIXES,
+    checked_bands,
+    expand,
+    name_of,
+    read_photograph,
+    write_json,
+)
 from slim_models import downloading
 from slim_models.labels import class_name, read_labels
 from slim_models.mistakes import BadValue, UnknownName
@@ -37,27 +48,41 @@ def explain(args: argparse.Namespace) -> int:
     written = list(dict.fromkeys(args.write or OUTPUTS))
     _check("colormap", [args.colormap], COLORMAPS)
     _check("output", written, OUTPUTS)
-    if args.batch < 1:
-        raise BadValue(f"--batch must be at least 1, not {args.batch}")
+    _check("format", [args.format], FORMATS)
+    for flag, number in (("--batch", args.batch), ("--top", args.top), ("--max-size", args.max_size)):
+        if number is not None and number < 1:
+            raise BadValue(f"{flag} must be at least 1, not {number}")
+    if args.name is not None:
+        fields_of(args.name)
+    check_folder(pathlib.Path(args.out))
     network = chosen_network(args, source=args.images[0])
     reading = _reading(network, args.bands)
-    sources = expand(args.images, ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES)
+    suffixes = ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES
+    sources = expand(args.images, suffixes, recursive=args.recursive, say=tell)
+    names = names_of(sources, {source: name_of(source) for source in sources})
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
     options = {**_rules(network, written, named), "precision": args.precision, "device": args.device}
     with Explainer(network, layers=layers, **options) as explainer:
         asked = list(dict.fromkeys(explainer.index(target) for target in args.target or []))
-        out = pathlib.Path(args.out)
-        writer = Writer(out, written, layers, list(named), args.colormap, network.name, explainer.labels)
-        failures = Reports(explainer, asked, writer, args.fit, **reading).write(sources, args.batch)
-    if failures and len(sources) == 1:
-        raise failures[0][1]
-    for source, error in failures:
-        print(f"gradcam: {source}: {message(error)}", file=sys.stderr)
-    if failures:
-        print(f"gradcam: {len(failures)} of {len(sources)} pictures failed", file=sys.stderr)
-    if len(failures) < len(sources):
-        print(f"the files are in {args.out}")
-    return 1 if failures else 0
+        naming = _naming(args, explainer, layers, list(named))
+        naming.check(len(names), len(asked))
+        made = {**explainer.provenance(), "fit": args.fit, **({"bands": list(reading["bands"])} if reading else {})}
+        shown = {"format": args.format, "max_size": args.max_size}
+        writer = Writer(naming, written, args.colormap, made, args.force, args.top, **shown)
+        reports = Reports(explainer, asked, writer, args.fit, args.top, **reading)
+        outcome = explained(reports, names, args.batch, args.skip_existing)
+    if outcome.failures and outcome.total == 1:
+        raise outcome.failures[0][1]
+    return 1 if outcome.failures else 0
+
+
+def _naming(args: argparse.Namespace, explainer: Explainer, layers: list[str], named: list[str]) -> Naming:
+    """What the files are called, of the network that is explained."""
+    network = explainer.network
+    # The layer that is given of a network that is not ours is its default then, and yet not the usual one.
+    usual = "" if args.layer and args.network not in (None, *slim_models.NETWORKS) else network.default_layer
+    weights, labels = explainer.fingerprint, explainer.labels
+    return Naming(pathlib.Path(args.out), layers, named, network.name, labels, weights, args.fit, usual, args.name)
 
 
 def _reading(network: slim_models.Network, bands: str | None) -> dict[str, Any]:

@@ -3,111 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from gradcam import figures
-from gradcam.cams import grad_cam
+from gradcam.cli.predictions import Row, one_class, predicted
+from gradcam.cli.writer import TOP, Picture, Writer
 from gradcam.explanation import Explanation
-from gradcam.methods import REGISTRY
-from gradcam.pictures import Photograph, read_photograph, write_npz, write_png
+from gradcam.pictures import read_photograph, source_of
 from gradcam.pipeline import ahead
 from gradcam.terminal import MISTAKES
-from slim_models.labels import Labels, class_name
+from slim_models.labels import class_name
 
 if TYPE_CHECKING:
     from gradcam.explainer import Explainer
 
-# What can be written -> the ReLU rules that the explainer needs for it.
-OUTPUTS: dict[str, tuple[str, ...]] = {"overlay": (), "figure": ("guided",), "arrays": ("guided",)}
 Failures = list[tuple[str, Exception]]
-
-
-def rules_for(outputs: Collection[str]) -> list[str]:
-    """The ReLU rules that some `OUTPUTS` need, each once."""
-    return list(dict.fromkeys(rule for output in outputs for rule in OUTPUTS[output]))
-
-
-@dataclasses.dataclass(frozen=True)
-class Writer:
-    """Writes what is asked for of a picture and a class, for each layer and method; computes nothing else.
-
-    Attributes:
-        folder: of the files.
-        outputs: keys of `OUTPUTS`.
-        layers: endpoints that were explained.
-        methods: keys of `methods.REGISTRY`.
-        colormap: a key of `maps.COLORMAPS`.
-        network: its name, for the figures' titles.
-        labels: of its classes, if they are known.
-    """
-
-    folder: pathlib.Path
-    outputs: Collection[str]
-    layers: Sequence[str]
-    methods: Sequence[str]
-    colormap: str
-    network: str
-    labels: Labels | None
-
-    def write(self, name: str, photograph: Photograph, explanation: Explanation) -> None:
-        """Writes the files of one picture.
-
-        Args:
-            name: what their names begin with.
-            photograph: the picture.
-            explanation: of it alone.
-        """
-        target = int(explanation.targets[0])
-        for layer in self.layers:
-            for method in self.methods:
-                self._write(self._stem(name, target, layer, method), photograph, explanation, layer, method)
-
-    def _write(
-        self, stem: pathlib.Path, photograph: Photograph, explanation: Explanation, layer: str, word: str
-    ) -> None:
-        method = REGISTRY[word]
-        if {"overlay", "arrays"} & set(self.outputs):
-            cam = method.make(explanation, layer)[0]
-            heatmap = photograph.heatmap(cam)
-        if "overlay" in self.outputs:
-            write_png(f"{stem}.overlay.png", photograph.overlay(heatmap, self.colormap))
-        if "figure" in self.outputs:
-            row = figures.panels(photograph, explanation, layer=layer, method=word, colormap=self.colormap)
-            figure = figures.grid([list(row.items())], [""], f"{self._title(explanation)}   {self.network} {layer}")
-            figures.save_figure(figure, f"{stem}.figure.png", dpi=150)
-        if "arrays" in self.outputs:
-            everything = explanation.arrays(method.formula or grad_cam, layer)
-            arrays: dict[str, Any] = {key: array[0] for key, array in everything.items()}
-            write_npz(f"{stem}.npz", {"heatmap": heatmap, **arrays, "cam": cam})
-
-    def _title(self, explanation: Explanation) -> str:
-        target = int(explanation.targets[0])
-        said = explanation.said[0, target]
-        number = f"{said:.4g}" if explanation.head == "linear" else f"{said:.1%}"
-        if explanation.head == "linear" and explanation.one_output:  # the number is no class's
-            return f"{number}: {class_name(target, self.labels)}"
-        return f"{class_name(target, self.labels)}: {number}"
-
-    def _stem(self, name: str, target: int, layer: str, method: str) -> pathlib.Path:
-        """What the files' names begin with: layer and method are in it where there are several."""
-        parts = [name, self.labels.file_name(target) if self.labels else f"class_{target}"]
-        parts += [layer.replace("/", "_")] * (len(self.layers) > 1) + [method] * (len(self.methods) > 1)
-        return self.folder / ".".join(parts)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Batch:
-    """Pictures that were read, by source, and as the network is fed them; and those that could not be."""
+    """Pictures that were read, and as the network is fed them; and those that could not be."""
 
     sources: Sequence[str]
-    photographs: Mapping[str, Photograph]
+    pictures: Sequence[Picture]
     images: np.ndarray
     failures: Failures
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of the pictures of a run.
+
+    Attributes:
+        total: how many there are, those done before among them.
+        done: how many are done, now or before.
+        failures: those that failed, and why.
+        rows: of the table of predictions.
+        blank: how many maps are.
+    """
+
+    total: int
+    done: int = 0
+    failures: Failures = dataclasses.field(default_factory=list)
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    blank: int = 0
 
 
 class Reports:
@@ -121,48 +63,68 @@ class Reports:
         targets: the classes to explain; empty for each picture's predicted one.
         writer: of the files.
         fit: `"stretch"` or `"crop"`.
+        top: how many classes are told of each picture.
         reading: of arrays, `channels` and `bands` of `read_photograph`.
     """
 
     def __init__(
-        self, explainer: Explainer, targets: Sequence[int], writer: Writer, fit: str = "stretch", **reading: Any
+        self,
+        explainer: Explainer,
+        targets: Sequence[int],
+        writer: Writer,
+        fit: str = "stretch",
+        top: int = TOP,
+        **reading: Any,
     ):
         self.explainer, self.targets, self.writer, self.fit, self.reading = explainer, targets, writer, fit, reading
-        self._names: set[str] = set()
+        self.top = top
 
-    def write(self, sources: Sequence[str], batch: int) -> Failures:
+    def write(self, names: Mapping[str, str], batch: int, outcome: Outcome | None = None) -> Outcome:
         """Explains all pictures, with a progress bar on a terminal and a printed table for each.
 
         Args:
-            sources: files or samples, as for `read_photograph`.
+            names: files or samples, as for `read_photograph`, and what their files' names begin with.
             batch: pictures a run.
+            outcome: what is done already, which goes on; also where an interruption ends this.
 
         Returns:
-            The pictures that failed, and why; the others are done.
-        """
-        failures: Failures = []
-        parts = [sources[start : start + batch] for start in range(0, len(sources), batch)]
-        with (
-            tqdm(total=len(sources), unit="picture", disable=None, leave=False) as progress,
-            ahead(self._read, parts) as batches,
-            ahead(self._explain, batches) as explained,
-        ):
-            for done, explanations in explained:
-                failures += done.failures + self._write(done.photographs, explanations)
-                progress.update(len(done.sources))
-        return failures
+            The outcome; pictures that fail are in it, and the others are done.
 
-    def _read(self, sources: Sequence[str]) -> _Batch:
-        photographs: dict[str, Photograph] = {}
+        Raises:
+            KeyboardInterrupt: it says after how many pictures.
+        """
+        outcome = Outcome(len(names)) if outcome is None else outcome
+        sources = list(names)
+        parts = [
+            {source: names[source] for source in sources[start : start + batch]}
+            for start in range(0, len(sources), batch)
+        ]
+        try:
+            with (
+                tqdm(total=outcome.total, initial=outcome.done, unit="picture", disable=None, leave=False) as progress,
+                ahead(self._read, parts) as batches,
+                ahead(self._explain, batches) as explained,
+            ):
+                for done, explanations in explained:
+                    self._write(done.pictures, explanations, outcome)
+                    outcome.failures += done.failures
+                    progress.update(len(done.sources))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped after {outcome.done} of {outcome.total} pictures") from None
+        return outcome
+
+    def _read(self, names: Mapping[str, str]) -> _Batch:
+        pictures: list[Picture] = []
         failures: Failures = []
-        for source in sources:
+        for source, name in names.items():
             try:
-                photographs[source] = read_photograph(source, self.fit, **self.reading)
+                photograph = read_photograph(source, self.fit, **self.reading)
+                pictures.append(Picture(name, source_of(source), photograph))
             except MISTAKES as error:
                 failures.append((source, error))
         size = self.explainer.network.image_size
-        images = np.array([photograph.fitted(size) for photograph in photographs.values()])
-        return _Batch(sources, photographs, images, failures)
+        images = np.array([picture.photograph.fitted(size) for picture in pictures])
+        return _Batch(list(names), pictures, images, failures)
 
     def _explain(self, batch: _Batch) -> tuple[_Batch, list[list[Explanation]]]:
         """For each picture its explanations, one a class."""
@@ -174,39 +136,46 @@ class Reports:
         explanation = self.explainer.explain(batch.images, *self.targets)
         return batch, [[explanation[i]] for i in range(len(batch.images))]
 
-    def _write(self, photographs: Mapping[str, Photograph], pictures: Sequence[Sequence[Explanation]]) -> Failures:
+    def _write(self, pictures: Sequence[Picture], explained: Sequence[Sequence[Explanation]], outcome: Outcome) -> None:
         """The files of each picture of a batch, and its table."""
-        failures: Failures = []
-        for (source, photograph), explanations in zip(photographs.items(), pictures):
-            name = self._unused(photograph.name)
+        for picture, explanations in zip(pictures, explained):
+            source = picture.source["source"]
             try:
-                for explanation in explanations:
-                    self.writer.write(name, photograph, explanation)
+                written = [self.writer.write(picture, explanation) for explanation in explanations]
             except MISTAKES as error:
-                failures.append((source, error))
-            else:
-                tqdm.write(self._top5(name, photograph, explanations[0]))
-        return failures
+                outcome.failures.append((source, error))
+                continue
+            blank = [sentence for one in written for sentence in one.blank]
+            outcome.done += 1
+            outcome.blank += len(blank)
+            outcome.rows.append(self._row(picture, explanations, [file for one in written for file in one.files]))
+            number = f"{outcome.done + len(outcome.failures)}/{outcome.total} " if outcome.total > 1 else ""
+            lines = [f"{number}{self._heading(picture, outcome.rows[-1]['files'])}"]
+            tqdm.write("\n".join([*lines, *self._table(explanations[0]), *(f"  {sentence}" for sentence in blank)]))
 
-    def _unused(self, name: str) -> str:
-        """The name, numbered if an earlier picture has it: a/cat.jpg and b/cat.jpg are two."""
-        numbered = (f"{name}-{i}" for i in range(2, len(self._names) + 3))
-        while name.lower() in self._names:  # some file systems do not tell cat.jpg from Cat.jpg
-            name = next(numbered)
-        self._names.add(name.lower())
-        return name
+    def _row(self, picture: Picture, explanations: Sequence[Explanation], files: list[str]) -> Row:
+        labels = self.explainer.labels
+        classes = {int(one.targets[0]): one_class(one, int(one.targets[0]), labels) for one in explanations}
+        shown = predicted(explanations[0], labels, self.top)
+        return {**picture.source, "predicted": shown, "explained": list(classes.values()), "files": files}
 
-    def _top5(self, name: str, photograph: Photograph, explanation: Explanation) -> str:
-        """A table: the five most probable classes, and those asked for, marked with a star."""
-        height, width = photograph.pixels.shape[:2]
-        share, said = explanation.head != "linear", explanation.said[0]
-        top5 = np.argsort(-said, kind="stable")[:5].tolist()
-        lines = [f"{name} ({width} x {height})"]
+    def _heading(self, picture: Picture, files: Sequence[str]) -> str:
+        """Which picture, and where its files are."""
+        height, width = picture.photograph.pixels.shape[:2]
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        where = f" -> {self.writer.naming.folder / files[0]}{more}" if files else ""
+        return f"{picture.source['source']} ({width} x {height}){where}"
+
+    def _table(self, explanation: Explanation) -> list[str]:
+        """The most probable classes, and those asked for, marked with a star."""
+        share, said, labels = explanation.head != "linear", explanation.said[0], self.explainer.labels
         if explanation.one_output and not share:  # one number, whatever it was explained for
-            names = [class_name(target, self.explainer.labels) for target in self.targets or explanation.targets]
-            return "\n".join([*lines, f"  {said[0]:9.4g}  explained: {', '.join(names)}"])
-        for index in dict.fromkeys([*top5, *self.targets]):
+            names = [class_name(target, labels) for target in self.targets or explanation.targets]
+            return [f"  {said[0]:9.4g}  explained: {', '.join(names)}"]
+        lines = []
+        top = [entry["index"] for entry in predicted(explanation, labels, self.top)]
+        for index in dict.fromkeys([*top, *self.targets]):
             mark = " *" if index in self.targets else ""
             number = f"{said[index]:7.2%}" if share else f"{said[index]:9.4g}"
-            lines.append(f"  {number}  {index:4d}  {class_name(index, self.explainer.labels)}{mark}")
-        return "\n".join(lines)
+            lines.append(f"  {number}  {index:4d}  {class_name(index, labels)}{mark}")
+        return lines

@@ -113,6 +113,7 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
     text = f"{listed(REGISTRY, 'grad_cam')}; may be given again"
     explain.add_argument("--method", action="append", metavar="NAME", help=text)
     add_fit_flag(explain)
+    explain.add_argument("--recursive", action="store_true", help="go into folders within folders")
     explain.add_argument("--batch", type=int, default=8, metavar="N", help="pictures a run (default: %(default)s)")
     explain.add_argument("--device", metavar="NAME", help="cpu, gpu or gpu:NUMBER (default: TensorFlow's choice)")
     explain.add_argument(
@@ -126,8 +127,10 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
 
 def add_file_flags(explain: argparse.ArgumentParser) -> None:
     """Of `gradcam explain`."""
-    from gradcam.cli.explain import OUTPUTS
+    from gradcam.cli.naming import FIELDS
+    from gradcam.cli.writer import OUTPUTS, TOP
     from gradcam.maps import COLORMAPS
+    from gradcam.pictures import FORMATS
 
     explain.add_argument(
         "--bands",
@@ -136,9 +139,26 @@ def add_file_flags(explain: argparse.ArgumentParser) -> None:
         "or of three channels all)",
     )
     explain.add_argument("--colormap", default="jet", metavar="NAME", help=listed(COLORMAPS, "jet"))
+    explain.add_argument("--format", default="png", metavar="NAME", help=f"of overlays: {listed(FORMATS, 'png')}")
+    text = "of an overlay's longer side (default: the picture's own)"
+    explain.add_argument("--max-size", type=int, metavar="PIXELS", help=text)
     text = f"{listed(OUTPUTS)}; may be given again (default: all of them)"
     explain.add_argument("--write", action="append", metavar="NAME", help=text)
     explain.add_argument("--out", default="out", metavar="DIR", help="where the files go (default: %(default)s)")
+    explain.add_argument(
+        "--name",
+        metavar="PATTERN",
+        help=f"what files are called within it, with fields of {', '.join(f'{{{field}}}' for field in FIELDS)} "
+        "(default: {picture}.{class} and whatever is not the default)",
+    )
+    text = "write over files that were made otherwise: of another picture or network, or in another way"
+    explain.add_argument("--force", action="store_true", help=text)
+    text = (
+        "leave out pictures of which all files are there, made as they would be now: go on with a run that was stopped"
+    )
+    explain.add_argument("--skip-existing", action="store_true", help=text)
+    text = "classes that are told of each picture, and in the table of several (default: %(default)s)"
+    explain.add_argument("--top", type=int, default=TOP, metavar="K", help=text)
 
 
 def add_fit_flag(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from gradcam.evaluation.journal import Journal, Row
 from gradcam.methods import Method, needs
 from gradcam.pictures import Photograph
 from gradcam.pipeline import ahead
+from slim_models import fingerprint
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:
@@ -254,15 +255,6 @@ def _fingerprint_of(network: Network, path: str) -> str:
     place = pathlib.Path(path)
     files = sorted(place.rglob("*")) if place.is_dir() else sorted(place.parent.glob(f"{place.name}*"))
     return digest([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files])
-
-
-def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
-    """The first 16 digits of a SHA-256 over names and values: what tells two sets of weights apart."""
-    found = hashlib.sha256()
-    for name in sorted(weights):
-        found.update(f"{name} {np.shape(weights[name])} {weights[name].dtype}".encode())
-        found.update(np.ascontiguousarray(weights[name]).tobytes())
-    return found.hexdigest()[:16]
 
 
 def digest(value: Any) -> str:

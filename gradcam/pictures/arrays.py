@@ -22,7 +22,7 @@ _WITHOUT_MODE = {("int32", 1): np.uint32, ("uint8", 2): np.int8}
 
 def is_npy(source: str) -> bool:
     """Whether a source is an npy file, or one of the pictures in it."""
-    return pathlib.Path(_parts(source)[0]).suffix.lower() == ".npy"
+    return pathlib.Path(parts(source)[0]).suffix.lower() == ".npy"
 
 
 def pictures_in(source: str) -> list[str]:
@@ -30,7 +30,7 @@ def pictures_in(source: str) -> list[str]:
 
     A file that cannot be read is one source: whoever reads it is told why.
     """
-    path, number = _parts(source)
+    path, number = parts(source)
     if number is not None or not is_npy(source):
         return [source]
     try:
@@ -41,14 +41,16 @@ def pictures_in(source: str) -> list[str]:
 
 
 def name_of(source: str) -> str:
-    """What a source's files are called: `stack-2` of `folder/stack.npy[2]`."""
-    path, number = _parts(source)
+    """What a source's files are called: `stack-2` of `folder/stack.npy[2]`, `coffee` of `sample:coffee`."""
+    if source.startswith("sample:"):
+        return source.removeprefix("sample:")
+    path, number = parts(source)
     stem = pathlib.Path(path).stem
     return stem if number is None else f"{stem}-{number}"
 
 
-def _parts(source: str) -> tuple[str, int | None]:
-    """The file, and which of its pictures."""
+def parts(source: str) -> tuple[str, int | None]:
+    """The file that a source is in, and which of its pictures, of an npy file of several."""
     match = _ONE_OF_SEVERAL.fullmatch(source)
     if match is None or pathlib.Path(source).exists():  # a file may be called so
         return source, None
@@ -70,7 +72,7 @@ def read_array(source: str, channels: int) -> np.ndarray:
         FileNotFoundError: there is no such file.
         ValueError: it holds something else.
     """
-    path = pathlib.Path(_parts(source)[0])
+    path = pathlib.Path(parts(source)[0])
     if path.suffix.lower() not in ARRAY_SUFFIXES:
         raise BadValue(
             f"{source} is a photograph, and the network takes arrays [H, W, {channels}]: give an npy file, or a TIFF "
@@ -113,7 +115,7 @@ def read_pixels(source: str) -> np.ndarray:
 
 def _of_npy(source: str) -> np.ndarray:
     """`[H, W, K]` or what else is there, memory-mapped."""
-    path, number = _parts(source)
+    path, number = parts(source)
     array = _mapped(pathlib.Path(path))
     if array.ndim == 4 and number is not None:
         if number >= len(array):

@@ -3,30 +3,67 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pathlib
 import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import PIL
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from gradcam.maps import check_pixels
-from slim_models.mistakes import BadValue, MissingFile
+from slim_models.mistakes import BadValue, MissingFile, MissingPackage
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # of all that Pillow opens, some with other programs' help
+
+class _Reader(NamedTuple):
+    """What not every installation reads.
+
+    Attributes:
+        suffixes: of such files.
+        here: whether this one does.
+        needed: what would.
+    """
+
+    suffixes: tuple[str, ...]
+    here: bool
+    needed: str
+
+
+def _can(feature: str) -> bool:
+    """Whether the installed Pillow has it; older ones do not know the word."""
+    return feature in {**features.modules, **features.codecs} and bool(features.check(feature))
+
+
+_READERS = {
+    "AVIF": _Reader((".avif",), _can("avif"), "pip install -U pillow, which reads it from 11.3 on"),
+    "JPEG2000": _Reader((".jp2", ".j2k", ".jpx", ".jpf", ".j2c"), _can("jpg_2000"), "a Pillow built with OpenJPEG"),
+    "HEIF": _Reader((".heic", ".heif"), importlib.util.find_spec("pillow_heif") is not None, "pip install pillow-heif"),
+}
+# What would be needed to read files of these suffixes, of which none is read here.
+NEEDED = {suffix: reader.needed for reader in _READERS.values() if not reader.here for suffix in reader.suffixes}
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(suffix for reader in _READERS.values() if reader.here for suffix in reader.suffixes),
+)
+# Of all that Pillow opens, some with other programs' help.
+_FORMATS = (
+    *("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"),
+    *(name for name in ("AVIF", "JPEG2000") if _READERS[name].here),
+)
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands of the first box
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture as a viewer would show it.
 
-    JPEG, PNG, WebP, BMP and TIFF, of one to four channels, with a palette, 8 or 16 bits, CMYK;
-    turned as EXIF says; transparency over white.
+    JPEG, PNG, WebP, BMP, TIFF and the first frame of a GIF, of one to four channels, with a palette, 8 or 16 bits,
+    CMYK; AVIF and JPEG 2000 where the installed Pillow has them, HEIC where `pillow_heif` is installed; turned as EXIF
+    says; transparency over white.
 
     Args:
         path: of the file.
@@ -36,11 +73,35 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 
     Raises:
         FileNotFoundError: there is no such file.
+        ImportError: what reads such files is not installed.
         ValueError: the file is empty, truncated, or no picture.
     """
     path = pathlib.Path(path)
+    form = _form(path)
+    if form and not _READERS[form].here:
+        raise MissingPackage(f"{path} is {form}, which is not read here: {_READERS[form].needed}")
     with opening(path, _FORMATS):
-        return np.asarray(_rgb(*_decoded(path)))
+        return np.asarray(_rgb(_of_heif(path), False) if form == "HEIF" else _rgb(*_decoded(path)))
+
+
+def _form(path: pathlib.Path) -> str | None:
+    """Which of `_READERS` a file is for, whatever its name: telephones call HEIC .jpg. None for anything else."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        start = file.read(32)
+    if start[4:8] == b"ftyp" and (b"avif" in start or b"avis" in start):
+        return "AVIF"
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF:
+        return "HEIF"
+    return "JPEG2000" if start.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")) else None
+
+
+def _of_heif(path: pathlib.Path) -> Image.Image:
+    """The picture, which libheif turns upright; without telling all of Pillow of the format."""
+    import pillow_heif
+
+    return pillow_heif.read_heif(path).to_pillow()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -13,10 +13,9 @@ from gradcam import maps
 from gradcam.pictures import arrays, images
 from gradcam.pictures.bands import as_rgb, checked_bands, choose
 from gradcam.pictures.samples import SAMPLES
-from slim_models.mistakes import BadValue, MissingFile, UnknownName
+from slim_models.mistakes import BadValue, UnknownName
 
 FITS = ("stretch", "crop")
-_MOST_EXAMPLES = 200
 _MOST_CHANNELS = 4  # that OpenCV averages at once
 
 
@@ -79,10 +78,7 @@ class Photograph:
         Returns:
             float32 `[H, W]` in [0, 1], zero where the network did not look.
         """
-        rows, columns = region(self.pixels.shape[:2], self.fit)
-        # Straight from the small map: a detour over the network's size would be a second blur.
-        heatmap = maps.heatmap(cam[None], (rows.stop - rows.start, columns.stop - columns.start))[0]
-        return self.place(heatmap)
+        return heatmap_at(cam, self.pixels.shape[:2], self.fit)
 
     def overlay(self, heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
         """The heat map over the photograph; what the network did not see is dark, not merely cold.
@@ -141,50 +137,6 @@ def _of_pixels(name: str, pixels: np.ndarray, fit: str) -> Photograph:
     if pixels.dtype == np.uint8:
         return Photograph(name, pixels, fit)
     return Photograph(name, np.rint(pixels).astype(np.uint8), fit, pixels)
-
-
-def expand(sources: Iterable[str], suffixes: Sequence[str] = images.SUFFIXES) -> list[str]:
-    """Files and samples as they are, folders replaced by the pictures in them, in order of name.
-
-    Args:
-        sources: files, samples and folders. An npy file of N pictures becomes N sources.
-        suffixes: of the pictures in a folder.
-
-    Raises:
-        FileNotFoundError: a folder without pictures.
-    """
-    result = []
-    for source in sources:
-        if not pathlib.Path(source).is_dir():
-            result += arrays.pictures_in(source)
-            continue
-        found = sorted(p for p in pathlib.Path(source).iterdir() if p.suffix.lower() in suffixes)
-        if not found:
-            raise MissingFile(f"no pictures in {source}: looked for {', '.join(suffixes)}")
-        result += [picture for path in found for picture in arrays.pictures_in(str(path))]
-    return result
-
-
-def read_classes(folder: str) -> list[tuple[np.ndarray, str]]:
-    """Reads some pictures of known classes, each in a folder that has its class's name.
-
-    Args:
-        folder: of such folders.
-
-    Returns:
-        Pictures, uint8 `[h, w, 3]`, RGB, and their classes: of each class as many, the first in order of name, so that
-        there are no more than 200, but one at least.
-
-    Raises:
-        FileNotFoundError: there is no such folder, none in it, or one without pictures.
-        ValueError: a picture that cannot be read.
-    """
-    path = pathlib.Path(folder)
-    classes = sorted(entry for entry in (path.iterdir() if path.is_dir() else ()) if entry.is_dir())
-    if not classes:
-        raise MissingFile(f"no folders in {folder}: examples are pictures in folders that are named by their classes")
-    most = max(1, _MOST_EXAMPLES // len(classes))
-    return [(images.read_image(file), of.name) for of in classes for file in expand([str(of)])[:most]]
 
 
 def region(size: tuple[int, int], fit: str) -> tuple[slice, slice]:
@@ -252,6 +204,20 @@ def _resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if array.shape[:2] != tuple(size):
         array = cv2.resize(array, size[::-1], interpolation=cv2.INTER_LINEAR)
     return array.reshape(shape)  # of one channel OpenCV leaves out its axis
+
+
+def heatmap_at(cam: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
+    """A cam as a heat map of a photograph, as of `Photograph.heatmap`.
+
+    Args:
+        cam: `[h, w]`, >= 0, of the fitted picture.
+        size: (height, width) of the photograph in pixels.
+        fit: as it was in `fit_image`.
+    """
+    rows, columns = region((size[0], size[1]), fit)
+    # Straight from the small map: a detour over the network's size would be a second blur.
+    heatmap = maps.heatmap(cam[None], (rows.stop - rows.start, columns.stop - columns.start))[0]
+    return place(heatmap, (size[0], size[1]), fit)
 
 
 def place(part: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:

@@ -35,7 +35,7 @@ with quiet_tensorflow():
 
     import slim_models
     from gradcam.cams import grad_cam
-    from gradcam.cli import explain
+    from gradcam.cli import explain, naming, writer
     from gradcam.explainer import Explainer
     from gradcam.pictures import SAMPLES, Photograph, read_photograph, write_png
 
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     network = slim_models.open_network(args.network, args.weights).check_photographs()
     with (
         tempfile.TemporaryDirectory() as folder,
-        Explainer(network, rules=explain.rules_for(OUTPUTS)) as explainer,
+        Explainer(network, rules=writer.rules_for(OUTPUTS)) as explainer,
     ):
         sources = make_photographs(pathlib.Path(folder), args.count, size, args.seed)
         measured = measure(explainer, sources, args.batch, args.rounds)
@@ -157,8 +157,10 @@ def explain_folder(explainer: Explainer, sources: Sequence[str], batch: int) -> 
     network = explainer.network
     with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
         layers = [network.default_layer]
-        writer = explain.Writer(pathlib.Path(out), OUTPUTS, layers, ["grad_cam"], "jet", network.name, explainer.labels)
-        failures = explain.Reports(explainer, [], writer).write(sources, batch)
+        files = naming.Naming(pathlib.Path(out), layers, ["grad_cam"], network.name, explainer.labels)
+        made = writer.Writer(files, OUTPUTS, "jet", explainer.provenance())
+        names = naming.names_of(sources, {source: pathlib.Path(source).stem for source in sources})
+        failures = explain.Reports(explainer, [], made).write(names, batch).failures
     if failures:
         raise failures[0][1]
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         channels_of as channels_of,
         example_for as example_for,
         grey as grey,
+        in_words as in_words,
         order_of as order_of,
         prepared as prepared,
         preprocessing_for as preprocessing_for,
@@ -42,6 +43,6 @@ __getattr__, __dir__, __all__ = lazy(
         "building": "build build_for whole_number",
         "catalogue": "DEFAULT_NETWORK NETWORKS Architecture architecture find_weights",
         "preprocessing": "GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing channels_of example_for "
-        "grey order_of prepared preprocessing_for",
+        "grey in_words order_of prepared preprocessing_for",
     },
 )

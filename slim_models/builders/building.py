@@ -100,6 +100,7 @@ def _build(
         precision=precision,
         input_order=entry.input_order,
         unfolded=unfolded,
+        preprocessing=entry.preprocessing,
     )
     again = functools.partial(
         _build, name, image_size, options, unfolded=network.weight_shapes() if entry.folds else None

@@ -277,6 +277,11 @@ def order_of(given: Any) -> str:
     return preprocessing.order if isinstance(preprocessing, Affine) else "RGB"
 
 
+def in_words(given: Any) -> str:
+    """What a preprocessing is called: its name or numbers, and `a function` of one of the user's own."""
+    return str(given) if isinstance(given, (str, Affine)) else "a function"
+
+
 def prepared(images: tf.Tensor, given: Any) -> tf.Tensor:
     """What a preprocessing makes of images.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.builders import Preprocessing, grey, order_of, prepared
+from slim_models.builders import Preprocessing, grey, in_words, order_of, prepared
 from slim_models.loading.checked import check_values
 from slim_models.loading.layers import default_layer, find_layers
 from slim_models.loading.layout import Layout, layouts_of
@@ -201,6 +201,7 @@ def rebuilt(
         precision=endpoints[default].dtype.base_dtype.name,
         input_order=order_of(preprocessing),
         takes_arrays=plan.takes_arrays,
+        preprocessing=in_words(preprocessing),
     )
 
 

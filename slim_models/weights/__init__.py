@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Restored as Restored,
         Stored as Stored,
         check_open as check_open,
+        fingerprint as fingerprint,
     )
     from slim_models.weights.writing import convert as convert, write_weights as write_weights
 
@@ -53,7 +54,7 @@ __getattr__, __dir__, __all__ = lazy(
         "placing": "put_in_place",
         "reading": "evaluated_weights read_npz read_weights",
         "training": "AVERAGE evaluated fitted",
-        "values": "Opened Restored Stored check_open",
+        "values": "Opened Restored Stored check_open fingerprint",
         "writing": "convert write_weights",
     },
 )

@@ -133,7 +133,7 @@ class TestCommandLine:
         assert main(["explain", str(source), "--network", str(net(tmp_path)), "--examples", str(folder), *options]) == 0
         captured = capsys.readouterr()
         assert "preprocessing: zero_to_one (found by your 6 examples: 100% right" in captured.err
-        assert (tmp_path / "out" / "0.grey.overlay.png").is_file()
+        assert [path.name[:7] for path in (tmp_path / "out").glob("*.overlay.png")] == ["0.grey."]
 
     def test_the_message_is_of_the_user_s_picture(self, tmp_path, folder, capsys):
         source = folder / "grey" / "0.png"

@@ -104,9 +104,9 @@ def test_the_command_line_takes_every_method(tmp_path, capsys):
     with Explainer(network, **needs(methods_named(names))) as explainer:
         explanation = explainer.explain(images, "espresso")
     for name in names:
-        with np.load(tmp_path / f"coffee.espresso.{name}.npz") as saved:
+        with np.load(tmp_path / f"coffee.espresso.{name}.vgg16_tiny.npz") as saved:
             expected = REGISTRY[name].make(explanation)[0]
             np.testing.assert_allclose(saved["cam"], expected, rtol=1e-4, atol=1e-5 * expected.max())
-        assert (tmp_path / f"coffee.espresso.{name}.figure.png").is_file()
+        assert (tmp_path / f"coffee.espresso.{name}.vgg16_tiny.figure.png").is_file()
     assert main(["explain", "sample:coffee", "--method", "score_cam"]) == 2
     assert "no method 'score_cam'; the methods are grad_cam, " in capsys.readouterr().err

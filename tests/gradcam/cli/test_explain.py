@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from gradcam.cli import explain
-from gradcam.cli.explain import OUTPUTS, Reports, Writer, rules_for
+from gradcam.cli.explain import Reports
+from gradcam.cli.naming import Naming, names_of
+from gradcam.cli.writer import OUTPUTS, Picture, Writer, Written, rules_for
 from gradcam.explanation import Explanation
 from gradcam.pictures import samples
 from gradcam.pictures.photograph import read_photograph
@@ -31,13 +33,24 @@ def sources(tmp_path):
 
 
 def writer_for(thin, out, outputs=("overlay",), methods=("grad_cam",)):
-    return Writer(out, outputs, [thin.network.default_layer], methods, "jet", thin.network.name, None)
+    layer = thin.network.default_layer
+    naming = Naming(out, [layer], methods, thin.network.name, usual_layer=layer, pattern="{picture}.{class}")
+    return Writer(naming, outputs, "jet", {})
+
+
+def named(sources):
+    return names_of(sources, {source: pathlib.Path(source).stem for source in sources})
+
+
+def picture(source):
+    photograph = read_photograph(source)
+    return Picture(photograph.name, {"source": source}, photograph)
 
 
 class TestTheSameAsOneAfterTheOther:
     def test_overlays_pixel_by_pixel(self, thin, sources, tmp_path, capsys):
         out = tmp_path / "out"
-        assert Reports(thin.explainer, [7, 3], writer_for(thin, out)).write(sources, batch=2) == []
+        assert Reports(thin.explainer, [7, 3], writer_for(thin, out)).write(named(sources), batch=2).failures == []
         for start in range(0, 5, 2):
             photographs = [read_photograph(source) for source in sources[start : start + 2]]
             images = np.stack([photograph.fitted(thin.network.image_size) for photograph in photographs])
@@ -47,7 +60,7 @@ class TestTheSameAsOneAfterTheOther:
                         expected = photograph.overlay(photograph.heatmap(cam))
                         np.testing.assert_array_equal(np.asarray(overlay), expected)
         assert len(list(out.iterdir())) == 10
-        assert re.findall(r"^p\d", capsys.readouterr().out, re.MULTILINE) == ["p0", "p1", "p2", "p3", "p4"]
+        assert re.findall(r"(p\d)\.jpg \(", capsys.readouterr().out) == ["p0", "p1", "p2", "p3", "p4"]
 
     def test_failures_keep_their_order(self, thin, sources, tmp_path, capsys):
         """p1 cannot be read; p2 cannot be written, and leaves its name to nobody; a whole batch cannot be read."""
@@ -55,11 +68,15 @@ class TestTheSameAsOneAfterTheOther:
         out = tmp_path / "out"
         (out / "p2.class_0.overlay.png").mkdir(parents=True)
         lost = [str(tmp_path / "lost-1.jpg"), str(tmp_path / "lost-2.jpg")]
-        failures = Reports(thin.explainer, [0], writer_for(thin, out)).write([*sources[:4], *lost, sources[4]], batch=2)
+        failures = (
+            Reports(thin.explainer, [0], writer_for(thin, out))
+            .write(named([*sources[:4], *lost, sources[4]]), batch=2)
+            .failures
+        )
         assert [source for source, _ in failures] == [sources[1], sources[2], *lost]
-        assert [type(error) for _, error in failures[:1] + failures[2:]] == [BadValue, *[MissingFile] * 2]
-        assert isinstance(failures[1][1], OSError)
-        assert re.findall(r"^p\d", capsys.readouterr().out, re.MULTILINE) == ["p0", "p3", "p4"]
+        assert [type(error) for _, error in failures] == [BadValue, BadValue, *[MissingFile] * 2]
+        assert "p2.class_0.overlay.png (it does not say what it was made of)" in str(failures[1][1])
+        assert re.findall(r"(p\d)\.jpg \(", capsys.readouterr().out) == ["p0", "p3", "p4"]
 
 
 class Made:
@@ -80,8 +97,9 @@ class Names:
     def __init__(self):
         self.names = []
 
-    def write(self, name, photograph, explanation):
-        self.names.append(name)
+    def write(self, picture, explanation):
+        self.names.append(picture.name)
+        return Written([], [])
 
 
 class TestOverlap:
@@ -103,15 +121,16 @@ class TestOverlap:
                 return super().explain(images)
 
         class MetNames(Names):
-            def write(self, name, photograph, explanation):
+            def write(self, picture, explanation):
                 assert threading.current_thread() is threading.main_thread()  # where matplotlib may draw
-                super().write(name, photograph, explanation)
-                if name == "p0":
+                written = super().write(picture, explanation)
+                if picture.name == "p0":
                     meeting.wait(LONG)
+                return written
 
         monkeypatch.setattr(explain, "read_photograph", read)
         writer = MetNames()
-        assert Reports(Met(), [], writer).write(sources, batch=1) == []
+        assert Reports(Met(), [], writer).write(named(sources), batch=1).failures == []
         assert writer.names == ["p0", "p1", "p2", "p3", "p4"]
         assert len(set(runs)) == 1
 
@@ -120,14 +139,15 @@ class TestOverlap:
         monkeypatch.setattr(explain, "read_photograph", lambda source, _: read[source].set() or read_photograph(source))
 
         class Patient(Names):
-            def write(self, name, photograph, explanation):
-                number = int(name[1:])
+            def write(self, picture, explanation):
+                number = int(picture.name[1:])
                 for source in sources[number + 1 : number + 3]:
                     assert read[source].wait(LONG)
                 for source in sources[number + 3 :]:
                     assert not read[source].wait(0.02)
+                return Written([], [])
 
-        Reports(Made(), [], Patient()).write(sources, batch=1)
+        Reports(Made(), [], Patient()).write(named(sources), batch=1)
 
     def test_the_classes_of_a_picture_share_its_forward_pass(self, sources):
         asked = []
@@ -138,7 +158,7 @@ class TestOverlap:
                 return self.explain(np.repeat(image[None], len(targets), axis=0))
 
         writer = Names()
-        Reports(Counting(), [0, 0, 0], writer).write(sources[:4], batch=2)
+        Reports(Counting(), [0, 0, 0], writer).write(named(sources[:4]), batch=2)
         assert asked == [[0, 0, 0]] * 4
         assert writer.names == [name for name in ("p0", "p1", "p2", "p3") for _ in range(3)]
 
@@ -165,15 +185,15 @@ class TestErrors:
                 return super().explain(images)
 
         class FailingNames(Names):
-            def write(self, name, photograph, explanation):
-                fail("writing", name == "p2")
-                super().write(name, photograph, explanation)
+            def write(self, picture, explanation):
+                fail("writing", picture.name == "p2")
+                return super().write(picture, explanation)
 
         before = threading.active_count()
         monkeypatch.setattr(explain, "read_photograph", read)
         writer = FailingNames()
         with pytest.raises(RuntimeError, match=f"while {where}"):
-            Reports(Failing(), [], writer).write(sources, batch=1)
+            Reports(Failing(), [], writer).write(named(sources), batch=1)
         assert writer.names == ["p0", "p1"]
         assert threading.active_count() == before
 
@@ -191,7 +211,7 @@ class TestErrors:
         monkeypatch.setattr(pathlib.Path, "write_bytes", interrupted)
         out = tmp_path / "out"
         with pytest.raises(KeyboardInterrupt):
-            Reports(thin.explainer, [1], writer_for(thin, out)).write(sources, batch=2)
+            Reports(thin.explainer, [1], writer_for(thin, out)).write(named(sources), batch=2)
         assert begun == [f"p{number}.class_1.overlay.png" for number in range(3)]
         assert sorted(path.name for path in out.iterdir()) == begun[:2]
         assert threading.active_count() == before
@@ -202,7 +222,7 @@ class TestOutputs:
     def test_one_alone_is_the_same_as_among_all(self, thin, sources, tmp_path, output):
         explanation = thin.explainer.explain(read_photograph(sources[0]).fitted(thin.network.image_size)[None], 1)
         for folder, outputs in (("alone", [output]), ("all", list(OUTPUTS))):
-            writer_for(thin, tmp_path / folder, outputs).write("p", read_photograph(sources[0]), explanation)
+            writer_for(thin, tmp_path / folder, outputs).write(picture(sources[0]), explanation)
         (alone,) = (tmp_path / "alone").iterdir()
         among = tmp_path / "all" / alone.name
         assert len(list((tmp_path / "all").iterdir())) == len(OUTPUTS)
@@ -219,8 +239,10 @@ class TestOutputs:
         photograph = read_photograph(sources[0])
         explanation = thin.explainer.explain(photograph.fitted(thin.network.image_size)[None], 1)
         cams = []
-        bare = types.SimpleNamespace(targets=explanation.targets, cam=lambda *a: cams.append(a) or explanation.cam(*a))
-        writer_for(thin, tmp_path).write("p", photograph, bare)
+        known = {name: getattr(explanation, name) for name in ("targets", "logits", "said", "head", "one_output")}
+        known.update({name: getattr(explanation, name) for name in ("activations", "gradients", "signals")})
+        bare = types.SimpleNamespace(**known, cam=lambda *a: cams.append(a) or explanation.cam(*a))
+        writer_for(thin, tmp_path).write(Picture("p", {}, photograph), bare)
         assert len(cams) == 1
 
     def test_rules(self):

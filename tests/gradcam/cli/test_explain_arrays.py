@@ -7,7 +7,7 @@ from foreign import constant, write_pb
 from PIL import Image
 
 import slim_models
-from gradcam import maps
+from gradcam import maps, read_heatmap
 from gradcam.cli.main import main
 from gradcam.explainer import Explainer
 from gradcam.pictures import Photograph, resize
@@ -68,16 +68,16 @@ def test_the_files_are_those_of_the_array(six, kind, tmp_path, capsys):
     source = write_scene(tmp_path) if kind == "npy" else write_pages(tmp_path / "scene.tif")
     assert run("explain", source, "--network", six, "--target", 2, "--out", tmp_path / "out") == 0
     told = capsys.readouterr()
-    assert "scene (48 x 36)" in told.out
+    assert f"{source} (48 x 36) -> " in told.out
     assert "pictures are arrays [N, 24, 24, 6] of any numbers, taken as they are" in told.err
     # 36 x 48 -> 24 x 24: means over 2 columns, and over 1.5 rows.
     columns = SCENE.reshape(36, 24, 2, 6).mean(2)
     rows = columns.reshape(12, 3, 24, 6)
     fitted = np.stack([rows[:, 0] * 2 + rows[:, 1], rows[:, 1] + rows[:, 2] * 2], axis=1).reshape(24, 24, 6) / 3
     expected = explained(six, fitted[None])
-    names = {f"scene.class_2.{end}" for end in ("npz", "overlay.png", "figure.png")}
+    names = {f"scene.class_2.net6.{end}" for end in ("npz", "overlay.png", "figure.png")}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
-    with np.load(tmp_path / "out" / "scene.class_2.npz") as arrays:
+    with np.load(tmp_path / "out" / "scene.class_2.net6.npz") as arrays:
         np.testing.assert_allclose(arrays["images"], fitted, rtol=1e-5)
         for name, array in (
             ("logits", expected.logits),
@@ -88,20 +88,20 @@ def test_the_files_are_those_of_the_array(six, kind, tmp_path, capsys):
         assert arrays["guided_grad_cam"].shape == (24, 24, 6)
         grey = as_rgb(SCENE.astype(np.float32))
         assert (grey == grey[..., :1]).all()
-        overlay = maps.overlay(grey, arrays["heatmap"])
-    np.testing.assert_array_equal(read(tmp_path / "out" / "scene.class_2.overlay.png"), overlay)
+        overlay = maps.overlay(grey, maps.heatmap(arrays["cam"][None], (36, 48))[0])
+    np.testing.assert_array_equal(read(tmp_path / "out" / "scene.class_2.net6.overlay.png"), overlay)
 
 
 def test_bands_and_crop(six, tmp_path):
     flags = ("--bands", "5,3,1", "--fit", "crop", "--target", 2, "--out", tmp_path)
     assert run("explain", write_scene(tmp_path), "--network", six, *flags) == 0
-    with np.load(tmp_path / "scene.class_2.npz") as arrays:
+    with np.load(tmp_path / "scene.class_2.net6.crop.npz") as arrays:
         np.testing.assert_allclose(arrays["images"], resize(SCENE[:, 6:42], (24, 24)), rtol=1e-6)
-        heatmap = arrays["heatmap"]
+    heatmap = read_heatmap(tmp_path / "scene.class_2.net6.crop.npz")
     colours = as_rgb(SCENE[..., [4, 2, 0]].astype(np.float32))
     overlay = colours // 3
     overlay[:, 6:42] = maps.overlay(colours[:, 6:42], heatmap[:, 6:42])
-    np.testing.assert_array_equal(read(tmp_path / "scene.class_2.overlay.png"), overlay)
+    np.testing.assert_array_equal(read(tmp_path / "scene.class_2.net6.crop.overlay.png"), overlay)
 
 
 def test_a_figure_shows_the_bands(six):
@@ -127,10 +127,11 @@ def test_several_pictures_in_a_file(six, tmp_path):
                "--out", tmp_path / "out") == 0  # fmt: skip
     expected = explained(six, stack)
     for number in range(3):
-        with np.load(tmp_path / "out" / f"stack-{number}.class_2.npz") as arrays:
+        with np.load(tmp_path / "out" / f"stack-{number}.class_2.net6.npz") as arrays:
             np.testing.assert_array_equal(arrays["images"], stack[number])
             np.testing.assert_allclose(arrays["logits"], expected.logits[number], rtol=1e-4)
-    assert len(list((tmp_path / "out").iterdir())) == 3
+    tables = {"predictions.net6.csv", "predictions.net6.json"}
+    assert len({path.name for path in (tmp_path / "out").iterdir()} - tables) == 3
     one = tmp_path / "one"
     assert run("explain", f"{tmp_path / 'stack.npy'}[1]", "--network", six, "--out", one, "--write", "overlay") == 0
     (path,) = one.iterdir()
@@ -147,8 +148,10 @@ def test_a_folder_and_what_fails_in_it(six, tmp_path, capsys):
     (folder / "e.npy").write_bytes(b"\x93NUMPY damaged")
     Image.fromarray(SCENE[..., :3].astype(np.uint8)).save(folder / "photo.png")
     assert run("explain", folder, "--network", six, "--write", "overlay", "--out", tmp_path / "out") == 1
-    assert sorted(path.name[:2] for path in (tmp_path / "out").iterdir()) == ["a.", "b."]
-    *_, wrong, nan, damaged, count = capsys.readouterr().err.splitlines()
+    assert sorted(path.name[:2] for path in (tmp_path / "out").glob("*.overlay.png")) == ["a.", "b."]
+    told = capsys.readouterr().err
+    assert f"{folder}: 5 pictures; left out: 1 .png\n" in told
+    *_, wrong, nan, damaged, count = told.splitlines()
     assert wrong.endswith("c.npy is [36, 48, 5], and the network takes pictures [H, W, 6]")
     assert nan.endswith("d.npy: not finite; there is a NaN, an infinity, or a number beyond float32")
     assert "e.npy is no array that can be read: it is an npy file" in damaged
@@ -162,7 +165,7 @@ def test_prepared(channels, tmp_path):
     np.save(tmp_path / "a.npy", array[..., 0] if channels == 1 else array)
     flags = ("--network", network, "--prepared", "--target", 2, "--out", tmp_path / "out")
     assert run("explain", tmp_path / "a.npy", *flags) == 0
-    with np.load(tmp_path / "out" / "a.class_2.npz") as arrays:
+    with np.load(tmp_path / "out" / f"a.class_2.net{channels}.npz") as arrays:
         np.testing.assert_array_equal(arrays["images"], array.astype(np.float32))
         expected = explained(network, array[None], prepared=True)
         np.testing.assert_allclose(arrays["logits"], expected.logits[0], rtol=1e-4)
@@ -177,9 +180,10 @@ def test_photographs_in_npy_files(three, tmp_path):
     flags = ("--network", three, "--preprocessing", "none", "--target", 2, "--out", tmp_path / "out")
     assert run("explain", *sources, *flags) == 0
     assert (
-        read(tmp_path / "out/a.class_2.overlay.png").tolist() == read(tmp_path / "out/b.class_2.overlay.png").tolist()
+        read(tmp_path / "out/a.class_2.net3.overlay.png").tolist()
+        == read(tmp_path / "out/b.class_2.net3.overlay.png").tolist()
     )
-    with np.load(tmp_path / "out/c.class_2.npz") as arrays:
+    with np.load(tmp_path / "out/c.class_2.net3.npz") as arrays:
         np.testing.assert_array_equal(arrays["images"], pixels[:24, :24] * 0.75)
 
 
@@ -230,7 +234,7 @@ class TestErrors:
             ),
             (
                 ["sample:coffee", "--prepared"],
-                "resnet_v1_50_tiny is a network of ours, whose tensors are known: it takes",
+                "is a network of ours, whose tensors are known: it takes",
             ),
         ],
     )

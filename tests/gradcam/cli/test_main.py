@@ -16,6 +16,7 @@ from foreign import classifier, frozen, unmarked, write_pb
 from PIL import Image
 
 import slim_models
+from gradcam import read_heatmap
 from gradcam.cli.main import main
 from gradcam.explainer import Explainer
 from gradcam.maps import COLORMAPS
@@ -46,28 +47,35 @@ class TestExplain:
     def test_a_folder(self, pictures, tmp_path, capsys):
         out = tmp_path / "out"
         assert run("explain", pictures, *TINY, "--target", "espresso", "--out", out) == 0
-        names = {f"{name}.espresso.{kind}" for name in ("cat", "cup") for kind in ("overlay.png", "figure.png", "npz")}
-        assert {path.name for path in out.iterdir()} == names
+        names = {
+            f"{name}.espresso.{TINY[1]}.{kind}"
+            for name in ("cat", "cup")
+            for kind in ("overlay.png", "figure.png", "npz")
+        }
+        tables = {f"predictions.{TINY[1]}.{suffix}" for suffix in ("csv", "json")}
+        assert {path.name for path in out.iterdir()} == names | tables
         for name, size in (("cat", (451, 300)), ("cup", (350, 400))):
-            with Image.open(out / f"{name}.espresso.overlay.png") as overlay:
+            with Image.open(out / f"{name}.espresso.{TINY[1]}.overlay.png") as overlay:
                 assert overlay.size == size
         printed = capsys.readouterr().out
-        assert "cat (451 x 300)" in printed
+        assert f"cat.png (451 x 300) -> {out}/cat.espresso" in printed
         assert printed.count("%") >= 10  # five classes a picture, and the explained one in any case
         assert printed.count("espresso *") == 2
 
     def test_the_arrays_are_those_of_the_picture(self, pictures, tmp_path):
         out = tmp_path / "out"
         run("explain", pictures / "cat.png", *TINY, "--target", 0, "--fit", "crop", "--out", out)
-        with np.load(out / "cat.goldfish.npz") as arrays:
+        heatmap = read_heatmap(out / f"cat.goldfish.{TINY[1]}.crop.npz")
+        assert heatmap.shape == (300, 451)
+        assert heatmap.max() == 1 and not heatmap[:, :70].any()  # outside the central square
+        with np.load(out / f"cat.goldfish.{TINY[1]}.crop.npz") as arrays:
             assert arrays["targets"] == 0
             assert arrays["images"].shape == arrays["guided"].shape == (112, 112, 3)
             assert arrays["activations"].shape == arrays["gradients"].shape == (7, 7, 512)
-            assert arrays["heatmap"].shape == (300, 451)
+            assert not {"heatmap"} & set(arrays.files)  # it follows from the cam
             # The stride of batches, files and layers may hide a mix-up; eq. 1 and 2 of the paper do not.
             cam = np.maximum((arrays["activations"] * arrays["gradients"].mean(axis=(0, 1))).sum(axis=-1), 0)
             np.testing.assert_allclose(arrays["cam"], cam, rtol=1e-3, atol=1e-6)
-            assert not arrays["heatmap"][:, :70].any()  # outside the central square
             assert arrays["probabilities"].sum() == pytest.approx(1, abs=1e-5)
 
     def test_several_targets_layers_and_methods(self, pictures, tmp_path):
@@ -76,13 +84,13 @@ class TestExplain:
         methods = ["--method", "grad_cam", "--method", "layer_cam"]
         assert run("explain", pictures / "cat.png", *TINY, *flags, *methods, "--out", out) == 0
         expected = {
-            f"cat.{target}.{layer}.{method}.npz"
+            f"cat.{target}.{layer}.{method}.{TINY[1]}.npz"
             for target in ("tabby", "espresso")
             for layer in ("block4", "block3_unit_1")
             for method in ("grad_cam", "layer_cam")
         }
         assert {path.name for path in out.glob("*.npz")} == expected
-        with np.load(out / "cat.tabby.block3_unit_1.layer_cam.npz") as arrays:
+        with np.load(out / f"cat.tabby.block3_unit_1.layer_cam.{TINY[1]}.npz") as arrays:
             assert arrays["cam"].shape == (7, 7)
 
     def test_one_bad_picture_among_many_is_reported_and_the_others_done(self, pictures, tmp_path, capsys):
@@ -110,7 +118,7 @@ class TestExplain:
         """A figure in the picture's proportions would be a hundred thousand pixels high."""
         Image.fromarray(np.full((3000, 10, 3), 99, np.uint8)).save(tmp_path / "line.png")
         assert run("explain", tmp_path / "line.png", *TINY, "--target", 0, "--out", tmp_path / "out") == 0
-        with Image.open(tmp_path / "out" / "line.goldfish.figure.png") as figure:
+        with Image.open(tmp_path / "out" / f"line.goldfish.{TINY[1]}.figure.png") as figure:
             assert max(figure.size) < 2000
 
     @pytest.mark.parametrize(
@@ -144,7 +152,7 @@ class TestExplain:
         for precision in ("float32", "bfloat16"):
             flags = ["--precision", precision, "--write", "arrays", "--out", tmp_path / precision, "--target", "3"]
             assert run("explain", pictures, *TINY, *flags) == 0
-        for path in (tmp_path / "float32").iterdir():
+        for path in (tmp_path / "float32").glob("*.npz"):
             with np.load(path) as full, np.load(tmp_path / "bfloat16" / path.name) as half:
                 assert not np.array_equal(full["logits"], half["logits"])
                 assert np.abs(full["logits"] - half["logits"]).max() < 0.05 * np.abs(full["logits"]).max()
@@ -171,7 +179,7 @@ class TestExplain:
         monkeypatch.setattr(Explainer, "explain", noted)
         flags = [flag for name in asked for flag in ("--write", name)]
         assert run("explain", "sample:coffee", *TINY, "--target", 0, *flags, "--out", tmp_path) == 0
-        assert {path.name.removeprefix("coffee.goldfish.") for path in tmp_path.iterdir()} == suffixes
+        assert {path.name.removeprefix(f"coffee.goldfish.{TINY[1]}.") for path in tmp_path.iterdir()} == suffixes
         assert [list(explanation.saliency) for explanation in explained] == [rules]
 
     def test_an_interruption_leaves_only_whole_files(self, tmp_path):
@@ -189,17 +197,19 @@ class TestExplain:
         with subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
-            assert process.stdout.readline()  # the first picture's table: it is done
+            assert process.stdout.readline()  # the network
+            assert process.stdout.readline().startswith(b"1/60 ")  # the first picture's table: it is done
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=120)
-        assert (process.returncode, errors) == (130, b"gradcam: interrupted\n")
+        done = len(list(out.glob("*.npz")))
+        assert (process.returncode, errors) == (130, b"gradcam: stopped after %d of 60 pictures\n" % done)
         assert 1 <= len(list(out.glob("*.overlay.png"))) < 60
         assert not [path for path in out.iterdir() if path.is_dir()]
         for path in out.iterdir():
             if path.suffix == ".png":
                 with Image.open(path) as image:
                     image.load()
-            else:
+            elif path.suffix == ".npz":
                 with np.load(path) as arrays:
                     assert all(arrays[name].size for name in arrays.files)
 
@@ -269,12 +279,12 @@ def test_classes_behind_a_background(pictures, tmp_path, capsys):
     for target in ([], ["--target", "espresso"], ["--target", "n07920052"]):
         assert run("explain", pictures / "cup.jpg", *flags, *target) == 0
         assert "100.00%   968  espresso" in capsys.readouterr().out
-        with np.load(tmp_path / "cup.espresso.npz") as arrays:
+        with np.load(tmp_path / "cup.espresso.mobilenet_v1.npz") as arrays:
             assert arrays["targets"] == 968
             assert arrays["cam"].shape == (7, 7)
-        (tmp_path / "cup.espresso.npz").unlink()
+        (tmp_path / "cup.espresso.mobilenet_v1.npz").unlink()
     assert run("explain", pictures / "cup.jpg", *flags, "--target", "0") == 0
-    assert (tmp_path / "cup.background.npz").is_file()
+    assert (tmp_path / "cup.background.mobilenet_v1.npz").is_file()
 
 
 def test_without_its_package_the_default_network_is_the_embedded_one_and_that_is_said(tmp_path, monkeypatch, capsys):
@@ -322,7 +332,7 @@ def python(*arguments, cwd=None):
 def test_as_a_module_it_is_silent_but_for_its_own_words(tmp_path):
     result = python("-m", "gradcam", "explain", "sample:coffee", "--out", tmp_path)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("coffee (600 x 400)")
+    assert result.stdout.splitlines()[1].startswith("sample:coffee (600 x 400)")
     assert result.stderr == ""
 
 
@@ -377,8 +387,11 @@ class TestOwnNetwork:
             "layer",
         ]
         run("explain", "sample:coffee", *TINY, "--target", "espresso", "--out", ours)
-        assert captured.out.splitlines()[1] == capsys.readouterr().out.splitlines()[1]
-        with np.load(out / "coffee.espresso.npz") as found, np.load(ours / "coffee.espresso.npz") as expected:
+        assert captured.out.splitlines()[2] == capsys.readouterr().out.splitlines()[2]
+        with (
+            np.load(out / "coffee.espresso.mine.npz") as found,
+            np.load(ours / f"coffee.espresso.{TINY[1]}.npz") as expected,
+        ):
             for name in ("cam", "guided", "guided_grad_cam", "logits"):
                 scale = np.abs(expected[name]).max()
                 np.testing.assert_allclose(found[name], expected[name], atol=1e-4 * scale, err_msg=name)

@@ -9,7 +9,7 @@ import gradcam
 import slim_models
 from gradcam.cli import commands, main
 from gradcam.cli.evaluate import KINDS
-from gradcam.cli.explain import OUTPUTS
+from gradcam.cli.writer import OUTPUTS
 from gradcam.comparison.references import LAYOUTS
 from gradcam.maps import COLORMAPS
 from gradcam.methods import REGISTRY

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from gradcam.pictures import images, photograph, samples
-from gradcam.pictures.photograph import Photograph, expand, read_photograph
+from gradcam.pictures.folders import expand
+from gradcam.pictures.photograph import Photograph, read_photograph
 from slim_models.mistakes import BadValue
 
 # Four flat quarters, large enough for JPEG: red, green / blue, white.
@@ -119,9 +120,9 @@ class TestWhatIsNoPicture:
             images.read_image(tmp_path / "a.jpg")
 
     def test_a_picture_of_another_kind(self, tmp_path):
-        Image.fromarray(QUARTERS).save(tmp_path / "a.gif")
+        Image.fromarray(QUARTERS).save(tmp_path / "a.ppm")
         with pytest.raises(ValueError, match="not a picture that can be read .of JPEG, PNG"):
-            images.read_image(tmp_path / "a.gif")
+            images.read_image(tmp_path / "a.ppm")
 
     @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif"])
     @pytest.mark.parametrize("share", [0.3, 0.8])

@@ -62,7 +62,7 @@ def test_weights_of_ones_own_classes_explain_pictures_without_further_flags(tmp_
     flags = ["--network", "vgg16", "--weights", str(tmp_path / "mine.npy"), "--target", "6", "--out", str(tmp_path)]
     assert main(["explain", str(tmp_path / "noise.png"), *flags]) == 0
     assert "class 6 *" in capsys.readouterr().out
-    with np.load(tmp_path / "noise.class_6.npz") as arrays:
+    with np.load(tmp_path / "noise.class_6.vgg16.npz") as arrays:
         assert arrays["logits"].shape == (7,)
 
 
