@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         read_photograph as read_photograph,
         write_png as write_png,
     )
+    from gradcam.terminal import quiet_tensorflow as quiet_tensorflow
     from slim_models.labels import Labels as Labels, read_labels as read_labels
     from slim_models.mistakes import Mistake as Mistake
 
@@ -52,6 +53,7 @@ __getattr__, __dir__, __all__ = lazy(
         "methods": "METHODS",
         "perturbation": "occlusion_map",
         "pictures": "SAMPLES Photograph fit_image read_image read_photograph write_png",
+        "terminal": "quiet_tensorflow",
         "slim_models.labels": "Labels read_labels",
         "slim_models.mistakes": "Mistake",
     },

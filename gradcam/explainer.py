@@ -16,7 +16,7 @@ from gradcam.pictures import checked_images
 from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import filled_session, values_there
 from slim_models.labels import Labels, class_index, class_indices
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue
 from slim_models.weights import Stored
 
 Targets = int | str | Sequence[int | str] | np.ndarray
@@ -74,10 +74,7 @@ class Explainer:
                 raise BadValue(f"{name} must be a list of names, not {value!r}")
         layers = [network.default_layer] if layers is None else list(dict.fromkeys(layers))
         for layer in layers:
-            if layer not in network.endpoints:
-                raise UnknownName(
-                    f"{network.name} has no layer {layer!r}; its layers are {', '.join(network.endpoints)}"
-                )
+            network.check_layer(layer)
         if network.graph.finalized:
             raise BadValue(f"the graph of {network.name} was finalized after it was loaded: load it again")
         if rules is None:
@@ -134,7 +131,7 @@ class Explainer:
         images = self._checked(images)
         feed = {self.network.images: images, **(overrides or {})}
         if targets is not None:
-            feed[self._fetches.targets] = class_indices(targets, len(images), self.network.num_classes, self.labels)
+            feed[self._fetches.targets] = self._indices(targets, len(images))
         with values_there(self.network):
             return self._explanation(images, self._fetches.run(self._session, feed))
 
@@ -163,7 +160,7 @@ class Explainer:
         if np.ndim(targets) != 1 or not len(targets):
             raise BadValue(f"targets must be a list of classes, not {targets!r}")
         images = self._checked(image[None])
-        indices = class_indices(targets, len(targets), self.network.num_classes, self.labels)
+        indices = self._indices(targets, len(targets))
         with values_there(self.network):
             arrays = self._fetches.run_classes(self._session, images, indices)
         images = np.repeat(images, len(indices), axis=0)
@@ -190,4 +187,7 @@ class Explainer:
             KeyError: a name of no class or of several.
             ValueError: an index out of range, or no index at all.
         """
-        return class_index(target, self.network.num_classes, self.labels)
+        return class_index(target, self.network.num_classes, self.labels, self.network.name)
+
+    def _indices(self, targets: Targets, count: int) -> np.ndarray:
+        return class_indices(targets, count, self.network.num_classes, self.labels, self.network.name)

@@ -52,10 +52,9 @@ def download(
 
     Raises:
         KeyError: no sources for that network.
-        OSError: no source gave the weights; the message has each one's reason.
+        OSError: no source gave the weights; the message has a line with its reason for each.
     """
-    if name not in SOURCES:
-        raise UnknownName(f"there is nothing to fetch for {name!r}; published weights: {', '.join(SOURCES)}")
+    check_fetched(name)
     target = pathlib.Path(folder or files.folders()[0]).expanduser() / architecture(name).file
     if files.is_there(target) and not force:
         say(f"{target} is here")
@@ -67,17 +66,22 @@ def download(
             try:
                 _fetch(name, source, target, workshop, say)
             except _FAILURES as error:
-                reasons.append(f"{source.url}: {_reason(error)}")
-                say(f"  failed: {_reason(error)}")
+                reasons.append(f"  {source.url}: {_reason(error)}")
             else:
                 say(f"{target} is here")
                 return target
-    raise Unreachable(f"no source gave the weights of {name}: " + "; ".join(reasons))
+    raise Unreachable("\n".join([f"no source gave the weights of {name}:", *reasons]))
+
+
+def check_fetched(name: str) -> None:
+    """Raises a KeyError if no weights of that network are published where they can be fetched."""
+    if name not in SOURCES:
+        raise UnknownName(f"there is nothing to fetch for {name!r}; published weights: {', '.join(SOURCES)}")
 
 
 def _reason(error: Exception) -> str:
-    """An error in a few words: what the web's libraries say can fill a screen."""
-    text = str(error).partition(" for url: ")[0] or type(error).__name__
+    """An error in a few words of one line: what the web's libraries say can fill a screen."""
+    text = " ".join(str(error).partition(" for url: ")[0].split()) or type(error).__name__
     return "the server cannot be reached" if "Max retries exceeded" in text else text
 
 
@@ -101,7 +105,8 @@ def _file_name(url: str) -> str:
 def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """An empty folder beside the target, so that what is done in it can be renamed to the target.
 
-    It always has the same name: what a killed download left there goes when the next one begins.
+    It always has the same name: what a killed download left there goes when the next one begins. Folders that are made
+    for it and stay empty go too.
 
     Raises:
         OSError: another process is at work there.
@@ -111,20 +116,21 @@ def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
     if worker.is_file() and files.is_running(worker.read_text()):
         raise Unreachable(f"process {worker.read_text()} is fetching {target} already")
     shutil.rmtree(folder, ignore_errors=True)
+    made = [place for place in folder.parents if not place.exists()]
     folder.mkdir(parents=True)
     worker.write_text(str(os.getpid()))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the first that is not empty
+            for place in made:
+                place.rmdir()
 
 
 def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Path, say: Callable[[str], Any]) -> None:
     """One source's file, from the web to `target`; anything wrong with it is raised."""
     import pooch
-
-    from slim_models.builders import build
-    from slim_models.weights import check_weights
 
     fetched = workshop / _file_name(source.url)
     # Pieces of a megabyte; a server that is silent for half a minute has failed.
@@ -134,6 +140,10 @@ def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Pa
     record = target.with_name(f"{target.name}.sha256")
     say(f"  {verify.checked(fetched, source.published_hash, record)}")
     file = verify.unpacked(fetched, source.member) if source.member else fetched
+
+    from slim_models.builders import build  # it brings TensorFlow, which no server that is down should wait for
+    from slim_models.weights import check_weights
+
     network = build(name)
     weights = check_weights(network, evaluated_weights(file, say=lambda line: say(f"  {line}")))
     say(f"  all {len(network.variables())} variables are there, in their shapes")

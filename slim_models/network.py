@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from slim_models.labels import Labels
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, UnknownName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +110,10 @@ class Network:
             raise BadValue(f"{self.name} takes arrays {shape} in place of photographs, which are what this works on")
         return self
 
+    def check_layer(self, layer: str) -> None:
+        """Raises a KeyError if it has no such layer."""
+        check_layer(self.name, self.endpoints, layer)
+
     def in_precision(self, precision: str) -> Network:
         """This network in another precision, in a graph of its own; itself if it is in that one.
 
@@ -118,8 +122,7 @@ class Network:
         Raises:
             ValueError: no such precision, or nothing can build the network again.
         """
-        if precision not in PRECISIONS:
-            raise BadValue(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+        check_precision(precision)
         if precision == self.precision:
             return self
         if self.rebuild is None:
@@ -142,3 +145,15 @@ class Network:
             variables = {variable.op.name: variable for variable in tf.global_variables()}
         used = {operation.name for operation in operations_between(self.images, self.logits)}
         return {name: variable for name, variable in variables.items() if name in used}
+
+
+def check_precision(precision: str) -> None:
+    """Raises a ValueError if there is no such precision."""
+    if precision not in PRECISIONS:
+        raise BadValue(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+
+
+def check_layer(network: str, layers: Iterable[str], layer: str) -> None:
+    """Raises a KeyError if the network of that name, which has these layers, has no such layer."""
+    if layer not in layers:
+        raise UnknownName(f"{network} has no layer {layer!r}; its layers are {', '.join(layers)}")

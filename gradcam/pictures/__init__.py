@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gradcam.pictures.photograph import (
         FITS as FITS,
         Photograph as Photograph,
+        check_source as check_source,
         expand as expand,
         fit_image as fit_image,
         read_classes as read_classes,
@@ -34,7 +35,7 @@ __getattr__, __dir__, __all__ = lazy(
         "arrays": "ARRAY_SUFFIXES",
         "bands": "checked_bands",
         "images": "SUFFIXES checked_images read_image",
-        "photograph": "FITS Photograph expand fit_image read_classes read_photograph region resize",
+        "photograph": "FITS Photograph check_source expand fit_image read_classes read_photograph region resize",
         "samples": "SAMPLES cat_and_coffee",
         "writing": "plain write_json write_npz write_png",
     },

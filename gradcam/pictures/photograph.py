@@ -16,6 +16,7 @@ from gradcam.pictures.samples import SAMPLES
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 
 FITS = ("stretch", "crop")
+_SAMPLE = "sample:"
 _MOST_EXAMPLES = 200
 _MOST_CHANNELS = 4  # that OpenCV averages at once
 
@@ -128,12 +129,25 @@ def read_photograph(
         return Photograph.of_array(arrays.name_of(source), arrays.read_array(source, channels), fit, bands)
     if arrays.is_npy(source):
         return _of_pixels(arrays.name_of(source), arrays.read_pixels(source), fit)
-    if source.startswith("sample:"):
-        name = source.removeprefix("sample:")
-        if name not in SAMPLES:
-            raise UnknownName(f"no sample {name!r}; the samples are {', '.join(SAMPLES)}")
+    check_source(source)
+    if source.startswith(_SAMPLE):
+        name = source.removeprefix(_SAMPLE)
         return Photograph(name, SAMPLES[name](), fit)
     return Photograph(pathlib.Path(source).stem, images.read_image(source), fit)
+
+
+def check_source(source: str) -> None:
+    """Whether there is such a sample, file or folder, which is quick to say.
+
+    Raises:
+        KeyError: no such sample.
+        FileNotFoundError: no such file.
+    """
+    name = source.removeprefix(_SAMPLE)
+    if name != source and name not in SAMPLES:
+        raise UnknownName(f"no sample {name!r}; the samples are {', '.join(SAMPLES)}")
+    if name == source and not (arrays.is_npy(source) or pathlib.Path(source).exists()):
+        raise MissingFile(f"no picture at {source}")
 
 
 def _of_pixels(name: str, pixels: np.ndarray, fit: str) -> Photograph:

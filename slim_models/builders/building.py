@@ -6,9 +6,8 @@ import dataclasses
 import functools
 import math
 import operator
-import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,12 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.backward import marked_relus
 from slim_models.builders.catalogue import NETWORKS, architecture, find_weights
-from slim_models.labels import Labels, labels_for, list_for
+from slim_models.labels import Given
 from slim_models.mistakes import BadValue
-from slim_models.network import PRECISIONS, Network
+from slim_models.network import Network, check_precision
 from slim_models.weights import Stored
 
 _LOGITS = ("fc8/biases", "logits/biases", "Logits/Conv2d_1c_1x1/biases")
-
-Given = str | os.PathLike | Sequence[str] | Labels | None  # what `labels_for` takes, or nothing
 
 
 def build(
@@ -64,12 +61,11 @@ def build(
     width_divisor = _positive("width_divisor", width_divisor, entry.width_divisor)
     if entry.depth % width_divisor:
         raise BadValue(f"width_divisor {width_divisor} does not divide {entry.depth}, the narrowest layer's channels")
-    if precision not in PRECISIONS:
-        raise BadValue(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+    check_precision(precision)
     options = {"num_classes": num_classes, "width_divisor": width_divisor}
     if fc_width is not None:
         options["fc_width"] = _positive("fc_width", fc_width, fc_width)
-    known = list_for(entry.labels, num_classes) if labels is None else labels_for(labels, num_classes)
+    known = entry.labels_of(num_classes, labels)
     network = _build(name, size, options, precision)
     return dataclasses.replace(network, labels=known)
 

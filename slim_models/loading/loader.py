@@ -8,8 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slim_models.builders import Preprocessing, preprocessing_for, whole_number
-from slim_models.heads import HEADS
+from slim_models.builders import Preprocessing, whole_number
 from slim_models.labels import Labels
 from slim_models.loading.assembly import Plan, rebuilt
 from slim_models.loading.averages import averaged
@@ -21,7 +20,8 @@ from slim_models.loading.names import class_names
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import Say, silent
 from slim_models.loading.planning import Asked, planned
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue
+from slim_models.naming import check_found
 from slim_models.network import Network
 
 
@@ -122,7 +122,7 @@ def load(
         ValueError: the file is none of these, the graph no classifier, or something can be understood in
             several ways; the message lists them.
     """
-    _check_given(preprocessing, prepared, head)
+    check_found(preprocessing, prepared, head)
     size = None if image_size is None else _height_and_width(image_size)
     say, steps = say or silent, steps or Steps()
     original = averaged(open_original(path, Opening(size, custom_objects, trusted, say)), averages, say)
@@ -144,19 +144,6 @@ def load(
         kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
         say(f"layer: {network.default_layer} (found: {kind})")
     return dataclasses.replace(network, labels=theirs.labels)
-
-
-def _check_given(preprocessing: Any, prepared: bool, head: str | None) -> None:
-    """What is wrong with them is told before anything is opened."""
-    if preprocessing is not None:
-        preprocessing_for(preprocessing)
-        if prepared:
-            raise BadValue(
-                f"prepared pictures go in as they are, and preprocessing {preprocessing!r} would change them: give "
-                "only one of prepared and preprocessing"
-            )
-    if head is not None and head not in HEADS:
-        raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
 
 
 def _height_and_width(image_size: Any) -> tuple[int, int]:

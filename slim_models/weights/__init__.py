@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from slim_models.weights.folding import EPSILON as EPSILON, folded as folded
     from slim_models.weights.hdf5 import open_hdf5 as open_hdf5
     from slim_models.weights.reading import (
+        check_weights_file as check_weights_file,
         evaluated_weights as evaluated_weights,
         read_npz as read_npz,
         read_weights as read_weights,
@@ -45,7 +46,7 @@ __getattr__, __dir__, __all__ = lazy(
         "drawn": "random_weights",
         "folding": "EPSILON folded",
         "hdf5": "open_hdf5",
-        "reading": "evaluated_weights read_npz read_weights",
+        "reading": "check_weights_file evaluated_weights read_npz read_weights",
         "training": "AVERAGE evaluated fitted",
         "values": "Opened Restored Stored check_open",
         "writing": "convert write_weights",
