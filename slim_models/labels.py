@@ -20,7 +20,7 @@ from slim_models.mistakes import BadValue, MissingFile, UnknownName
 
 LISTS = {"imagenet": "ImageNet", "tiny_imagenet": "Tiny ImageNet"}  # name -> what papers call the data set
 _KNOWN_BY = {"imagenet": "efficientnet_lite0", "tiny_imagenet": "resnet_v1_50_tiny"}  # for one, of our networks
-_ALIKE = 0.8  # of two words' letters: below it what is suggested has nothing to do with what was meant
+_ALIKE = 0.8  # share of letters: names that are less so have nothing to do with what was meant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +87,10 @@ class Labels:
         if with_word:
             return with_word
         by_name = {name: i for i, names in enumerate(self.names) for name in names.lower().split(", ")}
-        alike = sorted({by_name[name] for name in difflib.get_close_matches(word, by_name, cutoff=_ALIKE)})
         words = {part for part in word.split() if len(part) > 2}
-        return alike or sorted({i for name, i in by_name.items() if words & {*name.split()}})
+        sharing = [name for name in by_name if words & {*name.split()}]
+        alike = difflib.get_close_matches(word, by_name, cutoff=_ALIKE)
+        return sorted({by_name[name] for name in alike or difflib.get_close_matches(word, sharing, 5, _ALIKE / 1.5)})
 
     def _described(self, network: str | None) -> str:
         """How many they are, and whose: `the 200 of resnet_v1_50_tiny (Tiny ImageNet)`."""
