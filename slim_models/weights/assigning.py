@@ -28,8 +28,8 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
         weights: variable name -> array, as of `check_weights`.
 
     Raises:
-        ValueError: names are missing, unexpected, misshapen or not finite; one message lists them
-            all, and no variable has been touched.
+        ValueError: names are missing, unexpected, misshapen or not finite; one message has their
+            numbers and the first of them, and no variable has been touched.
     """
     weights = check_weights(network, weights)
     fill(session, network.variables(), weights.__getitem__ if network.unfolded is None else partial(folded, weights))
@@ -63,7 +63,8 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> Mappin
         The weights by the network's own names.
 
     Raises:
-        ValueError: names are missing, unexpected, misshapen or not finite; one message lists them all.
+        ValueError: names are missing, unexpected, misshapen or not finite; one message has their
+            numbers and the first of them.
     """
     shapes = network.weight_shapes()
     weights = fitted(weights, shapes)
@@ -116,5 +117,5 @@ def _is_finite(array: np.ndarray) -> bool:
     return not np.size(array) or bool(np.isfinite([np.min(array), np.max(array)]).all())
 
 
-def _shortened(names: list[str], most: int = 20) -> str:
+def _shortened(names: list[str], most: int = 2) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
