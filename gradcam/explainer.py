@@ -19,7 +19,7 @@ from slim_models.labels import Labels, class_index, class_indices
 from slim_models.mistakes import BadValue
 from slim_models.weights import Stored
 
-Targets = int | str | Sequence[int | str] | np.ndarray
+Targets = int | str | Sequence[int | str | None] | np.ndarray
 
 
 class Explainer:
@@ -83,6 +83,11 @@ class Explainer:
         self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
         self._session = filled_session(network, device)
 
+    def __repr__(self) -> str:
+        layers = ", ".join(self._fetches.tensors["activations"]) or "none"
+        rules = ", ".join(self._fetches.tensors["saliency"]) or "none"
+        return f"Explainer of {self.network!r}\n  explains layers: {layers}; saliency under rules: {rules}"
+
     def __enter__(self) -> Explainer:
         return self
 
@@ -116,8 +121,8 @@ class Explainer:
         Args:
             images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type; of a network that `takes_arrays`
                 `[N, H, W, K]`, any finite numbers.
-            targets: None for each image's predicted class, one class for all, or one an image; a
-                class is an index, a WordNet id or a name.
+            targets: None for each image's predicted class, one class for all, or one an image, None among them for
+                that image's predicted class (which takes a second run); a class is an index, a WordNet id or a name.
             overrides: tensors of the graph and the values, N first, that are put in their place.
 
         Returns:
@@ -131,9 +136,19 @@ class Explainer:
         images = self._checked(images)
         feed = {self.network.images: images, **(overrides or {})}
         if targets is not None:
-            feed[self._fetches.targets] = self._indices(targets, len(images))
+            feed[self._fetches.targets] = self._indices(self._predicted(images, targets, feed), len(images))
         with values_there(self.network):
             return self._explanation(images, self._fetches.run(self._session, feed))
+
+    def _predicted(self, images: np.ndarray, targets: Targets, feed: Mapping[tf.Tensor, np.ndarray]) -> Targets:
+        """The targets, with the predicted class in place of each None among them."""
+        several = (isinstance(targets, np.ndarray) and targets.ndim) or isinstance(targets, (list, tuple))
+        given: list[Any] = list(targets) if several else []  # type: ignore[arg-type]
+        if not any(target is None for target in given) or len(given) != len(images):
+            return targets
+        with values_there(self.network):
+            logits = in_batches(self._session, self.network.logits, feed, self.network.batch_size)
+        return [int(logits[n].argmax()) if target is None else target for n, target in enumerate(given)]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""

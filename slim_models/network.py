@@ -73,6 +73,17 @@ class Network:
     one_output: bool = False
     takes_arrays: bool = False
 
+    def __repr__(self) -> str:
+        def sizes(tensor: tf.Tensor) -> str:
+            return " x ".join("?" if size is None else str(size) for size in tensor.shape.as_list()[1:])
+
+        names = f" ({', '.join(map(self.labels.name, range(min(3, self.num_classes))))}, ...)" if self.labels else ""
+        layer = sizes(self.endpoints[self.default_layer])
+        return (
+            f"Network {self.name!r}: pictures of {sizes(self.images)}, {self.num_classes} classes{names}, {self.head}\n"
+            f"  {len(self.endpoints)} layers, the default {self.default_layer} of {layer}; {self.precision}"
+        )
+
     @property
     def graph(self) -> tf.Graph:
         """The graph that all tensors of the network live in."""

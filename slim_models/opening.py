@@ -16,6 +16,7 @@ from slim_models.loading import FoundTensor, Inspection, inspected, load, look_a
 from slim_models.mistakes import MissingFile
 from slim_models.naming import meant
 from slim_models.network import Network
+from slim_models.sizes import Size
 from slim_models.weights import Stored, evaluated_weights, fitted
 
 Weights = Mapping[str, np.ndarray]
@@ -25,7 +26,7 @@ def open_network(
     name_or_path: Any = None,
     weights: str | os.PathLike | Weights | None = None,
     *,
-    image_size: int | None = None,
+    image_size: Size | None = None,
     averages: bool | None = None,
     say: Callable[[str], object] | None = None,
     **found: Any,
@@ -42,7 +43,7 @@ def open_network(
             EfficientNet-Lite0, or the embedded ResNet where the package with its weights is missing, which is said.
         weights: a file that `read_weights` reads, or its arrays; None is the network's own. The number of classes and
             the width of a network of ours follow from them.
-        image_size: height and width of the images in pixels; None is the network's own.
+        image_size: height and width of the images in pixels, or the two of them; None is the network's own.
         averages: whether the values are the moving averages that a training has kept of its weights. None takes them
             for a network of ours if there is one of every trained weight, and a graph of anybody's as it computes.
         say: is told in lines what was found or guessed of a network that is not ours, or of weights; None is silent,

@@ -29,7 +29,7 @@ BACKWARD, NETWORK, BUILDERS, WEIGHTS = (
 FILES, HEADS, LABELS, MEMORY = (f"slim_models.{room}" for room in ("files", "heads", "labels", "memory"))
 DOWNLOADING, NAMING = "slim_models.downloading", "slim_models.naming"
 PASSES, LOADING, OPENING = "slim_models.loading.passes", "slim_models.loading", "slim_models.opening"
-FOR_ALL = {"slim_models.lazy", "slim_models.mistakes"}
+FOR_ALL = {"slim_models.lazy", "slim_models.mistakes", "slim_models.sizes"}
 NUMBERS = {"gradcam.cams", "gradcam.maps", "gradcam.boxes"}
 CORE = {*NUMBERS, "gradcam.explanation", "gradcam.explainer", "gradcam.methods", "gradcam.pictures", "slim_models"}
 ARROWS = {
@@ -61,7 +61,7 @@ ARROWS = {
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
-        *("gradcam.pipeline", "gradcam.terminal", FILES, HEADS, LABELS, WEIGHTS, DOWNLOADING, NAMING),
+        *("gradcam.pipeline", "gradcam.terminal", FILES, HEADS, LABELS, NETWORK, WEIGHTS, DOWNLOADING, NAMING),
     },
 }
 # The public faces of the packages import whatever they show; python -m gradcam is the command line.
@@ -107,6 +107,7 @@ WITHOUT_TENSORFLOW = {
     "slim_models.mistakes",
     "slim_models.naming",
     "slim_models.network",
+    "slim_models.sizes",
     "slim_models.downloading",
     "slim_models.backward",
     "slim_models.builders",

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Collection, Sequence
 
+import slim_models
 from gradcam.cli.flags import band_numbers
 from gradcam.cli.network_flags import found_words
-from slim_models.builders import NETWORKS
 from slim_models.labels import class_index
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.naming import Meant, check_there, meant
@@ -102,13 +102,13 @@ def _check_evaluate(args: argparse.Namespace) -> None:
 
 
 def _check_layers(args: argparse.Namespace) -> None:
-    if args.network not in NETWORKS:  # whose weights need not be there
+    if args.network not in slim_models.NETWORKS:  # whose weights need not be there
         _network(args)
 
 
 def _check_inspect(args: argparse.Namespace) -> None:
     found_words(args)
-    if args.network not in NETWORKS:
+    if args.network not in slim_models.NETWORKS:
         check_there(args.network)
 
 
