@@ -24,10 +24,11 @@ INTERRUPTED = 130  # the exit code of what Ctrl-C ended, by the shells' custom
 
 
 def quiet_tensorflow(quiet: bool = True) -> contextlib.AbstractContextManager[None]:
-    """Silences TensorFlow's start-up chatter, for programs and notebooks, before they import it; nobody else's.
+    """Silences TensorFlow's start-up chatter, for programs and notebooks.
 
         gradcam.quiet_tensorflow()
 
+    It is called before TensorFlow is imported, which `from gradcam import Explainer` does; `import gradcam` does not.
     TensorFlow writes to the process's standard error before its own log level is read, so that is held back while it
     is imported, whenever that is; it is shown after all if the import fails.
 

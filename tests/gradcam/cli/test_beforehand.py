@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -196,3 +197,10 @@ def test_who_does_not_want_quiet_gets_no_switch(monkeypatch):
     before = list(sys.meta_path)
     with quiet_tensorflow(False):
         assert sys.meta_path == before
+
+
+def test_the_readme_s_program_prints_nothing(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"## In Python\n\n```python\n(.*?)```", readme, re.DOTALL)[1]
+    result = python(code + "\nassert picture.shape == (400, 600, 3)", tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
