@@ -24,7 +24,8 @@ def box_of(heatmap: np.ndarray, threshold: float = 0.15, segment: str = "largest
             `"all"`, everything above the threshold. Pixels connect to their eight neighbours.
 
     Returns:
-        The box in pixels of the map; the whole map where it is zero everywhere.
+        The box in pixels of the map, `(x0, y0, x1, y1)`: left, top, right and bottom, columns before rows, half open,
+        so that `heatmap[y0:y1, x0:x1]` is what is in it; the whole map where it is zero everywhere.
 
     Raises:
         KeyError: no such choice of segment.

@@ -6,7 +6,13 @@ Every method is a function `(activations, gradients) -> cam` on arrays
 - `gradients`: `[N, h, w, K]`, the true gradient d y^c / d A^k of the class's logit;
 - the result, `cam`: `[N, h, w]`, >= 0, not normalised.
 
-They take the arrays of any framework, once laid out this way, and leave their inputs unchanged.
+They take the arrays of any framework, once laid out this way, and leave their inputs unchanged. What is not finite is
+a ValueError: one NaN would blot out a whole map.
+
+Activations below 0, as those of a swish or of a layer before its ReLU, are allowed where a formula stays defined.
+A channel's weight says whether more of it raises the class's score, and where the channel is below 0 that counts the
+other way round: a negative activation of a channel that speaks against the class is hot. The formulas that divide by a
+sum of activations (`grad_cam_plus_plus`, `xgrad_cam`) are not defined there, and say so.
 """
 
 from __future__ import annotations
@@ -134,6 +140,7 @@ def layer_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     Returns:
         `[N, h, w]`, >= 0.
     """
+    activations, gradients = checked(activations, gradients)
     return hires_cam(activations, np.maximum(gradients, 0))
 
 
@@ -195,7 +202,7 @@ def class_activation_map(activations: np.ndarray, class_weights: np.ndarray) -> 
     Returns:
         `[N, h, w]`, >= 0.
     """
-    return positive_sum(activations, class_weights)
+    return positive_sum(_finite(np.asarray(activations), "activations"), _finite(np.asarray(class_weights), "weights"))
 
 
 # By name, all that take activations and gradients alone.
@@ -237,13 +244,21 @@ def positive_sum(activations: np.ndarray, channel_weights: np.ndarray) -> np.nda
 
 
 def checked(activations: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as arrays of at least float32: sums over a map overflow half precision."""
+    """Both as arrays of at least float32, since sums over a map overflow half precision; a ValueError unless finite."""
     first, second = (np.asarray(array) for array in (activations, gradients))
     if first.ndim != 4 or first.shape != second.shape:
         raise BadValue(
             f"activations and gradients must both be [N, h, w, K], not {list(first.shape)} and {list(second.shape)}"
         )
-    return first.astype(np.result_type(first, np.float32)), second.astype(np.result_type(second, np.float32))
+    return _finite(first, "activations"), _finite(second, "gradients")
+
+
+def _finite(array: np.ndarray, name: str) -> np.ndarray:
+    array = array.astype(np.result_type(array, np.float32))
+    if not np.isfinite(array).all():
+        bad = [int(n) for n in np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))]
+        raise BadValue(f"{name} must be finite; there is a NaN or an infinity in those of image {bad[0]}")
+    return array
 
 
 def _refuse_negative(activations: np.ndarray, title: str, what: str) -> None:

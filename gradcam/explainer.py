@@ -17,10 +17,10 @@ from gradcam.pictures import checked_images
 from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import filled_session, tensorflow_version, values_of, values_there
 from slim_models.labels import Labels, class_index, class_indices
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue
 from slim_models.weights import Stored, fingerprint
 
-Targets = int | str | Sequence[int | str] | np.ndarray
+Targets = int | str | Sequence[int | str | None] | np.ndarray
 
 
 class Explainer:
@@ -75,10 +75,7 @@ class Explainer:
                 raise BadValue(f"{name} must be a list of names, not {value!r}")
         layers = [network.default_layer] if layers is None else list(dict.fromkeys(layers))
         for layer in layers:
-            if layer not in network.endpoints:
-                raise UnknownName(
-                    f"{network.name} has no layer {layer!r}; its layers are {', '.join(network.endpoints)}"
-                )
+            network.check_layer(layer)
         if network.graph.finalized:
             raise BadValue(f"the graph of {network.name} was finalized after it was loaded: load it again")
         if rules is None:
@@ -86,6 +83,11 @@ class Explainer:
         self._fetches = Fetches(network, layers, rules, layer_rules)
         self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
         self._session = filled_session(network, device)
+
+    def __repr__(self) -> str:
+        layers = ", ".join(self._fetches.tensors["activations"]) or "none"
+        rules = ", ".join(self._fetches.tensors["saliency"]) or "none"
+        return f"Explainer of {self.network!r}\n  explains layers: {layers}; saliency under rules: {rules}"
 
     def __enter__(self) -> Explainer:
         return self
@@ -120,8 +122,8 @@ class Explainer:
         Args:
             images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type; of a network that `takes_arrays`
                 `[N, H, W, K]`, any finite numbers.
-            targets: None for each image's predicted class, one class for all, or one an image; a
-                class is an index, a WordNet id or a name.
+            targets: None for each image's predicted class, one class for all, or one an image, None among them for
+                that image's predicted class (which takes a second run); a class is an index, a WordNet id or a name.
             overrides: tensors of the graph and the values, N first, that are put in their place.
 
         Returns:
@@ -135,9 +137,19 @@ class Explainer:
         images = self._checked(images)
         feed = {self.network.images: images, **(overrides or {})}
         if targets is not None:
-            feed[self._fetches.targets] = class_indices(targets, len(images), self.network.num_classes, self.labels)
+            feed[self._fetches.targets] = self._indices(self._predicted(images, targets, feed), len(images))
         with values_there(self.network):
             return self._explanation(images, self._fetches.run(self._session, feed))
+
+    def _predicted(self, images: np.ndarray, targets: Targets, feed: Mapping[tf.Tensor, np.ndarray]) -> Targets:
+        """The targets, with the predicted class in place of each None among them."""
+        several = (isinstance(targets, np.ndarray) and targets.ndim) or isinstance(targets, (list, tuple))
+        given: list[Any] = list(targets) if several else []  # type: ignore[arg-type]
+        if not any(target is None for target in given) or len(given) != len(images):
+            return targets
+        with values_there(self.network):
+            logits = in_batches(self._session, self.network.logits, feed, self.network.batch_size)
+        return [int(logits[n].argmax()) if target is None else target for n, target in enumerate(given)]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""
@@ -164,7 +176,7 @@ class Explainer:
         if np.ndim(targets) != 1 or not len(targets):
             raise BadValue(f"targets must be a list of classes, not {targets!r}")
         images = self._checked(image[None])
-        indices = class_indices(targets, len(targets), self.network.num_classes, self.labels)
+        indices = self._indices(targets, len(targets))
         with values_there(self.network):
             arrays = self._fetches.run_classes(self._session, images, indices)
         images = np.repeat(images, len(indices), axis=0)
@@ -216,4 +228,7 @@ class Explainer:
             KeyError: a name of no class or of several.
             ValueError: an index out of range, or no index at all.
         """
-        return class_index(target, self.network.num_classes, self.labels)
+        return class_index(target, self.network.num_classes, self.labels, self.network.name)
+
+    def _indices(self, targets: Targets, count: int) -> np.ndarray:
+        return class_indices(targets, count, self.network.num_classes, self.labels, self.network.name)

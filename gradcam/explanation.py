@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import html
 from collections.abc import Mapping
 
 import numpy as np
@@ -42,6 +44,36 @@ class Explanation:
     default_layer: str
     head: str = "softmax"
     one_output: bool = False
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.images.shape[1:]))
+        layers = [f"{layer} {list(array.shape[1:])}" for layer, array in self.activations.items()]
+        return (
+            f"Explanation of {len(self)} images of {size}: {'; '.join(map(self._told, range(min(len(self), 5))))}"
+            f"{'; ...' if len(self) > 5 else ''}\n"
+            f"  layers: {', '.join(layers) or 'none'}; saliency under rules: {', '.join(self.saliency) or 'none'}"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it: Grad-CAM of the default layer over the first images."""
+        if not self.activations:
+            return f"<pre>{html.escape(repr(self))}</pre>"
+        shown = [self._figure(number) for number in range(min(len(self), 5))]
+        return f"<div>{''.join(shown)}</div><pre>{html.escape(repr(self))}</pre>"
+
+    def _figure(self, number: int) -> str:
+        one = self[number]
+        pixels = maps.as_pixels(one.images[0])
+        png = maps.as_png(maps.overlay(pixels, one.heatmap()[0]))
+        picture = f'<img width="224" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+        caption = f"<figcaption>{html.escape(self._told(number))}</figcaption>"
+        return f'<figure style="display: inline-block; margin: 4px">{picture}{caption}</figure>'
+
+    def _told(self, number: int) -> str:
+        """The class that an image was explained for, and what the network says of it."""
+        target = int(self.targets[number])
+        said = float(self.said[number, target])
+        return f"class {target} ({said:.4g})" if self.head == "linear" else f"class {target} ({said:.1%})"
 
     @property
     def said(self) -> np.ndarray:

@@ -7,10 +7,9 @@ import pathlib
 import textwrap
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from gradcam import maps
 from gradcam.cams import CamMethod
@@ -19,6 +18,9 @@ from gradcam.methods import METHODS, REGISTRY, methods_named, title_of
 from gradcam.pictures import KEY, Photograph, as_text, write_json
 from slim_models.files import whole_file
 from slim_models.mistakes import BadValue
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # A row of panels: a title for each, and uint8 [H, W, 3] RGB pictures.
 Panels = Sequence[tuple[str, np.ndarray]]
@@ -90,7 +92,7 @@ def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "", pan
     # Inches; limited, for pictures that are hardly more than a line.
     heights = [panel * min(max(p.shape[0] / p.shape[1] for _, p in row), 4) for row in rows]
     size = (columns * panel, sum(heights) + 0.25 * len(rows) + (0.35 if title else 0))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = blank(size)
     axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     for row, row_title, row_axes, high in zip(rows, row_titles, axes, heights):
         for axis in row_axes:
@@ -109,6 +111,13 @@ def _wrapped(text: str, inches: float, font: int) -> str:
     """The lines of a text, broken where they are longer than that at a size of letters in points."""
     letters = max(8, int(inches / (0.55 * font / 72)))  # of about that width
     return "\n".join(textwrap.fill(line, letters, break_long_words=False) for line in text.split("\n"))
+
+
+def blank(size: tuple[float, float]) -> Figure:
+    """An empty figure of (width, height) in inches; matplotlib, which takes its time, is imported here."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained")
 
 
 def save_figure(

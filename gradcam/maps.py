@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from slim_models.mistakes import BadValue, UnknownName
+from slim_models.sizes import Size, height_and_width
 
 COLORMAPS = {
     "jet": cv2.COLORMAP_JET,
@@ -18,24 +19,24 @@ COLORMAPS = {
 _ROUNDING = 1e-5  # of the operations in float32 that may have made a heat map; a level of colour is 4e-3
 
 
-def heatmap(cam: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def heatmap(cam: np.ndarray, size: Size) -> np.ndarray:
     """Enlarges maps bilinearly and divides each by its maximum.
 
     Args:
         cam: `[N, h, w]`, >= 0.
-        size: (height, width) in pixels, of any proportions.
+        size: (height, width) in pixels, of any proportions, or one number for both.
 
     Returns:
         float32 `[N, height, width]` in [0, 1]; where a cam is zero everywhere so is its heat map.
 
     Raises:
-        ValueError: the cam has another number of dimensions, or is negative or not finite somewhere.
+        ValueError: the cam has another number of dimensions, or is negative or not finite somewhere; no such size.
     """
     if cam.ndim != 3:
         raise BadValue(f"a cam must be [N, h, w], not {list(cam.shape)}")
     if not np.isfinite(cam).all() or (cam < 0).any():
         raise BadValue("a cam must be finite and >= 0 everywhere")
-    height, width = size  # OpenCV wants them the other way round
+    height, width = height_and_width(size)  # OpenCV wants them the other way round
     # Divided first, by the peak of the small map, so that the smallest cams do not underflow on the way.
     maps = [cv2.resize(_divided(one), (width, height), interpolation=cv2.INTER_LINEAR) for one in cam]
     return np.stack([_divided(one) for one in maps]).astype(np.float32)
@@ -116,6 +117,27 @@ def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opac
         for pixels, colours, result in parts:
             result[...] = np.rint(np.clip((1 - opacity) * pixels + opacity * colours, 0, 255))
         return parts.operands[2]
+
+
+def as_pixels(image: np.ndarray) -> np.ndarray:
+    """What a network was fed as a picture to look at: uint8 `[H, W, 3]`.
+
+    Args:
+        image: `[H, W, 3]`, RGB in [0, 255], as it is; any other `[H, W, K]` is the mean of its channels as grey,
+            between its least and its greatest.
+    """
+    image = np.asarray(image, np.float64)
+    if image.shape[2] == 3 and image.min() >= 0 and image.max() <= 255:
+        return np.rint(image).astype(np.uint8)
+    grey = image.mean(axis=2, keepdims=True)
+    extent = grey.max() - grey.min()
+    levels = 255 * (grey - grey.min()) / extent if extent > 0 else np.full_like(grey, 128)
+    return np.repeat(np.rint(levels).astype(np.uint8), 3, axis=2)
+
+
+def as_png(image: np.ndarray) -> bytes:
+    """A picture, uint8 `[H, W, 3]`, RGB, as the bytes of a PNG file."""
+    return cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
 
 
 def check_pixels(images: np.ndarray) -> None:

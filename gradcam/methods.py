@@ -108,6 +108,7 @@ def methods_named(
         ValueError: CAM was asked for, and the network has another head or the layer is another.
     """
     names, known = list(names), _registry(smooth)
+    check_methods(names)
     class_weights = linear_head(weights or {})
     if class_weights is not None:
         known["cam"] = Method(
@@ -117,9 +118,6 @@ def methods_named(
         raise BadValue(
             "CAM needs the last layer of a network whose logits are linear in the mean of it, as a ResNet's are"
         )
-    for name in names:
-        if name not in known:
-            raise UnknownName(f"no method {name!r}; the methods are {', '.join(known)}")
     return {name: known[name] for name in names}
 
 
@@ -140,6 +138,13 @@ def why_blank(explanation: Explanation, method: Method, layer: str) -> str:
     if saliency:
         return f"where the class's gradient is not zero, the heat map of {layer} is"
     return f"nothing at {layer} speaks for the class by this method: the weighted sum of the activations is nowhere > 0"
+
+
+def check_methods(names: Iterable[str]) -> None:
+    """Raises a KeyError if there is no method of one of these names, whatever the network."""
+    for name in names:
+        if name not in (*REGISTRY, "cam"):
+            raise UnknownName(f"no method {name!r}; the methods are {', '.join(REGISTRY)}, and cam of linear heads")
 
 
 def linear_head(weights: Mapping[str, np.ndarray]) -> np.ndarray | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import logging
 import os
 import sys
 import tempfile
 import traceback
+import types
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -20,22 +24,56 @@ INTERRUPTED = 130  # the exit code of what Ctrl-C ended, by the shells' custom
 BROKEN_PIPE = 141
 
 
-@contextlib.contextmanager
-def quiet_tensorflow(quiet: bool = True) -> Iterator[None]:
-    """Silences TensorFlow's start-up chatter: for programs, around their first import of it.
+def quiet_tensorflow(quiet: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Silences TensorFlow's start-up chatter, for programs and notebooks.
 
-    TensorFlow writes to the process's standard error before its own log level is read, so that is
-    held back during the context; it is shown after all if the context raises.
+        gradcam.quiet_tensorflow()
+
+    It is called before TensorFlow is imported, which `from gradcam import Explainer` does; `import gradcam` does not.
+    TensorFlow writes to the process's standard error before its own log level is read, so that is held back while it
+    is imported, whenever that is; it is shown after all if the import fails.
 
     Args:
         quiet: False does nothing.
+
+    Returns:
+        A context that holds standard error back too, for those who import other chatterers in it.
     """
     if not quiet:
-        yield
-        return
+        return contextlib.nullcontext()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="tensorflow|tf_slim|keras")
+    if "tensorflow" not in sys.modules and not any(isinstance(finder, _Held) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Held())
+    return _held_back()
+
+
+class _Held(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds TensorFlow as Python does, and loads it with standard error held back; once."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            self._loader, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        assert module.__spec__ is not None  # it has just been made of it
+        module.__spec__.loader = module.__loader__ = self._loader  # whoever asks later finds what is always there
+        with _held_back():
+            self._loader.exec_module(module)
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Holds back what the process writes to its standard error; it is shown after all if the context raises."""
     sys.stderr.flush()
     shown = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -54,10 +54,9 @@ def download(
 
     Raises:
         KeyError: no sources for that network.
-        OSError: no source gave the weights; the message has each one's reason.
+        OSError: no source gave the weights; the message has a line with its reason for each.
     """
-    if name not in SOURCES:
-        raise UnknownName(f"there is nothing to fetch for {name!r}; published weights: {', '.join(SOURCES)}")
+    check_fetched(name)
     target = pathlib.Path(folder or files.folders()[0]).expanduser() / architecture(name).file
     if files.is_there(target) and not force:
         say(f"{target} is here")
@@ -69,17 +68,22 @@ def download(
             try:
                 _fetch(name, source, target, workshop, say)
             except _FAILURES as error:
-                reasons.append(f"{source.url}: {_reason(error)}")
-                say(f"  failed: {_reason(error)}")
+                reasons.append(f"  {source.url}: {_reason(error)}")
             else:
                 say(f"{target} is here")
                 return target
-    raise Unreachable(f"no source gave the weights of {name}: " + "; ".join(reasons))
+    raise Unreachable("\n".join([f"no source gave the weights of {name}:", *reasons]))
+
+
+def check_fetched(name: str) -> None:
+    """Raises a KeyError if no weights of that network are published where they can be fetched."""
+    if name not in SOURCES:
+        raise UnknownName(f"there is nothing to fetch for {name!r}; published weights: {', '.join(SOURCES)}")
 
 
 def _reason(error: Exception) -> str:
-    """An error in a few words: what the web's libraries say can fill a screen."""
-    text = str(error).partition(" for url: ")[0] or type(error).__name__
+    """An error in a few words of one line: what the web's libraries say can fill a screen."""
+    text = " ".join(str(error).partition(" for url: ")[0].split()) or type(error).__name__
     return "the server cannot be reached" if "Max retries exceeded" in text else text
 
 
@@ -103,12 +107,14 @@ def _file_name(url: str) -> str:
 def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """An empty folder beside the target, so that what is done in it can be renamed to the target.
 
-    It always has the same name: what a killed download left there goes when the next one begins.
+    It always has the same name: what a killed download left there goes when the next one begins. Folders that are made
+    for it and stay empty go too.
 
     Raises:
         OSError: another process is at work there.
     """
     folder = target.with_name(f".fetching-{target.name}")
+    made = [place for place in folder.parents if not place.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = Lock(f"{folder}.lock")
     if not lock.acquire():
@@ -120,6 +126,9 @@ def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
+        with contextlib.suppress(OSError):  # the first that is not empty
+            for place in made:
+                place.rmdir()
 
 
 def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Path, say: Callable[[str], Any]) -> None:
@@ -134,6 +143,7 @@ def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Pa
     record = target.with_name(f"{target.name}.sha256")
     say(f"  {verify.checked(fetched, source.published_hash, record)}")
     file = verify.unpacked(fetched, source.member) if source.member else fetched
+
     network = build(name)
     weights = check_weights(network, evaluated_weights(file, say=lambda line: say(f"  {line}")))
     say(f"  all {len(network.variables())} variables are there, in their shapes")

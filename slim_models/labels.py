@@ -18,7 +18,9 @@ import numpy as np
 from slim_models import files
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 
-LISTS = ("imagenet", "tiny_imagenet")
+LISTS = {"imagenet": "ImageNet", "tiny_imagenet": "Tiny ImageNet"}  # name -> what papers call the data set
+_KNOWN_BY = {"imagenet": "efficientnet_lite0", "tiny_imagenet": "resnet_v1_50_tiny"}  # for one, of our networks
+_ALIKE = 0.8  # share of letters: names that are less so have nothing to do with what was meant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +35,13 @@ class Labels:
     wnids: tuple[str, ...]
     names: tuple[str, ...]
 
-    def index(self, query: str) -> int:
+    def index(self, query: str, network: str | None = None) -> int:
         """The class that a word means.
 
         Args:
             query: an index in digits, a WordNet id, or any one of a class's names (case does not
                 matter).
+            network: the name of the one whose classes they are, for the message.
 
         Returns:
             The index, starting at 0.
@@ -51,14 +54,15 @@ class Labels:
             return self._in_range(int(word), query)
         if word and word in self.wnids:
             return self.wnids.index(word)
-        found = [i for i, names in enumerate(self.names) if word in (names.lower(), *names.lower().split(", "))]
+        found = self._named(word)
         if len(found) == 1:
             return found[0]
         if found:
             raise UnknownName(f"{query!r} names {len(found)} classes; give one's number: {self._list(found)}")
         similar = self._similar(word)
         hint = f"; similar: {self._list(similar)}" if similar else ""
-        raise UnknownName(f"no class {query!r} among {len(self.names)}{hint}")
+        others = "" if network is None else self._elsewhere(word)
+        raise UnknownName(f"no class {query!r} among {self._described(network)}{others}{hint}")
 
     def name(self, index: int) -> str:
         """The first of a class's names."""
@@ -74,13 +78,32 @@ class Labels:
         counts = collections.Counter(map(str.lower, words))
         return [f"{word}_{i}" if counts[word.lower()] > 1 else word for i, word in enumerate(words)]
 
+    def _named(self, word: str) -> list[int]:
+        return [i for i, names in enumerate(self.names) if word in (names.lower(), *names.lower().split(", "))]
+
     def _similar(self, word: str) -> list[int]:
-        """Classes with the word among their words ('cat'), or else spelled like it."""
+        """Classes with the word among their words ('cat'), or else spelled like it, or with one of its words."""
         with_word = [i for i, names in enumerate(self.names) if f" {word} " in f" {names.lower().replace(',', ' ')} "]
         if with_word:
             return with_word
         by_name = {name: i for i, names in enumerate(self.names) for name in names.lower().split(", ")}
-        return sorted({by_name[name] for name in difflib.get_close_matches(word, by_name)})
+        words = {part for part in word.split() if len(part) > 2}
+        sharing = [name for name in by_name if words & {*name.split()}]
+        alike = difflib.get_close_matches(word, by_name, cutoff=_ALIKE)
+        return sorted({by_name[name] for name in alike or difflib.get_close_matches(word, sharing, 5, _ALIKE / 1.5)})
+
+    def _described(self, network: str | None) -> str:
+        """How many they are, and whose: `the 200 of resnet_v1_50_tiny (Tiny ImageNet)`."""
+        if network is None:
+            return str(len(self.names))
+        titles = [title for name, title in LISTS.items() if list_for(name, len(self.names)) == self]
+        return f"the {len(self.names)} of {network}{f' ({titles[0]})' if titles else ''}"
+
+    def _elsewhere(self, word: str) -> str:
+        """Which of the project's networks have a class that these have not."""
+        lists = {name: read_labels(name) for name in LISTS}
+        having = [name for name, labels in lists.items() if word and (word in labels.wnids or labels._named(word))]
+        return "".join(f"; {LISTS[name]}'s networks have it: --network {_KNOWN_BY[name]}, for one" for name in having)
 
     def _in_range(self, index: int, query: str) -> int:
         if index >= len(self.names):
@@ -123,14 +146,7 @@ def labels_for(given: str | os.PathLike | Sequence[str] | Labels, num_classes: i
         FileNotFoundError: there is no such file, nor such a list.
         ValueError: there are more or fewer names than classes, or a file that is no text in UTF-8 or has an empty line.
     """
-    if isinstance(given, Labels):
-        labels = given
-    elif isinstance(given, str) and given in LISTS:
-        labels = read_labels(given)
-    elif isinstance(given, (str, os.PathLike)):
-        labels = _read(pathlib.Path(given))
-    else:
-        labels = _labels(("", str(name)) for name in given)
+    labels = names_given(given)
     count = len(labels.names)
     if (count, num_classes) == (1000, 1001):
         return Labels(("", *labels.wnids), ("background", *labels.names))
@@ -138,6 +154,17 @@ def labels_for(given: str | os.PathLike | Sequence[str] | Labels, num_classes: i
         where = f" in {os.fspath(given)}" if isinstance(given, (str, os.PathLike)) else ""
         raise BadValue(f"{count} labels{where} for {num_classes} classes")
     return labels
+
+
+def names_given(given: str | os.PathLike | Sequence[str] | Labels) -> Labels:
+    """The classes that a user means, however many there should be; arguments and errors as of `labels_for`."""
+    if isinstance(given, Labels):
+        return given
+    if isinstance(given, str) and given in LISTS:
+        return read_labels(given)
+    if isinstance(given, (str, os.PathLike)):
+        return _read(pathlib.Path(given))
+    return _labels(("", str(name)) for name in given)
 
 
 def list_for(name: str, num_classes: int) -> Labels | None:
@@ -208,13 +235,14 @@ def _labels(rows: Iterable[tuple[str, str]]) -> Labels:
     return Labels(wnids, names)
 
 
-def class_index(target: int | str, num_classes: int, labels: Labels | None = None) -> int:
+def class_index(target: int | str, num_classes: int, labels: Labels | None = None, network: str | None = None) -> int:
     """The index of a class however it is given.
 
     Args:
         target: an index, or a word that `Labels.index` knows.
         num_classes: C.
         labels: of the C classes; None allows only indices.
+        network: the name of the one whose classes they are, for the message.
 
     Returns:
         The index, 0 to C - 1.
@@ -224,7 +252,7 @@ def class_index(target: int | str, num_classes: int, labels: Labels | None = Non
         ValueError: an index out of range, or no index at all.
     """
     if isinstance(target, str) and labels is not None:
-        return labels.index(target)
+        return labels.index(target, network)
     if isinstance(target, str) and not target.isdecimal():
         raise UnknownName(f"the network's classes have no names; give the class {target!r} by its index")
     if isinstance(target, bool) or not isinstance(target, (str, int, np.integer)):
@@ -235,14 +263,19 @@ def class_index(target: int | str, num_classes: int, labels: Labels | None = Non
     return int(target)
 
 
-def class_indices(targets: Any, count: int, num_classes: int, labels: Labels | None = None) -> np.ndarray:
+def class_indices(
+    targets: Any, count: int, num_classes: int, labels: Labels | None = None, network: str | None = None
+) -> np.ndarray:
     """One class for all images or one for each -> int64 `[count]`; errors as `class_index`'s."""
     given = [targets] * count if np.ndim(targets) == 0 else targets
     if len(given) != count:
         raise BadValue(f"{len(given)} targets for {count} images: give one for all, or one for each")
-    return np.array([class_index(target, num_classes, labels) for target in given], np.int64)
+    return np.array([class_index(target, num_classes, labels, network) for target in given], np.int64)
 
 
 def class_name(index: int, labels: Labels | None) -> str:
     """The first of a class's names, or `class 7` where the classes have none."""
     return labels.name(index) if labels else f"class {index}"
+
+
+Given = str | os.PathLike | Sequence[str] | Labels | None  # what `labels_for` takes, or nothing

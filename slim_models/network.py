@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from slim_models.labels import Labels
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, UnknownName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +75,17 @@ class Network:
     takes_arrays: bool = False
     preprocessing: str = ""
 
+    def __repr__(self) -> str:
+        def sizes(tensor: tf.Tensor) -> str:
+            return " x ".join("?" if size is None else str(size) for size in tensor.shape.as_list()[1:])
+
+        names = f" ({', '.join(map(self.labels.name, range(min(3, self.num_classes))))}, ...)" if self.labels else ""
+        layer = sizes(self.endpoints[self.default_layer])
+        return (
+            f"Network {self.name!r}: pictures of {sizes(self.images)}, {self.num_classes} classes{names}, {self.head}\n"
+            f"  {len(self.endpoints)} layers, the default {self.default_layer} of {layer}; {self.precision}"
+        )
+
     @property
     def graph(self) -> tf.Graph:
         """The graph that all tensors of the network live in."""
@@ -112,6 +123,10 @@ class Network:
             raise BadValue(f"{self.name} takes arrays {shape} in place of photographs, which are what this works on")
         return self
 
+    def check_layer(self, layer: str) -> None:
+        """Raises a KeyError if it has no such layer."""
+        check_layer(self.name, self.endpoints, layer)
+
     def in_precision(self, precision: str) -> Network:
         """This network in another precision, in a graph of its own; itself if it is in that one.
 
@@ -120,8 +135,7 @@ class Network:
         Raises:
             ValueError: no such precision, or nothing can build the network again.
         """
-        if precision not in PRECISIONS:
-            raise BadValue(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+        check_precision(precision)
         if precision == self.precision:
             return self
         if self.rebuild is None:
@@ -144,3 +158,15 @@ class Network:
             variables = {variable.op.name: variable for variable in tf.global_variables()}
         used = {operation.name for operation in operations_between(self.images, self.logits)}
         return {name: variable for name, variable in variables.items() if name in used}
+
+
+def check_precision(precision: str) -> None:
+    """Raises a ValueError if there is no such precision."""
+    if precision not in PRECISIONS:
+        raise BadValue(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+
+
+def check_layer(network: str, layers: Iterable[str], layer: str) -> None:
+    """Raises a KeyError if the network of that name, which has these layers, has no such layer."""
+    if layer not in layers:
+        raise UnknownName(f"{network} has no layer {layer!r}; its layers are {', '.join(layers)}")

@@ -11,21 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from slim_models.builders import DEFAULT_NETWORK, NETWORKS, architecture, build, build_for, find_weights
-from slim_models.loading import FoundTensor, Inspection, exists, inspected, load, look_at_network
-from slim_models.mistakes import BadValue, MissingFile, UnknownName
+from slim_models.builders import NETWORKS, architecture, build, build_for, find_weights
+from slim_models.loading import FoundTensor, Inspection, inspected, load, look_at_network
+from slim_models.mistakes import MissingFile
+from slim_models.naming import meant
 from slim_models.network import Network
+from slim_models.sizes import Size
 from slim_models.weights import Stored, evaluated_weights, fitted
 
 Weights = Mapping[str, np.ndarray]
-_IN_ITS_PLACE = "resnet_v1_50_tiny"  # it is embedded, so that its weights are always there
 
 
 def open_network(
     name_or_path: Any = None,
     weights: str | os.PathLike | Weights | None = None,
     *,
-    image_size: int | None = None,
+    image_size: Size | None = None,
     averages: bool | None = None,
     say: Callable[[str], object] | None = None,
     **found: Any,
@@ -42,7 +43,7 @@ def open_network(
             EfficientNet-Lite0, or the embedded ResNet where the package with its weights is missing, which is said.
         weights: a file that `read_weights` reads, or its arrays; None is the network's own. The number of classes and
             the width of a network of ours follow from them.
-        image_size: height and width of the images in pixels; None is the network's own.
+        image_size: height and width of the images in pixels, or the two of them; None is the network's own.
         averages: whether the values are the moving averages that a training has kept of its weights. None takes them
             for a network of ours if there is one of every trained weight, and a graph of anybody's as it computes.
         say: is told in lines what was found or guessed of a network that is not ours, or of weights; None is silent,
@@ -56,42 +57,19 @@ def open_network(
         KeyError: neither a name nor a path.
         ValueError: a file is not what it should be, or something has no meaning for a network of ours.
     """
-    given = {name: value for name, value in found.items() if value is not None and value is not False}
-    if name_or_path is None:
-        name_or_path = DEFAULT_NETWORK if weights is not None else _with_weights(say or warnings.warn)
-    if isinstance(name_or_path, str) and name_or_path in NETWORKS:
-        labels = given.pop("labels", None)
-        if given:
-            known = f"{name_or_path} is a network of ours, whose tensors are known"
-            raise BadValue(f"{known}: it takes no {', '.join(given)}")
+    chosen = meant(name_or_path, weights, found, say or warnings.warn)
+    name_or_path, weights, given = chosen.network, chosen.weights, dict(chosen.found)
+    if chosen.entry is not None:
         if not isinstance(weights, Mapping):
-            weights = find_weights(name_or_path) if weights is None else weights
+            assert weights is not None  # of a network of ours they are always known
             weights, averages = evaluated_weights(weights, averages, say), None
-        weights = fitted(weights, architecture(name_or_path).ends, averages, say)
-        return build_for(name_or_path, weights, image_size, labels=labels)
-    if isinstance(name_or_path, (str, os.PathLike)) and not exists(name_or_path):
-        raise UnknownName(
-            f"no network {os.fspath(name_or_path)!r}; the networks are {', '.join(NETWORKS)}, and there is no file of "
-            "that name"
-        )
+        weights = fitted(weights, chosen.entry.ends, averages, say)
+        return build_for(name_or_path, weights, image_size, **given)
     if weights is None:
         return load(name_or_path, image_size=image_size, averages=averages, say=say, **given)
     network = load(name_or_path, image_size=image_size, say=say, **given)
     arrays = weights if isinstance(weights, Mapping) else evaluated_weights(weights, averages, say)
     return dataclasses.replace(network, values=Stored(arrays, network.values.session))
-
-
-def _with_weights(say: Callable[[str], object]) -> str:
-    """The default network, or the embedded one if its weights are not here."""
-    try:
-        find_weights(DEFAULT_NETWORK)
-    except MissingFile:
-        say(
-            f"the embedded {_IN_ITS_PLACE}, which knows {architecture(_IN_ITS_PLACE).num_classes} classes, takes the "
-            f"place of {DEFAULT_NETWORK}, whose weights '{architecture(DEFAULT_NETWORK).source}' fetches"
-        )
-        return _IN_ITS_PLACE
-    return DEFAULT_NETWORK
 
 
 def inspect(name_or_path: str | os.PathLike, **given: Any) -> Inspection:

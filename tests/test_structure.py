@@ -28,8 +28,9 @@ BACKWARD, NETWORK, BUILDERS, WEIGHTS = (
 )
 FILES, HEADS, LABELS, MEMORY = (f"slim_models.{room}" for room in ("files", "heads", "labels", "memory"))
 DOWNLOADING, FETCHING, LOCKS = (f"slim_models.{room}" for room in ("downloading", "fetching", "locks"))
+NAMING = "slim_models.naming"
 PASSES, LOADING, OPENING = "slim_models.loading.passes", "slim_models.loading", "slim_models.opening"
-FOR_ALL = {"slim_models.lazy", "slim_models.mistakes"}
+FOR_ALL = {"slim_models.lazy", "slim_models.mistakes", "slim_models.sizes"}
 NUMBERS = {"gradcam.cams", "gradcam.maps", "gradcam.boxes"}
 CORE = {*NUMBERS, "gradcam.explanation", "gradcam.explainer", "gradcam.methods", "gradcam.pictures", "slim_models"}
 ARROWS = {
@@ -39,9 +40,10 @@ ARROWS = {
     BUILDERS: {FILES, LABELS, BACKWARD, NETWORK, WEIGHTS},
     FILES: {LOCKS},
     DOWNLOADING: {FETCHING, FILES, LOCKS, BUILDERS, WEIGHTS},
+    NAMING: {FILES, HEADS, LABELS, BUILDERS, WEIGHTS},
     PASSES: {BACKWARD, WEIGHTS},
-    LOADING: {FILES, HEADS, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, PASSES},
-    OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, LOADING},
+    LOADING: {FILES, HEADS, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, NAMING, PASSES},
+    OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, NAMING, LOADING},
     "gradcam.pictures": {"gradcam.maps", FILES},
     "gradcam.explanation": {"gradcam.cams", "gradcam.maps", HEADS},
     "gradcam.sessions": {"slim_models", WEIGHTS},
@@ -61,7 +63,7 @@ ARROWS = {
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
-        *("gradcam.pipeline", "gradcam.terminal", FILES, HEADS, LABELS, WEIGHTS, DOWNLOADING),
+        *("gradcam.pipeline", "gradcam.terminal", FILES, HEADS, LABELS, NETWORK, WEIGHTS, DOWNLOADING, NAMING),
     },
 }
 # The public faces of the packages import whatever they show; python -m gradcam is the command line.
@@ -110,10 +112,14 @@ WITHOUT_TENSORFLOW = {
     "slim_models.locks",
     "slim_models.memory",
     "slim_models.mistakes",
+    "slim_models.naming",
     "slim_models.network",
+    "slim_models.sizes",
     "slim_models.downloading",
     "slim_models.backward",
     "slim_models.builders",
+    "slim_models.builders.catalogue",
+    "slim_models.builders.endpoints",
     "slim_models.loading",
     "slim_models.weights",
     *(f"slim_models.weights.{name}" for name in NUMPY_WEIGHTS),

@@ -1,11 +1,10 @@
-"""What the commands of the command line do; each returns its exit code."""
+"""What the commands of the command line do that need TensorFlow; each returns its exit code."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import pathlib
-import textwrap
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -18,43 +17,22 @@ from gradcam.cli.explain import Reports
 from gradcam.cli.explaining import explained
 from gradcam.cli.flags import band_numbers
 from gradcam.cli.inspection import as_text
-from gradcam.cli.naming import Naming, fields_of, names_of
+from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.network_flags import chosen_network, found_in, tell
-from gradcam.cli.resuming import check_folder
 from gradcam.cli.writer import OUTPUTS, Writer, rules_for
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
-from gradcam.maps import COLORMAPS
-from gradcam.pictures import (
-    ARRAY_SUFFIXES,
-    FORMATS,
-    SUFFIXES,
-    checked_bands,
-    expand,
-    name_of,
-    read_photograph,
-    write_json,
-)
-from slim_models import downloading
-from slim_models.labels import class_name, read_labels
-from slim_models.mistakes import BadValue, UnknownName
+from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, name_of, read_photograph, write_json
+from slim_models.labels import class_name
+from slim_models.mistakes import BadValue
 
-__all__ = ["compare", "convert", "download", "evaluate", "explain", "inspect", "layers", "networks"]
+__all__ = ["compare", "evaluate", "explain", "inspect", "layers"]
 
 
 def explain(args: argparse.Namespace) -> int:
     """Explains every picture for every class; see `gradcam explain --help`."""
     named = methods.methods_named(dict.fromkeys(args.method or ["grad_cam"]))
     written = list(dict.fromkeys(args.write or OUTPUTS))
-    _check("colormap", [args.colormap], COLORMAPS)
-    _check("output", written, OUTPUTS)
-    _check("format", [args.format], FORMATS)
-    for flag, number in (("--batch", args.batch), ("--top", args.top), ("--max-size", args.max_size)):
-        if number is not None and number < 1:
-            raise BadValue(f"{flag} must be at least 1, not {number}")
-    if args.name is not None:
-        fields_of(args.name)
-    check_folder(pathlib.Path(args.out))
     network = chosen_network(args, source=args.images[0])
     reading = _reading(network, args.bands)
     suffixes = ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES
@@ -118,12 +96,6 @@ def _rules(
     return {"rules": rules, "layer_rules": list(needed["layer_rules"])}
 
 
-def _check(kind: str, words: Collection[str], known: Collection[str]) -> None:
-    for word in words:
-        if word not in known:
-            raise UnknownName(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
-
-
 def compare(args: argparse.Namespace) -> int:
     """Compares our numbers with a reference's; see `gradcam compare --help`."""
     if args.authors:
@@ -168,44 +140,6 @@ def compare_authors(args: argparse.Namespace) -> int:
 def evaluate(args: argparse.Namespace) -> int:
     """Judges maps over a data set; see `gradcam evaluate --help`."""
     KINDS[args.kind].run(args)
-    return 0
-
-
-def download(args: argparse.Namespace) -> int:
-    """Fetches published weights; see `gradcam download --help`."""
-    if args.source and len(args.networks) > 1:
-        raise BadValue("--from gives the file of one network, not of several")
-    for name in dict.fromkeys(args.networks):
-        sources = [downloading.mirrored(name, args.source)] if args.source else None
-        downloading.download(name, args.dir, sources=sources, force=args.force, say=print)
-    return 0
-
-
-def convert(args: argparse.Namespace) -> int:
-    """Writes a file of weights in another format; see `gradcam convert --help`."""
-    weights = slim_models.convert(args.source, args.destination, averages=args.averages, say=tell)
-    numbers = sum(array.size for array in weights.values())
-    print(f"{args.destination}: {len(weights)} arrays, {numbers:,} numbers")
-    return 0
-
-
-def networks(args: argparse.Namespace) -> int:
-    """Lists the networks: input, layers, classes, weights."""
-    for name, entry in slim_models.NETWORKS.items():
-        try:
-            weights = str(slim_models.find_weights(name))
-        except FileNotFoundError:
-            weights = f"not here; {(entry.source or f'{entry.file} is to be in ./weights').format(name=name)}"
-        layers = slim_models.build(name).endpoints
-        # No line ends between a layer and its mark.
-        marked = [f"{layer}\N{NO-BREAK SPACE}(default)" if layer == entry.default_layer else layer for layer in layers]
-        print(f"{name}")
-        print(f"  input    {entry.image_size} x {entry.image_size} RGB")
-        first = ", 0 being the background" if entry.num_classes > len(read_labels(entry.labels).names) else ""
-        print(f"  classes  {entry.num_classes} ({entry.labels}{first})")
-        print(f"  weights  {weights}")
-        lines = textwrap.fill(", ".join(marked), 100, initial_indent="  layers   ", subsequent_indent=" " * 11)
-        print(lines.replace("\N{NO-BREAK SPACE}", " "))
     return 0
 
 

@@ -12,7 +12,7 @@ import slim_models
 from gradcam import methods
 from gradcam.cli import flags, network_flags, sanity
 from gradcam.evaluation import BoxProtocol, Choices, Faithfulness, Localization, Measure, Pointing, run, write_run
-from gradcam.evaluation.datasets import read_examples
+from gradcam.evaluation.datasets import check_data, read_examples
 from gradcam.terminal import quiet_tensorflow
 from slim_models.mistakes import BadValue
 
@@ -50,10 +50,16 @@ class OverData:
         flags.add_data_flags(parser, self.methods)
         self.more(parser)
 
-    def run(self, args: argparse.Namespace) -> pathlib.Path:
-        """Measures every picture that no interrupted run has measured; writes figure, CSV and JSON."""
+    def check(self, args: argparse.Namespace) -> None:
+        """Raises what is wrong with the flags and can be told without the network."""
         if args.limit is not None and args.limit < 1:
             raise BadValue(f"--limit must be at least 1, not {args.limit}")
+        methods.check_methods(args.methods or ())
+        check_data(args.data)
+
+    def run(self, args: argparse.Namespace) -> pathlib.Path:
+        """Measures every picture that no interrupted run has measured; writes figure, CSV and JSON."""
+        self.check(args)
         network = network_flags.network_of(args)
         measure = self.measure(args, self._methods(args, network))
         examples = read_examples(args.data, annotations=args.annotations, labels=args.labels)[: args.limit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -13,11 +14,12 @@ from slim_models import __version__
 
 
 class Command(NamedTuple):
-    """A command: what `gradcam --help` and its own help say of it, and its flags."""
+    """A command: what `gradcam --help` and its own help say of it, its flags, and the module with what it does."""
 
     help: str
     description: str
     add_flags: Callable[[argparse.ArgumentParser], None]
+    module: str = "commands"
 
 
 def _add_evaluate_flags(evaluate: argparse.ArgumentParser) -> None:
@@ -44,11 +46,12 @@ COMMANDS = {
         "Measures how good a network's maps are over a data set, and writes tables with 95 % intervals.",
         _add_evaluate_flags,
     ),
-    "download": Command("fetch published weights", "Fetches and verifies weights.", flags.add_download_flags),
+    "download": Command("fetch published weights", "Fetches and verifies weights.", flags.add_download_flags, "quick"),
     "networks": Command(
         "list the networks and whether their weights are here",
         "Lists the networks: input, layers, classes, weights.",
         lambda parser: None,
+        "quick",
     ),
     "layers": Command(
         "list a network's layers",
@@ -67,6 +70,7 @@ COMMANDS = {
         "VGG16 or VGG19), Keras' VGG16 or VGG19 (.h5), a .caffemodel, PyTorch's .pth, .pt or .bin, or .safetensors, to "
         ".npy, .npz or .ckpt (V2).",
         flags.add_convert_flags,
+        "quick",
     ),
 }
 
@@ -91,9 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    """Runs a command, whose module is imported only when its arguments look right: most bring TensorFlow."""
+    from gradcam.cli import beforehand
+
+    beforehand.check(args)
     with terminal.quiet_tensorflow(not args.verbose):
-        from gradcam.cli import commands
-    return getattr(commands, args.command)(args)
+        module = importlib.import_module(f"gradcam.cli.{COMMANDS[args.command].module}")
+    return getattr(module, args.command)(args)
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:

@@ -160,13 +160,18 @@ def found_in(args: argparse.Namespace) -> dict[str, Any]:
     """
     from gradcam.pictures import read_classes
 
+    examples = read_classes(args.examples) if args.examples else None
+    return {**found_words(args), "averages": args.averages, "examples": examples}
+
+
+def found_words(args: argparse.Namespace) -> dict[str, Any]:
+    """What the user says of a network alone, in words and numbers; errors as of `found_in`."""
     feed = dict(args.feed or ())
     if len(feed) < len(args.feed or ()):
         raise BadValue(f"--feed gives an input two values: {', '.join(name for name, _ in args.feed)}")
     names = {"images": args.images_tensor, "logits": args.logits_tensor, "prepared": getattr(args, "prepared", None)}
     words = {"preprocessing": args.preprocessing, "labels": args.network_labels, "head": args.head}
-    given = {"feed": feed or None, "trusted": args.trusted or None, "averages": args.averages}
-    return {**names, **words, **given, "examples": read_classes(args.examples) if args.examples else None}
+    return {**names, **words, "feed": feed or None, "trusted": args.trusted or None}
 
 
 def tell(line: str) -> None:

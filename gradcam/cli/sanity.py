@@ -12,9 +12,9 @@ import numpy as np
 from gradcam import figures, maps
 from gradcam.cli import flags, network_flags
 from gradcam.evaluation import KINDS, heatmaps, parameter_layers, randomization_test, similarity_curves, unrelated
-from gradcam.evaluation.datasets import read_examples
+from gradcam.evaluation.datasets import check_data, read_examples
 from gradcam.methods import REGISTRY, methods_named, needs
-from gradcam.pictures import Photograph, read_photograph
+from gradcam.pictures import Photograph, check_source, read_photograph
 from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
 
@@ -57,10 +57,22 @@ class Sanity:
         )
         parser.add_argument("--seed", type=int, default=0, help="of the random weights (default: %(default)s)")
 
+    def check(self, args: argparse.Namespace) -> None:
+        """Raises what is wrong with the flags and can be told without the network."""
+        if args.data:
+            if args.images or args.classes:
+                raise BadValue("--data gives pictures and their classes: it goes without --images and --classes")
+            if args.limit < 1:
+                raise BadValue(f"--limit must be at least 1, not {args.limit}")
+            check_data(args.data)
+        for source in args.images or ():
+            check_source(source)
+
     def run(self, args: argparse.Namespace) -> pathlib.Path:
         """Randomises the network and writes curves, maps and JSON."""
         from gradcam.explainer import Explainer
 
+        self.check(args)
         methods = methods_named(args.methods)
         photographs, targets = _pictures(args)
         network = network_flags.network_of(args)
@@ -97,10 +109,6 @@ def _pictures(args: argparse.Namespace) -> tuple[list[Photograph], Any]:
     if not args.data:
         classes = args.classes[0] if args.classes and len(args.classes) == 1 else args.classes
         return [read_photograph(source) for source in args.images or IMAGES], classes
-    if args.images or args.classes:
-        raise BadValue("--data gives pictures and their classes: it goes without --images and --classes")
-    if args.limit < 1:
-        raise BadValue(f"--limit must be at least 1, not {args.limit}")
     examples = read_examples(args.data)[: args.limit]
     photographs = [Photograph(example.name, example.read()) for example in examples]
     return photographs, [example.target for example in examples]

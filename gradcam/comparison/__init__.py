@@ -8,12 +8,12 @@ from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
     from gradcam.comparison.comparing import Agreement as Agreement, Comparison as Comparison, compare as compare
-    from gradcam.comparison.references import LAYOUTS as LAYOUTS
+    from gradcam.comparison.references import LAYOUTS as LAYOUTS, check_layout as check_layout
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "comparing": "Agreement Comparison compare",
-        "references": "LAYOUTS",
+        "references": "LAYOUTS check_layout",
     },
 )

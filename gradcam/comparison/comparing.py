@@ -15,7 +15,7 @@ from gradcam.comparison.references import Quantity, Reference, pictures_of, quan
 from gradcam.comparison.ties import Tie, Ties
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue
 
 # Steps of turned ties are explained one by one, but more than this is no rounding any more.
 MOST_BY_TIES = 0.05
@@ -62,8 +62,8 @@ def compare(
     read = dataclasses.replace(read, images=pictures_of(read.arrays, built.check_photographs().input_order))
     if (arrays := built.values.arrays()) is not None:
         slim_models.check_weights(built, arrays)  # before anything that a wrong network would be blamed for
-    if layer is not None and layer not in built.endpoints:
-        raise UnknownName(f"{network} has no layer {layer!r}; its layers are {', '.join(built.endpoints)}")
+    if layer is not None:
+        built.check_layer(layer)
     if not tolerance > 0:
         raise BadValue(f"the tolerance must be above 0, not {tolerance}")
     parts = quantities(list(read.arrays), list(built.endpoints), built.default_layer, layer)

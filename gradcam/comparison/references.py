@@ -75,8 +75,7 @@ def read_reference(source: str | os.PathLike | Mapping[str, np.ndarray], layout:
         FileNotFoundError: no such file.
         ValueError: no npz of plain arrays, no pictures in it, or no classes for its gradients.
     """
-    if layout not in LAYOUTS:
-        raise BadValue(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}")
+    check_layout(layout)
     arrays = dict(source) if isinstance(source, Mapping) else _read(pathlib.Path(source))
     for name, array in arrays.items():
         if np.asarray(array).dtype.kind not in "fiu" or not np.isfinite(array).all():
@@ -86,6 +85,12 @@ def read_reference(source: str | os.PathLike | Mapping[str, np.ndarray], layout:
     if classes.dtype.kind not in "iu" or classes.ndim not in (1, 2) or len(classes) != len(images):
         raise BadValue(f"'classes' should be whole numbers [{len(images)}, K], not {classes.dtype} {classes.shape}")
     return Reference(images, classes.reshape(len(images), -1), arrays, layout)
+
+
+def check_layout(layout: str) -> None:
+    """Raises a ValueError if there is no such layout."""
+    if layout not in LAYOUTS:
+        raise BadValue(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}")
 
 
 def pictures_of(arrays: Mapping[str, np.ndarray], input_order: str) -> np.ndarray:

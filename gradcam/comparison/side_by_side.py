@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradcam import figures, maps
 from gradcam.comparison.authors import Pair
 from gradcam.comparison.comparing import Agreement, Comparison
-from gradcam.figures import Figure
 from slim_models.mistakes import BadValue
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def of_comparison(comparison: Comparison) -> Figure:

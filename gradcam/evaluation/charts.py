@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcam.evaluation.estimates import Table, columns_of
 from gradcam.evaluation.metrics import MEASURES
-from gradcam.figures import Figure
+from gradcam.figures import blank
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe & Ito's colours, which the colour-blind tell apart, and a marker each for print without colour.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -31,7 +34,7 @@ def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
         A figure that belongs to no window.
     """
     lengths = [len(table) for table in tables.values()]
-    figure = Figure(figsize=(6.5, 0.24 * sum(lengths) + 0.85 * len(tables) + 0.4), layout="constrained")
+    figure = blank((6.5, 0.24 * sum(lengths) + 0.85 * len(tables) + 0.4))
     axes = figure.subplots(len(tables), 1, squeeze=False, gridspec_kw={"height_ratios": lengths})[:, 0]
     for (heading, table), axis in zip(tables.items(), axes):
         columns = columns_of(table)
@@ -67,7 +70,7 @@ def similarity_curves(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, st
         A figure of the width of a page that belongs to no window.
     """
     kinds = list(dict.fromkeys(row["kind"] for row in rows if row["kind"] != "unrelated"))
-    figure = Figure(figsize=(7.5, 0.9 + 2.75 * len(kinds)), layout="constrained")
+    figure = blank((7.5, 0.9 + 2.75 * len(kinds)))
     axes = figure.subplots(len(kinds), len(MEASURES), sharey=True, squeeze=False)
     for kind, row_axes in zip(kinds, axes):
         for measure, axis in zip(MEASURES, row_axes):

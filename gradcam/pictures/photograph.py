@@ -13,9 +13,11 @@ from gradcam import maps
 from gradcam.pictures import arrays, images
 from gradcam.pictures.bands import as_rgb, checked_bands, choose
 from gradcam.pictures.samples import SAMPLES
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, MissingFile, UnknownName
+from slim_models.sizes import Size, height_and_width
 
 FITS = ("stretch", "crop")
+_SAMPLE = "sample:"
 _MOST_CHANNELS = 4  # that OpenCV averages at once
 
 
@@ -37,6 +39,11 @@ class Photograph:
     array: np.ndarray | None = None
     bands: tuple[int, ...] = ()
 
+    def __repr__(self) -> str:
+        height, width = self.pixels.shape[:2]
+        seen = "" if self.array is None else f", of which the network sees {list(self.array.shape)} {self.array.dtype}"
+        return f"Photograph {self.name!r}: {width} x {height} pixels, fit {self.fit!r}{seen}"
+
     @classmethod
     def of_array(cls, name: str, array: np.ndarray, fit: str = "stretch", bands: Iterable[int] = ()) -> Photograph:
         """A picture for a network that takes arrays.
@@ -57,7 +64,7 @@ class Photograph:
         chosen = checked_bands(bands, array.shape[2])
         return cls(name, as_rgb(array, chosen), fit, array, chosen)
 
-    def fitted(self, size: tuple[int, int]) -> np.ndarray:
+    def fitted(self, size: Size) -> np.ndarray:
         """The part that the network sees, at its size: uint8 `[height, width, 3]`, or of arrays float32 with K."""
         return fit_image(self.pixels if self.array is None else self.array, size, self.fit)
 
@@ -124,12 +131,25 @@ def read_photograph(
         return Photograph.of_array(arrays.name_of(source), arrays.read_array(source, channels), fit, bands)
     if arrays.is_npy(source):
         return _of_pixels(arrays.name_of(source), arrays.read_pixels(source), fit)
-    if source.startswith("sample:"):
-        name = source.removeprefix("sample:")
-        if name not in SAMPLES:
-            raise UnknownName(f"no sample {name!r}; the samples are {', '.join(SAMPLES)}")
+    check_source(source)
+    if source.startswith(_SAMPLE):
+        name = source.removeprefix(_SAMPLE)
         return Photograph(name, SAMPLES[name](), fit)
     return Photograph(pathlib.Path(source).stem, images.read_image(source), fit)
+
+
+def check_source(source: str) -> None:
+    """Whether there is such a sample, file or folder, which is quick to say.
+
+    Raises:
+        KeyError: no such sample.
+        FileNotFoundError: no such file.
+    """
+    name = source.removeprefix(_SAMPLE)
+    if name != source and name not in SAMPLES:
+        raise UnknownName(f"no sample {name!r}; the samples are {', '.join(SAMPLES)}")
+    if name == source and not (arrays.is_npy(source) or pathlib.Path(source).exists()):
+        raise MissingFile(f"no picture at {source}")
 
 
 def _of_pixels(name: str, pixels: np.ndarray, fit: str) -> Photograph:
@@ -161,12 +181,12 @@ def region(size: tuple[int, int], fit: str) -> tuple[slice, slice]:
     return rows, columns
 
 
-def fit_image(image: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
+def fit_image(image: np.ndarray, size: Size, fit: str = "stretch") -> np.ndarray:
     """The picture at a network's size.
 
     Args:
         image: `[H, W, 3]`, or of any number of channels; uint8 or floating point.
-        size: (height, width) in pixels.
+        size: (height, width) in pixels, or one number for both.
         fit: `"stretch"` or `"crop"`, as in `region`.
 
     Returns:
@@ -176,17 +196,17 @@ def fit_image(image: np.ndarray, size: tuple[int, int], fit: str = "stretch") ->
     return resize(image[region((height, width), fit)], size)
 
 
-def resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize(array: np.ndarray, size: Size) -> np.ndarray:
     """Resizes each axis on its own: averaging where it shrinks, bilinear where it grows.
 
     Args:
         array: `[H, W]` or `[H, W, K]`, of any numeric type.
-        size: (height, width) in pixels.
+        size: (height, width) in pixels, or one number for both.
 
     Returns:
         `[height, width]` or `[height, width, K]`; uint8 stays uint8, all else becomes float32.
     """
-    array = np.asarray(array)
+    array, size = np.asarray(array), height_and_width(size)
     array = array if array.dtype == np.uint8 else array.astype(np.float32)
     if array.ndim == 3 and array.shape[2] > _MOST_CHANNELS:
         parts = [array[..., start : start + _MOST_CHANNELS] for start in range(0, array.shape[2], _MOST_CHANNELS)]
@@ -206,31 +226,33 @@ def _resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return array.reshape(shape)  # of one channel OpenCV leaves out its axis
 
 
-def heatmap_at(cam: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
+def heatmap_at(cam: np.ndarray, size: Size, fit: str = "stretch") -> np.ndarray:
     """A cam as a heat map of a photograph, as of `Photograph.heatmap`.
 
     Args:
         cam: `[h, w]`, >= 0, of the fitted picture.
-        size: (height, width) of the photograph in pixels.
+        size: (height, width) of the photograph in pixels, or one number for both.
         fit: as it was in `fit_image`.
     """
-    rows, columns = region((size[0], size[1]), fit)
+    height, width = height_and_width(size)
+    rows, columns = region((height, width), fit)
     # Straight from the small map: a detour over the network's size would be a second blur.
     heatmap = maps.heatmap(cam[None], (rows.stop - rows.start, columns.stop - columns.start))[0]
-    return place(heatmap, (size[0], size[1]), fit)
+    return place(heatmap, (height, width), fit)
 
 
-def place(part: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
+def place(part: np.ndarray, size: Size, fit: str = "stretch") -> np.ndarray:
     """Brings what belongs to a network's input to the part of the photograph that it was made of.
 
     Args:
         part: `[h, w]` or `[h, w, K]` of any size, a map of the network's whole input.
-        size: (height, width) of the photograph in pixels.
+        size: (height, width) of the photograph in pixels, or one number for both.
         fit: as it was in `fit_image`.
 
     Returns:
         float32 `[height, width]` or `[height, width, K]`, zero where the network did not look.
     """
+    size = height_and_width(size)
     rows, columns = region(size, fit)
     whole = np.zeros((*size, *part.shape[2:]), np.float32)
     whole[rows, columns] = resize(part, (rows.stop - rows.start, columns.stop - columns.start))

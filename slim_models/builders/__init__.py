@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from slim_models.builders.building import (
         build as build,
         build_for as build_for,
-        whole_number as whole_number,
     )
     from slim_models.builders.catalogue import (
         DEFAULT_NETWORK as DEFAULT_NETWORK,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "building": "build build_for whole_number",
+        "building": "build build_for",
         "catalogue": "DEFAULT_NETWORK NETWORKS Architecture architecture find_weights",
         "preprocessing": "GREY_PREPROCESSINGS PREPROCESSINGS RGB_MEAN Affine Preprocessing channels_of example_for "
         "grey in_words order_of prepared preprocessing_for",

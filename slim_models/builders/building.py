@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import operator
-import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,20 +14,19 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.backward import marked_relus
 from slim_models.builders.catalogue import NETWORKS, architecture, find_weights
-from slim_models.labels import Labels, labels_for, list_for
+from slim_models.labels import Given
 from slim_models.mistakes import BadValue
-from slim_models.network import PRECISIONS, Network
+from slim_models.network import Network, check_precision
+from slim_models.sizes import Size, height_and_width, whole_number
 from slim_models.weights import Stored
 
 _LOGITS = ("fc8/biases", "logits/biases", "Logits/Conv2d_1c_1x1/biases")
-
-Given = str | os.PathLike | Sequence[str] | Labels | None  # what `labels_for` takes, or nothing
 
 
 def build(
     name: str,
     *,
-    image_size: int | None = None,
+    image_size: Size | None = None,
     num_classes: int | None = None,
     width_divisor: int | None = None,
     fc_width: int | None = None,
@@ -59,17 +56,16 @@ def build(
         ValueError: a size, a number of classes, a divisor or a precision that cannot be; or labels of another number.
     """
     entry = architecture(name)
-    size = _positive("image_size", image_size, entry.image_size)
+    size = _side(image_size, entry.image_size)
     num_classes = _positive("num_classes", num_classes, entry.num_classes)
     width_divisor = _positive("width_divisor", width_divisor, entry.width_divisor)
     if entry.depth % width_divisor:
         raise BadValue(f"width_divisor {width_divisor} does not divide {entry.depth}, the narrowest layer's channels")
-    if precision not in PRECISIONS:
-        raise BadValue(f"no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+    check_precision(precision)
     options = {"num_classes": num_classes, "width_divisor": width_divisor}
     if fc_width is not None:
         options["fc_width"] = _positive("fc_width", fc_width, fc_width)
-    known = list_for(entry.labels, num_classes) if labels is None else labels_for(labels, num_classes)
+    known = entry.labels_of(num_classes, labels)
     network = _build(name, size, options, precision)
     return dataclasses.replace(network, labels=known)
 
@@ -108,12 +104,14 @@ def _build(
     return dataclasses.replace(network, rebuild=again)
 
 
-def whole_number(value: Any) -> int:
-    """A count, such as of pixels or classes, as Python's int; 0 of what is none, a bool among them."""
-    try:
-        return 0 if isinstance(value, (bool, np.bool_)) else operator.index(value)
-    except TypeError:
-        return 0
+def _side(size: Any, default: int) -> int:
+    """Height and width, which are the same, of pictures for a network of ours."""
+    if size is None:
+        return default
+    height, width = height_and_width(size, "image_size")
+    if height != width:
+        raise BadValue(f"networks of ours take square pictures, not {height} x {width}")
+    return height
 
 
 def _positive(name: str, value: int | None, default: int) -> int:
@@ -124,7 +122,7 @@ def _positive(name: str, value: int | None, default: int) -> int:
 
 
 def build_for(
-    name: str, weights: Mapping[str, np.ndarray], image_size: int | None = None, *, labels: Given = None
+    name: str, weights: Mapping[str, np.ndarray], image_size: Size | None = None, *, labels: Given = None
 ) -> Network:
     """Builds the network of that name with the number of classes and the width that the weights have.
 
@@ -153,7 +151,7 @@ def build_for(
     fc_width = _width(shapes.get("fc6/biases", ())) if name.startswith("vgg") else None
     network = build(
         name,
-        image_size=_image_size(name, shapes, entry.image_size if image_size is None else image_size, image_size),
+        image_size=_image_size(name, shapes, _side(image_size, entry.image_size), image_size),
         num_classes=num_classes,
         width_divisor=width_divisor,
         fc_width=fc_width,
@@ -173,9 +171,8 @@ def _width(shape: tuple[int, ...]) -> int | None:
     return shape[-1] if shape and all(shape) else None
 
 
-def _image_size(name: str, shapes: Mapping[str, tuple[int, ...]], size: int, asked: int | None) -> int:
+def _image_size(name: str, shapes: Mapping[str, tuple[int, ...]], size: int, asked: Size | None) -> int:
     """The size, if a VGG's fc6 takes the pool5 of such pictures, or one that it does take, if none was asked for."""
-    _positive("image_size", size, size)
     weights, depth = shapes.get("fc6/weights", ()), _width(shapes.get("conv5_3/biases", ()))
     pool5 = size // 32 if name.endswith("torchvision") else math.ceil(size / 32)
     side = math.isqrt(weights[0] // depth) if len(weights) == 2 and depth else pool5

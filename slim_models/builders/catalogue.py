@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from slim_models import files
+from slim_models.builders.endpoints import endpoint_names
 from slim_models.builders.preprocessing import order_of
+from slim_models.labels import Given, Labels, labels_for, list_for
 from slim_models.mistakes import MissingFile, UnknownName
 
 
@@ -59,6 +61,19 @@ class Architecture:
     def less_mean(self) -> bool:
         """Whether it takes pictures less the mean of ImageNet, as Caffe's networks do."""
         return self.preprocessing in ("subtract_mean", "caffe_bgr")
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The names of its layers, in forward order, as `Network.endpoints` has them."""
+        return endpoint_names(self.function)
+
+    def labels_of(self, num_classes: int, given: Given = None) -> Labels | None:
+        """The names of its classes: those given, or of the list that it was trained on, if that has as many.
+
+        Raises:
+            FileNotFoundError, ValueError: as of `labels_for`.
+        """
+        return list_for(self.labels, num_classes) if given is None else labels_for(given, num_classes)
 
     @property
     def builder(self) -> Callable:

@@ -15,19 +15,20 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 from slim_models.builders import layers, preprocessing
+from slim_models.builders.endpoints import LITE_FACTORS, lite_units
 
 _preprocessing = preprocessing.Affine(mean=(127.0,), std=(128.0,))
 _EPSILON = 1e-3  # of its batch norm
 _STEM, _HEAD = 32, 1280  # depths, of every variant
-# Of each stage: units, depth, kernel, stride of the first unit, expansion (EfficientNet's table 1).
+# Of each stage: depth, kernel, stride of the first unit, expansion (EfficientNet's table 1); units: `lite_units`.
 _STAGES = (
-    (1, 16, 3, 1, 1),
-    (2, 24, 3, 2, 6),
-    (2, 40, 5, 2, 6),
-    (3, 80, 3, 2, 6),
-    (3, 112, 5, 1, 6),
-    (4, 192, 5, 2, 6),
-    (1, 320, 3, 1, 6),
+    (16, 3, 1, 1),
+    (24, 3, 2, 6),
+    (40, 5, 2, 6),
+    (80, 3, 2, 6),
+    (112, 5, 1, 6),
+    (192, 5, 2, 6),
+    (320, 3, 1, 6),
 )
 
 
@@ -43,9 +44,8 @@ class _Block(NamedTuple):
 
 def _blocks(width: float, units: float) -> Iterator[_Block]:
     """The blocks of all stages, of a variant that is so many times as wide and has so many times the units."""
-    for number, (count, depth, kernel_size, stride, expansion) in enumerate(_STAGES):
-        last = len(_STAGES) - 1
-        for unit in range(count if number in (0, last) else math.ceil(count * units)):
+    for count, (depth, kernel_size, stride, expansion) in zip(lite_units(units), _STAGES):
+        for unit in range(count):
             yield _Block(_rounded(depth * width), kernel_size, 1 if unit else stride, expansion, first=not unit)
 
 
@@ -114,8 +114,8 @@ def _inverted_bottleneck(inputs: tf.Tensor, depth: int, block: _Block, options: 
     return layers.conv2d(net, depth, 1, activation=None, normalizer=options["normalizer"], scope="project")
 
 
-efficientnet_lite0 = functools.partial(efficientnet_lite, width=1.0, units=1.0, scope="efficientnet_lite0")
-efficientnet_lite1 = functools.partial(efficientnet_lite, width=1.0, units=1.1, scope="efficientnet_lite1")
-efficientnet_lite2 = functools.partial(efficientnet_lite, width=1.1, units=1.2, scope="efficientnet_lite2")
-efficientnet_lite3 = functools.partial(efficientnet_lite, width=1.2, units=1.4, scope="efficientnet_lite3")
-efficientnet_lite4 = functools.partial(efficientnet_lite, width=1.4, units=1.8, scope="efficientnet_lite4")
+efficientnet_lite0 = functools.partial(efficientnet_lite, width=1.0, units=LITE_FACTORS[0], scope="efficientnet_lite0")
+efficientnet_lite1 = functools.partial(efficientnet_lite, width=1.0, units=LITE_FACTORS[1], scope="efficientnet_lite1")
+efficientnet_lite2 = functools.partial(efficientnet_lite, width=1.1, units=LITE_FACTORS[2], scope="efficientnet_lite2")
+efficientnet_lite3 = functools.partial(efficientnet_lite, width=1.2, units=LITE_FACTORS[3], scope="efficientnet_lite3")
+efficientnet_lite4 = functools.partial(efficientnet_lite, width=1.4, units=LITE_FACTORS[4], scope="efficientnet_lite4")

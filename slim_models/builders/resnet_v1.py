@@ -12,6 +12,7 @@ from typing import NamedTuple
 import tensorflow.compat.v1 as tf
 
 from slim_models.builders import layers, preprocessing
+from slim_models.builders.endpoints import RESNET_UNITS
 
 _DEPTHS = (64, 128, 256, 512)  # bottleneck of each block; a unit's output is four times as deep
 
@@ -123,7 +124,7 @@ def _bottleneck(
     return tf.nn.relu(shortcut + net)
 
 
-_50, _101 = (functools.partial(resnet_v1, units=(3, 4, units, 3)) for units in (6, 23))
+_50, _101 = (functools.partial(resnet_v1, units=RESNET_UNITS[depth]) for depth in ("50", "101"))
 resnet_v1_50 = functools.partial(_50, scope="resnet_v1_50")
 resnet_v1_101 = functools.partial(_101, scope="resnet_v1_101")
 resnet_v1_50_caffe = functools.partial(_50, scope="resnet_v1_50_caffe", variant=CAFFE)

@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from slim_models.builders import layers, preprocessing
+from slim_models.builders.endpoints import VGG_CONVOLUTIONS
 
 _DEPTHS = (64, 128, 256, 512, 512)  # of the five blocks' convolutions
 
@@ -87,7 +88,7 @@ def vgg_torchvision(images: tf.Tensor, *, scope: str, **options: Any) -> tuple[t
         return vgg(images, prepare=preprocessing.standardized, whole_windows=True, **options)
 
 
-vgg16 = functools.partial(vgg, convolutions=(2, 2, 3, 3, 3))
-vgg19 = functools.partial(vgg, convolutions=(2, 2, 4, 4, 4))
+vgg16 = functools.partial(vgg, convolutions=VGG_CONVOLUTIONS["vgg16"])
+vgg19 = functools.partial(vgg, convolutions=VGG_CONVOLUTIONS["vgg19"])
 vgg16_torchvision = functools.partial(vgg_torchvision, scope="vgg16_torchvision", **vgg16.keywords)
 vgg19_torchvision = functools.partial(vgg_torchvision, scope="vgg19_torchvision", **vgg19.keywords)

@@ -18,13 +18,11 @@ if TYPE_CHECKING:
         look_at_network as look_at_network,
     )
     from slim_models.loading.loader import load as load
-    from slim_models.loading.locating import exists as exists
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "inspection": "FoundTensor Inspection inspected look_at_network",
         "loader": "load",
-        "locating": "exists",
     },
 )

@@ -16,7 +16,7 @@ from slim_models.loading.layout import Layout, layouts_of
 from slim_models.loading.originals import Original, check_constants
 from slim_models.loading.passes import Graph, Say, imported, restore, shared, variables_of, while_contexts
 from slim_models.loading.structure import Arithmetic
-from slim_models.loading.tensors import shape_of, tensor_named, text_of
+from slim_models.loading.tensors import outputs_of_scope, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue, UnknownName
 from slim_models.network import Network, Values
 from slim_models.weights import Opened, Restored
@@ -240,11 +240,17 @@ def _name(tensor: tf.Tensor, scope: str) -> str:
 
 
 def _layer(graph: tf.Graph, scope: str, layer: str, known: Sequence[str]) -> tf.Tensor:
-    """A tensor that is no activation, but that the user wants explained."""
+    """A tensor that is no activation, but that the user wants explained; or what a scope of that name hands on."""
     try:
         tensor = tensor_named(graph, f"{scope}network/{layer}")
     except KeyError as error:
-        raise UnknownName(f"there is no layer {layer!r}; the layers are {', '.join(known)}") from error
+        found = outputs_of_scope(graph, f"{scope}network/", layer)
+        if len(found) > 1:
+            names = ", ".join(_name(tensor, scope) for tensor in found)
+            raise UnknownName(f"layer {layer!r} may be any of {names}: give one of these") from error
+        if not found:
+            raise UnknownName(f"there is no layer {layer!r}; the layers are {', '.join(known)}") from error
+        (tensor,) = found
     if tensor.shape.ndims != 4:
         raise BadValue(f"layer {layer!r} has no spatial extent: it is {tensor.shape}, not [N, h, w, K]")
     return tensor

@@ -18,10 +18,10 @@ from slim_models.backward import refusal
 from slim_models.builders import NETWORKS
 from slim_models.loading.formats import format_of
 from slim_models.loading.loader import Steps, load
-from slim_models.loading.locating import exists
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import PLACEHOLDERS, VARIABLES, Graph
-from slim_models.mistakes import MissingFile, Mistake, UnknownName
+from slim_models.mistakes import Mistake, UnknownName
+from slim_models.naming import check_there
 from slim_models.network import Network
 from slim_models.weights import AVERAGE, evaluated_weights, fitted
 
@@ -116,9 +116,8 @@ def inspected(path: str | os.PathLike, **given: Any) -> Inspection:
         FileNotFoundError: there is nothing at `path`.
         KeyError, ValueError: what is given cannot be: no such head or preprocessing.
     """
+    check_there(path)
     path = pathlib.Path(path)
-    if not exists(path):
-        raise MissingFile(f"nothing at {path}")
     form = format_of(path)
     size = sum(part.stat().st_size for part in form.files)
     result = Inspection(str(path), form.name, form.versions, size)

@@ -8,8 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slim_models.builders import Preprocessing, preprocessing_for, whole_number
-from slim_models.heads import HEADS
+from slim_models.builders import Preprocessing
 from slim_models.labels import Labels
 from slim_models.loading.assembly import Plan, rebuilt
 from slim_models.loading.averages import averaged
@@ -21,8 +20,9 @@ from slim_models.loading.names import class_names
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import Say, silent
 from slim_models.loading.planning import Asked, planned
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.naming import check_found
 from slim_models.network import Network
+from slim_models.sizes import Size, height_and_width
 
 
 @dataclasses.dataclass
@@ -53,7 +53,7 @@ def load(
     preprocessing: str | Preprocessing | None = None,
     labels: str | os.PathLike | Sequence[str] | Labels | None = None,
     head: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
+    image_size: Size | None = None,
     prepared: bool = False,
     examples: Sequence[Example] | None = None,
     feed: Mapping[str, Any] | None = None,
@@ -122,8 +122,8 @@ def load(
         ValueError: the file is none of these, the graph no classifier, or something can be understood in
             several ways; the message lists them.
     """
-    _check_given(preprocessing, prepared, head)
-    size = None if image_size is None else _height_and_width(image_size)
+    check_found(preprocessing, prepared, head)
+    size = None if image_size is None else height_and_width(image_size, "image_size")
     say, steps = say or silent, steps or Steps()
     original = averaged(open_original(path, Opening(size, custom_objects, trusted, say)), averages, say)
     steps.original = original
@@ -144,31 +144,3 @@ def load(
         kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
         say(f"layer: {network.default_layer} (found: {kind})")
     return dataclasses.replace(network, labels=theirs.labels)
-
-
-def _check_given(preprocessing: Any, prepared: bool, head: str | None) -> None:
-    """What is wrong with them is told before anything is opened."""
-    if preprocessing is not None:
-        preprocessing_for(preprocessing)
-        if prepared:
-            raise BadValue(
-                f"prepared pictures go in as they are, and preprocessing {preprocessing!r} would change them: give "
-                "only one of prepared and preprocessing"
-            )
-    if head is not None and head not in HEADS:
-        raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
-
-
-def _height_and_width(image_size: Any) -> tuple[int, int]:
-    """The two of them, in pixels.
-
-    Raises:
-        ValueError: it is no such size.
-    """
-    given = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    sides = [whole_number(side) for side in given]
-    if len(sides) != 2 or min(sides) < 1:
-        raise BadValue(
-            f"image_size must be a positive whole number of pixels, or (height, width) in pixels, not {image_size!r}"
-        )
-    return sides[0], sides[1]

@@ -10,7 +10,6 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.files import is_there
 from slim_models.loading.keras import is_keras_model, of_keras_model
 from slim_models.loading.keras_files import is_keras_file, read_keras_model
 from slim_models.loading.originals import Original, read_frozen, read_meta, read_saved_model
@@ -79,9 +78,3 @@ def _in_folder(folder: pathlib.Path) -> Original:
     if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
         return read_saved_model(folder)
     return read_meta(checkpoint_in(folder, "a SavedModel, or one checkpoint with its .meta"))
-
-
-def exists(path: str | os.PathLike) -> bool:
-    """Whether there is a file or folder of that name, or a checkpoint with that prefix."""
-    path = pathlib.Path(path)
-    return path.exists() or is_there(path) or path.with_name(f"{path.name}.meta").is_file()

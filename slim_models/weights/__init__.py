@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from slim_models.weights.hdf5 import open_hdf5 as open_hdf5
     from slim_models.weights.placing import put_in_place as put_in_place
     from slim_models.weights.reading import (
+        check_weights_file as check_weights_file,
         evaluated_weights as evaluated_weights,
         read_npz as read_npz,
         read_weights as read_weights,
@@ -52,7 +53,7 @@ __getattr__, __dir__, __all__ = lazy(
         "folding": "EPSILON folded",
         "hdf5": "open_hdf5",
         "placing": "put_in_place",
-        "reading": "evaluated_weights read_npz read_weights",
+        "reading": "check_weights_file evaluated_weights read_npz read_weights",
         "training": "AVERAGE evaluated fitted",
         "values": "Opened Restored Stored check_open fingerprint",
         "writing": "convert write_weights",

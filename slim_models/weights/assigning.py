@@ -29,7 +29,7 @@ def assign_weights(session: tf.Session, network: Network, weights: Mapping[str, 
 
     Raises:
         ValueError: names are missing, unexpected, misshapen, or have values that are not finite or are negative
-            variances; one message lists them all, and no variable has been touched.
+            variances; one message has their numbers and the first of them, and no variable has been touched.
     """
     weights = check_weights(network, weights)
     fill(session, network.variables(), weights.__getitem__ if network.unfolded is None else partial(folded, weights))
@@ -64,7 +64,7 @@ def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> Mappin
 
     Raises:
         ValueError: names are missing, unexpected, misshapen, or have values that are not finite in float32 or are
-            negative variances; one message lists them all.
+            negative variances; one message has their numbers and the first of them.
     """
     shapes = network.weight_shapes()
     weights = fitted(weights, shapes)
@@ -126,5 +126,5 @@ def _is_negative(name: str, array: np.ndarray) -> bool:
     return name.endswith("moving_variance") and bool(np.size(array)) and bool(np.min(array) < 0)
 
 
-def _shortened(names: list[str], most: int = 20) -> str:
+def _shortened(names: list[str], most: int = 2) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

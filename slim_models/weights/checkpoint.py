@@ -90,12 +90,22 @@ def _checkpoint_prefix(path: pathlib.Path) -> pathlib.Path:
     """What TensorFlow's reader wants: a V1 file or the prefix of a V2 checkpoint."""
     if path.is_dir():
         return checkpoint_in(path)
-    for part in (".index", ".meta", ".data-00000-of-00001"):  # named by one of a V2 checkpoint's files
-        if path.name.endswith(part):
-            path = path.with_name(path.name.removesuffix(part))
+    path = _prefix(path)
     if files.is_there(path):
         return path
     raise MissingFile(f"no weights at {path}")
+
+
+def _prefix(path: pathlib.Path) -> pathlib.Path:
+    for part in (".index", ".meta", ".data-00000-of-00001"):  # named by one of a V2 checkpoint's files
+        if path.name.endswith(part):
+            path = path.with_name(path.name.removesuffix(part))
+    return path
+
+
+def is_checkpoint(path: pathlib.Path) -> bool:
+    """Whether there is a file, or a V2 checkpoint of that prefix or with a file of that name."""
+    return files.is_there(_prefix(path))
 
 
 def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathlib.Path:

@@ -14,7 +14,7 @@ from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights import archives
 from slim_models.weights.caffe_names import from_caffe
 from slim_models.weights.caffemodel import read_caffemodel
-from slim_models.weights.checkpoint import Chosen, read_checkpoint
+from slim_models.weights.checkpoint import Chosen, is_checkpoint, read_checkpoint
 from slim_models.weights.npy import read_npy
 from slim_models.weights.pytorch import read_pytorch, read_safetensors
 from slim_models.weights.torch_names import from_torch
@@ -71,14 +71,11 @@ def evaluated_weights(
 
 def _read(path: str | os.PathLike, chosen: Chosen, say: Say | None) -> dict[str, np.ndarray]:
     """Reads what is `chosen`; of a checkpoint nothing else."""
-    if not os.fspath(path):
-        raise MissingFile("no weights at ''")
+    check_weights_file(path)
     path = pathlib.Path(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         weights = read_checkpoint(path, chosen)
-    elif not path.is_file():
-        raise MissingFile(f"no weights at {path}")
     else:
         arrays = reader(path)
         _check_numbers(path, arrays)  # before anything asks for a shape: of lists in lists it takes all memory
@@ -90,6 +87,18 @@ def _read(path: str | os.PathLike, chosen: Chosen, say: Say | None) -> dict[str,
         weights = from_slim_vgg(weights)
     _check_numbers(path, weights)
     return weights
+
+
+def check_weights_file(path: str | os.PathLike) -> None:
+    """Whether there is something to read, which is quick to say.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+    """
+    place = pathlib.Path(path)
+    there = place.is_file() if place.suffix.lower() in _READERS else place.is_dir() or is_checkpoint(place)
+    if not os.fspath(path) or not there:
+        raise MissingFile(f"no weights at {os.fspath(path) or repr('')}")
 
 
 def _check_numbers(path: pathlib.Path, weights: Mapping[str, Any]) -> None:

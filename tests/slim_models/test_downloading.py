@@ -197,7 +197,7 @@ class TestNothing:
     def test_a_bad_file(self, server, npy, weights_folder, case):
         bad, message = BAD_FILES[case]
         server.files["/vgg16.npy"] = bad(npy)
-        with pytest.raises(OSError, match=f"no source gave the weights of vgg16: http.*vgg16.npy: .*({message})"):
+        with pytest.raises(OSError, match=f"no source gave the weights of vgg16:\n  http.*vgg16.npy: .*({message})"):
             downloading.download("vgg16", sources=[npy_source(server, npy)])
         assert not list(weights_folder.iterdir())
 
@@ -208,10 +208,37 @@ class TestNothing:
         sources_ = [dead, npy_source(server, npy), npy_source(server, npy, "/mirror/vgg16.npy")]
         downloading.download("vgg16", sources=sources_, say=said.append)
         assert (weights_folder / "vgg16.npy").read_bytes() == npy
-        failures = [line for line in said if "failed" in line]
-        assert len(failures) == 2
+        assert [line.split()[1] for line in said if line.startswith("fetching")] == [source.url for source in sources_]
+        with pytest.raises(OSError, match="no source gave") as failure:
+            downloading.download("vgg16", sources=sources_[:2], force=True)
+        first, *failures = str(failure.value).splitlines()
+        assert first == "no source gave the weights of vgg16:"
+        assert [line.split(": ")[0].strip() for line in failures] == [source.url for source in sources_[:2]]
         assert "cannot be reached" in failures[0]
         assert "404" in failures[1]
+
+    def test_no_empty_folder_is_left_and_the_others_are_tried(self, server, npy, tmp_path, monkeypatch, capsys):
+        dead = (Source("http://127.0.0.1:9/vgg19.npy", None, 1),)
+        monkeypatch.setattr(downloading, "SOURCES", {"vgg19": dead, "vgg16": (npy_source(server, npy),)})
+        there = tmp_path / "there"
+        there.mkdir()
+        for folder in (tmp_path / "new" / "deeper", there):
+            assert main(["download", "vgg19", "--dir", str(folder)]) == 2
+        assert [path for path in tmp_path.iterdir() if path.is_dir()] == [there]
+        assert not list(there.iterdir())
+        capsys.readouterr()
+        server.files["/vgg16.npy"] = npy
+        assert main(["download", "vgg19", "vgg16", "--dir", str(there)]) == 1
+        errors = capsys.readouterr().err.splitlines()
+        assert errors[0] == "gradcam: no source gave the weights of vgg19:"
+        assert errors[1].startswith("  http://127.0.0.1:9/vgg19.npy: ") and len(errors) == 2
+        assert (there / "vgg16.npy").read_bytes() == npy
+
+    def test_a_name_that_is_none_is_told_before_anything_is_fetched(self, server, tmp_path, capsys):
+        assert main(["download", "vgg16", "vgg17", "--dir", str(tmp_path / "new")]) == 2
+        printed = capsys.readouterr()
+        assert not printed.out and "nothing to fetch for 'vgg17'" in printed.err
+        assert not (tmp_path / "new").exists()
 
     def test_what_was_there_stays(self, server, npy, weights_folder):
         weights_folder.mkdir()

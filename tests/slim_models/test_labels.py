@@ -42,7 +42,12 @@ def test_an_unknown_name_suggests_similar_ones(imagenet):
         imagenet.index("tiger dog")
     with pytest.raises(KeyError, match=r"no class 'cat'.*\b281 \(n02123045: tabby, tabby cat\)"):
         imagenet.index("cat")
-    with pytest.raises(KeyError, match="no class 'qwertz' among 1000"):
+    with pytest.raises(KeyError, match=r"no class 'tyger cat' among 1000; similar: 282 \(n02123159: tiger cat\)$"):
+        imagenet.index("tyger cat")
+    for word in ("qwertz", "dgo", "castle of x"):  # what is alike by its letters alone is no help
+        with pytest.raises(KeyError, match="no class '[a-z ]*' among 1000$" if word != "castle of x" else "483"):
+            imagenet.index(word)
+    with pytest.raises(KeyError, match="no class 'qwertz' among 1000$"):
         imagenet.index("qwertz")
 
 

@@ -48,6 +48,7 @@ def read_examples(source: str | os.PathLike, **options: Any) -> list[Example]:
         ValueError: what is at the path is nothing of these, is damaged, or takes no options.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    check_data(source)
     path = pathlib.Path(source)
     reader = _reader_of(source, path)
     if reader is ilsvrc_examples:
@@ -57,11 +58,19 @@ def read_examples(source: str | os.PathLike, **options: Any) -> list[Example]:
     return reader(path)
 
 
+def check_data(source: str | os.PathLike) -> None:
+    """Whether there is anything at a data set's path, which is quick to say.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+    """
+    if source != "samples" and not pathlib.Path(source).exists():
+        raise MissingFile(f"there is nothing at {os.fspath(source)}; data sets are {SOURCES}")
+
+
 def _reader_of(source: str | os.PathLike, path: pathlib.Path) -> Callable[..., list[Example]]:
     if source == "samples":
         return lambda _: sample_examples()
-    if not path.exists():
-        raise MissingFile(f"there is nothing at {path}; data sets are {SOURCES}")
     if path.suffix.lower() == ".zip" or (path / "wnids.txt").is_file():
         return tiny_imagenet_examples
     if path.suffix.lower() == ".csv" and path.is_file():

@@ -7,7 +7,7 @@ import pytest
 
 import gradcam
 import slim_models
-from gradcam.cli import commands, main
+from gradcam.cli import main, quick
 from gradcam.cli.evaluate import KINDS
 from gradcam.cli.writer import OUTPUTS
 from gradcam.comparison.references import LAYOUTS
@@ -54,7 +54,7 @@ def test_an_error_of_our_own_is_no_mistake_of_the_user_s(error, monkeypatch):
     def fails(args):
         raise error
 
-    monkeypatch.setattr(commands, "networks", fails)
+    monkeypatch.setattr(quick, "networks", fails)
     with pytest.raises(type(error)):
         main(["networks"])
 
@@ -63,7 +63,7 @@ def test_what_the_system_refuses_is_told_in_one_line(monkeypatch, capsys):
     def fails(args):
         raise PermissionError(13, "Permission denied", "/out")
 
-    monkeypatch.setattr(commands, "networks", fails)
+    monkeypatch.setattr(quick, "networks", fails)
     assert main(["networks"]) == 2
     assert capsys.readouterr().err == "gradcam: [Errno 13] Permission denied: '/out'\n"
 
@@ -72,7 +72,7 @@ def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "networks", interrupted)
+    monkeypatch.setattr(quick, "networks", interrupted)
     assert main(["networks"]) == 130
     assert capsys.readouterr().err == "gradcam: interrupted\n"
     with pytest.raises(SystemExit) as stop:

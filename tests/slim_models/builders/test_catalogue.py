@@ -24,8 +24,11 @@ def test_the_preprocessing(name):
 
 
 @pytest.mark.parametrize("name", slim_models.NETWORKS)
-def test_the_first_and_the_last_weights(name):
-    shapes = slim_models.build(name, width_divisor=8 if not name.startswith("eff") else None).weight_shapes()
-    first, last = slim_models.NETWORKS[name].ends
-    assert first in shapes and last in shapes
-    assert list(shapes).index(first) < 3 and list(shapes).index(last) > len(shapes) - 3
+def test_the_first_and_the_last_weights_and_the_endpoints(name):
+    """What is told without TensorFlow is what is built."""
+    network, entry = slim_models.build(name, width_divisor=8), slim_models.NETWORKS[name]
+    names = list(network.weight_shapes())
+    first, last = entry.ends
+    assert names.index(first) < 3 and names.index(last) > len(names) - 3
+    assert entry.endpoints == list(network.endpoints)
+    assert entry.default_layer in entry.endpoints

@@ -89,9 +89,9 @@ class TestOddWeights:
     @pytest.mark.parametrize("value", [0, -1, 2.5, "8", (32,), True, np.True_])
     @pytest.mark.parametrize("option", ["image_size", "num_classes", "width_divisor", "fc_width"])
     def test_sizes_that_cannot_be(self, option, value):
-        with pytest.raises(ValueError, match=f"{option} must be a positive whole number, not "):
+        with pytest.raises(ValueError, match=f"{option} must be a positive whole number( of pixels.*)?, not "):
             slim_models.build("vgg16", **{option: value})
 
     def test_an_image_size_of_nothing(self):
-        with pytest.raises(ValueError, match="image_size must be a positive whole number, not 0"):
+        with pytest.raises(ValueError, match="image_size must be a positive whole number of pixels, .*, not 0"):
             slim_models.build_for("vgg16", {}, 0)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import pickle
+import textwrap
 import time
 
 import numpy as np
@@ -463,3 +464,25 @@ def test_a_v1_file_beside_a_v2_checkpoint_of_its_name_is_not_read(tmp_path):
         part.rename(tmp_path / part.name)
     assert (tmp_path / "m.ckpt").is_file()
     np.testing.assert_array_equal(slim_models.read_weights(tmp_path / "m.ckpt")["a"], -values["a"])
+
+
+def test_wrong_weights_are_told_in_ten_lines_at_most():
+    """Of the largest network, with something wrong of every kind."""
+    network = slim_models.build("resnet_v1_101", image_size=64, width_divisor=16)
+    weights = dict(slim_models.random_weights(network))
+    names = list(network.weight_shapes())
+    for name in names[50:150]:
+        del weights[name]
+    for number, name in enumerate(names[150:300]):
+        weights[f"{name}_of_another_training_{number}"] = weights[name]
+    for name in names[300:400]:
+        weights[name] = weights[name][..., None]
+    for name in names[400:450]:
+        weights[name] = np.full_like(weights[name], np.nan)
+    with pytest.raises(ValueError) as mistake:
+        slim_models.check_weights(network, weights)
+    message = str(mistake.value)
+    assert len(textwrap.wrap(f"gradcam: {message}", 120)) <= 10
+    for part in ("100 missing (", "150 unexpected (", "100 misshapen (", "50 not finite (", " and 98 more)"):
+        assert part in message
+    assert f"({names[50]}, {names[51]} and 98 more)" in message

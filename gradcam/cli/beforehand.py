@@ -1,0 +1,130 @@
+"""What is wrong with a command's arguments, as far as it can be told before TensorFlow is there: in an instant.
+
+The functions that say so are those that the commands themselves go through later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Callable, Collection, Sequence
+
+import slim_models
+from gradcam.cli.flags import band_numbers
+from gradcam.cli.network_flags import found_words
+from slim_models.labels import class_index
+from slim_models.mistakes import BadValue, MissingFile, UnknownName
+from slim_models.naming import Meant, check_there, meant
+from slim_models.network import check_layer, check_precision
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raises the mistake that a command would come to, if TensorFlow is not needed to see it.
+
+    Args:
+        args: of the command line.
+    """
+    if args.command in _CHECKS:
+        _CHECKS[args.command](args)
+
+
+def _check_explain(args: argparse.Namespace) -> None:
+    from gradcam.cli.naming import fields_of
+    from gradcam.cli.resuming import check_folder
+    from gradcam.cli.writer import OUTPUTS
+    from gradcam.maps import COLORMAPS
+    from gradcam.methods import methods_named
+    from gradcam.pictures import FORMATS
+
+    methods_named(args.method or ())
+    check_words("colormap", [args.colormap], COLORMAPS)
+    check_words("output", args.write or (), OUTPUTS)
+    check_words("format", [args.format], FORMATS)
+    for flag, number in (("--batch", args.batch), ("--top", args.top), ("--max-size", args.max_size)):
+        if number is not None and number < 1:
+            raise BadValue(f"{flag} must be at least 1, not {number}")
+    if args.name is not None:
+        fields_of(args.name)
+    if args.precision is not None:
+        check_precision(args.precision)
+    if args.bands is not None:
+        band_numbers(args.bands)
+    network = _network(args)
+    _check_pictures(args.images)
+    _check_classes(args.target or (), network)
+    if network.entry is not None:
+        for layer in args.layer or ():
+            check_layer(network.network, network.entry.endpoints, layer)
+    check_folder(pathlib.Path(args.out))
+
+
+def check_words(kind: str, words: Collection[str], known: Collection[str]) -> None:
+    """Raises a KeyError for the first of the words that is not known."""
+    for word in words:
+        if word not in known:
+            raise UnknownName(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
+
+
+def _network(args: argparse.Namespace) -> Meant:
+    found = {**found_words(args), "examples": args.examples}
+    return meant(args.network, getattr(args, "weights", None), found, say=lambda line: None)
+
+
+def _check_pictures(sources: Sequence[str]) -> None:
+    """If none of the pictures is there: some others may be explained all the same."""
+    from gradcam.pictures import check_source
+
+    missing = []
+    for source in sources:
+        try:
+            check_source(source)
+        except (MissingFile, UnknownName) as error:
+            missing.append(error)
+    if len(sources) == 1 and missing:
+        raise missing[0]
+    if len(missing) == len(sources):
+        raise MissingFile(f"none of the {len(sources)} pictures is there: {'; '.join(map(str, missing))}")
+
+
+def _check_classes(targets: Collection[str], network: Meant) -> None:
+    known = network.classes()
+    if known is not None:
+        for target in targets:
+            class_index(target, *known, network.network)
+
+
+def _check_compare(args: argparse.Namespace) -> None:
+    from gradcam.comparison import check_layout
+
+    check_layout(args.layout)
+    _network(args)
+    check_there(args.reference)
+    if args.authors:
+        _check_pictures([args.authors])
+
+
+def _check_evaluate(args: argparse.Namespace) -> None:
+    from gradcam.cli.evaluate import KINDS
+
+    _network(args)
+    KINDS[args.kind].check(args)
+
+
+def _check_layers(args: argparse.Namespace) -> None:
+    if args.network not in slim_models.NETWORKS:  # whose weights need not be there
+        _network(args)
+
+
+def _check_inspect(args: argparse.Namespace) -> None:
+    found_words(args)
+    if args.network not in slim_models.NETWORKS:
+        check_there(args.network)
+
+
+_CHECKS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "explain": _check_explain,
+    "compare": _check_compare,
+    "evaluate": _check_evaluate,
+    "layers": _check_layers,
+    "inspect": _check_inspect,
+}
