@@ -183,12 +183,8 @@ def rebuilt(
             inputs[plan.images] = plan.layout.ordered(prepared(pixels, preprocessing))
             outputs = _imported(rest, inputs, plan.logits, while_contexts(plan.part))
             logits = _directions(outputs) if plan.one_output else outputs
-    layers, bottlenecks = find_layers(images, outputs)
-    endpoints = {_name(tensor, scope): tensor for tensor in layers}
     asked = [layer] if isinstance(layer, str) else list(layer or [])
-    known, all_through = list(endpoints), [_name(tensor, scope) for tensor in bottlenecks]
-    endpoints.update({name: _layer(graph, scope, name, known) for name in asked if name not in endpoints})
-    default = asked[0] if asked else default_layer(known, all_through, original.name)
+    endpoints, default = _endpoints(images, outputs, scope, asked, original.name)
     return Network(
         original.name,
         images,
@@ -203,6 +199,17 @@ def rebuilt(
         takes_arrays=plan.takes_arrays,
         preprocessing=in_words(preprocessing),
     )
+
+
+def _endpoints(
+    images: tf.Tensor, outputs: tf.Tensor, scope: str, asked: Sequence[str], name: str
+) -> tuple[dict[str, tf.Tensor], str]:
+    """The layers by their names in the original graph, with those that are asked for, and the default one."""
+    layers, bottlenecks = find_layers(images, outputs)
+    endpoints = {_name(tensor, scope): tensor for tensor in layers}
+    known, all_through = list(endpoints), [_name(tensor, scope) for tensor in bottlenecks]
+    endpoints.update({word: _layer(images.graph, scope, word, known) for word in asked if word not in endpoints})
+    return endpoints, asked[0] if asked else default_layer(known, all_through, name)
 
 
 def _weighed(part: Graph, name: str) -> Mapping[str, tf.NodeDef]:
