@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ class Resuming:
 
     def __init__(self, writer: Writer, targets: Sequence[int], num_classes: int, skip: bool):
         self.writer, self.targets, self.num_classes, self.skip = writer, targets, num_classes, skip
-        self._folders: dict[pathlib.Path, set[str]] = {}
+        self._folders: dict[str, set[str]] = {}
 
     def begin(self, names: Mapping[str, str]) -> tuple[dict[str, str], Outcome]:
         """What is left of a run, and what is done.
@@ -74,7 +75,7 @@ class Resuming:
         """The row of a picture, if all its files are there; and those of other pictures or numbers."""
         targets = list(dict.fromkeys(self.targets)) or self._candidates(name)
         files = {target: self.writer.files(name, target) for target in targets}
-        if not any(self._is_there(file.path) for those in files.values() for file in those):
+        if not any(self._is_there(str(file.path)) for those in files.values() for file in those):
             return None, []
         try:
             which = source_of(source)
@@ -112,11 +113,18 @@ class Resuming:
         """The classes of which there is a file of a picture."""
         if not self.skip:
             return []
-        return [target for target in range(self.num_classes) if self._is_there(self.writer.files(name, target)[0].path)]
+        paths = (path.replace("\0", name) for path in self._of_classes)
+        return [target for target, path in enumerate(paths) if self._is_there(path)]
 
-    def _is_there(self, path: pathlib.Path) -> bool:
+    @functools.cached_property
+    def _of_classes(self) -> list[str]:
+        """The first file of each class, with NUL in the place of the picture's name: there may be many pictures."""
+        return [str(self.writer.files("\0", target)[0].path) for target in range(self.num_classes)]
+
+    def _is_there(self, path: str) -> bool:
         """Whether there is such a file; a folder is read once, for there may be many pictures and classes."""
-        if path.parent not in self._folders:
-            entries = path.parent.iterdir() if path.parent.is_dir() else ()
-            self._folders[path.parent] = {entry.name for entry in entries}
-        return path.name in self._folders[path.parent]
+        folder, _, name = path.rpartition(os.sep)
+        if folder not in self._folders:
+            place = pathlib.Path(folder or ".")
+            self._folders[folder] = {entry.name for entry in place.iterdir()} if place.is_dir() else set()
+        return name in self._folders[folder]

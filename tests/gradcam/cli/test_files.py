@@ -304,6 +304,27 @@ class TestProvenance:
         changed[3, 2] += 1e-6
         assert of(net) != of(network_file(tmp_path, weights=changed))
 
+    @pytest.mark.parametrize("resource", [False, True])
+    def test_of_variables_it_is_of_their_values(self, resource):
+        with tf.Graph().as_default(), tf.Session() as session:
+            images = tf.placeholder(tf.float32, [None, 24, 24, 3], name="input")
+            net = tf.nn.relu(tf.nn.conv2d(images, constant([3, 3, 3, 8]), 2, "SAME"))
+            kernel = tf.get_variable("kernel", initializer=constant([8, 4], 1), use_resource=resource)
+            unused = tf.get_variable("unused", [3], use_resource=resource)
+            tf.matmul(tf.reduce_mean(net, [1, 2]), kernel, name="logits")
+            session.run(tf.global_variables_initializer())
+            changes = [kernel.assign(tf.reverse(kernel, [0])), kernel.assign_add(tf.ones([8, 4]))]
+            changes.append(unused.assign_add([1] * 3))
+            network = slim_models.load(session, images="input", logits="logits", preprocessing="none")
+            found = []
+            for change in (None, *changes):
+                if change is not None:
+                    session.run(change)
+                with Explainer(network, rules=[]) as explainer:
+                    found.append(explainer.fingerprint)
+        assert len(set(found[:3])) == 3  # other values, and the same in another order
+        assert found[3] == found[2]  # what the logits do not depend on
+
     def test_of_a_network_of_ours_it_is_that_of_its_file(self):
         network = slim_models.open_network("vgg16_tiny")
         with Explainer(network, rules=[]) as explainer:
