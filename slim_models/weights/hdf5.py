@@ -99,10 +99,11 @@ def _survived(path: pathlib.Path, name: str, size: int, *_: int) -> None:
 def read_all(path: str) -> None:
     """Reads everything in a file, and ends the process with what is wrong: for a process of its own."""
     size = os.stat(path).st_size  # noqa: PTH116 - a few modules are enough
-    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no such limits
+    with contextlib.suppress(ImportError, ValueError, OSError):  # only Linux says how much is taken already
         import resource
 
-        limit = _MEMORY + _TIMES * size
+        taken = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        limit = taken + _MEMORY + _TIMES * size
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
         with h5py.File(path, "r") as file:

@@ -44,6 +44,20 @@ def kill(monkeypatch):
     return kill
 
 
+DYING = """
+import os, pathlib, sys, numpy as np, slim_models
+really, left = pathlib.Path.replace, [int(sys.argv[2])]
+def replace(self, to):
+    if not left[0]:
+        os._exit(9)
+    left[0] -= 1
+    return really(self, to)
+pathlib.Path.replace = replace
+new = {"a/weights": np.arange(6, dtype=np.float32) + 10, "a/biases": np.zeros(2, np.float32)}
+slim_models.write_weights(sys.argv[1], new)
+"""
+
+
 def write_v1(path, weights):
     with tf.Graph().as_default(), tf.Session() as session:
         variables = [tf.Variable(array, name=name) for name, array in weights.items()]
@@ -72,6 +86,20 @@ class TestCheckpoints:
             assert is_of(OLD, read) or is_of(NEW, read)
         kill(None)
         slim_models.write_weights(path, NEW)  # heals
+        assert is_of(NEW, slim_models.read_weights(path))
+        assert sorted(part.name for part in tmp_path.iterdir()) == ["x.ckpt.data-00000-of-00001", "x.ckpt.index"]
+
+    @pytest.mark.parametrize("most", [1, 2, 3])
+    def test_a_process_that_dies_at_once(self, tmp_path, most):
+        """Without a chance to tidy up, unlike with an exception; what it leaves goes with the next writing."""
+        path = tmp_path / "x.ckpt"
+        slim_models.write_weights(path, OLD)
+        result = subprocess.run([sys.executable, "-c", DYING, str(path), str(most)], timeout=60)
+        assert result.returncode == 9
+        assert any(part.name.startswith(".writing-") for part in tmp_path.iterdir())
+        assert is_of(NEW if most > 1 else OLD, slim_models.read_weights(path))
+        files._clear_away.cache_clear()  # as in a new process
+        slim_models.write_weights(path, NEW)
         assert is_of(NEW, slim_models.read_weights(path))
         assert sorted(part.name for part in tmp_path.iterdir()) == ["x.ckpt.data-00000-of-00001", "x.ckpt.index"]
 

@@ -1,6 +1,7 @@
 """HDF5 files that end HDF5's own library, or never let it end, end a process of their own: one error is left."""
 
 import contextlib
+import pathlib
 import time
 
 import h5py
@@ -93,3 +94,19 @@ def test_a_file_that_changes_is_tried_again(path, monkeypatch):
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(ValueError, match="HDF5's library fails"), contextlib.ExitStack() as stack:
         stack.enter_context(open_hdf5(path))
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="memory is bounded where that is said")
+def test_memory_without_end_is_not_to_be_had(path, monkeypatch):
+    """What a file makes the library ask for, whatever way it finds."""
+    monkeypatch.setattr(
+        hdf5,
+        "_TRIAL",
+        "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
+        "from slim_models.weights import hdf5; import h5py, numpy as np\n"
+        "hdf5._MEMORY = 2**28\n"
+        "hdf5.refuse_what_lies_outside = lambda file: [np.ones(2**28) for _ in range(9)]\n"
+        "hdf5.read_all(sys.argv[2])",
+    )
+    with pytest.raises(ValueError, match=r"a\.h5 cannot be read as an HDF5 file: Unable to allocate"), open_hdf5(path):
+        pass
