@@ -10,9 +10,9 @@ At the end stand `curve.png` and the weights, kernels in float16: a slim-style c
 VGG16 a dictionary as in `vgg16.npy`.
 
     python scripts/train_tiny.py tiny-imagenet-200.zip --network vgg16_tiny --start weights/vgg16_tiny.npy \\
-        --teacher efficientnet_lite0 --rate 0.04 --hours 1.5
+        --teacher efficientnet_lite0 --sizes 112x20 --rate 0.008 --hours 6
 
-learns from a network that knows ImageNet, and from where the embedded weights are; both flags also work alone.
+begins where the embedded weights are, and learns from a network that knows ImageNet too; both flags also work alone.
 """
 
 from __future__ import annotations
@@ -62,6 +62,9 @@ def main() -> None:
     schedule = Schedule(read_stages(args.sizes), args.rate, args.hours)
     args.out.mkdir(parents=True, exist_ok=True)
     train, validation = (read_split(args.data, split) for split in ("train", "val"))
+    classes = slim_models.NETWORKS[args.network].num_classes
+    if args.teacher and len(train.wnids) != classes:
+        raise BadValue(f"{args.data} has {len(train.wnids)} classes; --teacher needs the network's {classes}")
     trainer = Trainer(args.network, TRAINED_WITH[args.network], args.weight_decay, distilling=bool(args.teacher))
     if not trainer.restore(args.out) and args.start:
         some = [np.stack([fit_image(x, (trainer.image_size,) * 2) for x in train.images[i::1000]]) for i in range(5)]
