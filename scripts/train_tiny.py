@@ -8,6 +8,11 @@ each network was trained with are in weights/README.md.
 Every epoch ends with a checkpoint and a line in `log.csv`; the same command goes on after an interruption.
 At the end stand `curve.png` and the weights, kernels in float16: a slim-style checkpoint for a ResNet, for
 VGG16 a dictionary as in `vgg16.npy`.
+
+    python scripts/train_tiny.py tiny-imagenet-200.zip --network vgg16_tiny --start weights/vgg16_tiny.npy \\
+        --teacher efficientnet_lite0 --sizes 112x20 --rate 0.008 --hours 6
+
+begins where the embedded weights are, and learns from a network that knows ImageNet too; both flags also work alone.
 """
 
 from __future__ import annotations
@@ -17,23 +22,23 @@ import concurrent.futures
 import csv
 import dataclasses
 import functools
-import math
 import os
 import pathlib
-import re
 import time
 from collections.abc import Mapping
 
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
+from training.schedule import Schedule, read_stages
 
 from gradcam.terminal import quiet_tensorflow, run_script
 from slim_models.mistakes import BadValue
 
 with quiet_tensorflow():
-    import tensorflow.compat.v1 as tf
-    from tensorflow.core.protobuf import rewriter_config_pb2
+    from training.starting import start_from
+    from training.teacher import teacher_logits
+    from training.trainer import BATCH, Trainer
 
     import slim_models
     from gradcam.evaluation.datasets import tiny_imagenet
@@ -42,7 +47,6 @@ with quiet_tensorflow():
     from gradcam.pictures import fit_image
     from slim_models.weights import folded
 
-BATCH = 100
 # What a network has only while it is trained. VGG16 is trained with batch norm, also on fc6 and fc7, and written
 # without it; its fc6 sees every size of picture as a pool5 of 4 x 4, which is that of 112 pixels.
 TRAINED_WITH = {
@@ -54,34 +58,28 @@ INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="the folder tiny-imagenet-200 or the official zip")
-    parser.add_argument("--network", choices=TRAINED_WITH, default="resnet_v1_50_tiny")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/train_tiny"))
-    parser.add_argument("--sizes", default="64x14,96x9,112x5", help="PIXELSxEPOCHS, in order (default: %(default)s)")
-    parser.add_argument("--crop", type=float, default=0.6, help="smallest share of a picture (default: %(default)s)")
-    parser.add_argument(
-        "--stretch", type=float, default=0.1, help="of crops; log of a side's factor (default: %(default)s)"
-    )
-    parser.add_argument("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
-    parser.add_argument("--weight-decay", type=float, default=5e-4, help="(default: %(default)s)")
-    args = parser.parse_args()
-    stages = re.findall(r"(\d+)x(\d+)", args.sizes)
-    if ",".join("x".join(stage) for stage in stages) != args.sizes:
-        raise BadValue(f"--sizes is PIXELSxEPOCHS,PIXELSxEPOCHS,..., not {args.sizes!r}")
-    sizes = [int(size) for size, epochs in stages for _ in range(int(epochs))]
+    args = arguments()
+    schedule = Schedule(read_stages(args.sizes), args.rate, args.hours)
     args.out.mkdir(parents=True, exist_ok=True)
     train, validation = (read_split(args.data, split) for split in ("train", "val"))
-    trainer = Trainer(args.network, args.weight_decay)
-    first = trainer.restore(args.out)
-    for epoch in range(first, len(sizes)):
+    classes = slim_models.NETWORKS[args.network].num_classes
+    if args.teacher and len(train.wnids) != classes:
+        raise BadValue(f"{args.data} has {len(train.wnids)} classes; --teacher needs the network's {classes}")
+    trainer = Trainer(args.network, TRAINED_WITH[args.network], args.weight_decay, distilling=bool(args.teacher))
+    if not trainer.restore(args.out) and args.start:
+        some = [np.stack([fit_image(x, (trainer.image_size,) * 2) for x in train.images[i::1000]]) for i in range(5)]
+        feeds = [{trainer.images: pictures} for pictures in some]
+        start_from(trainer.session, trainer.variables, feeds, slim_models.read_weights(args.start))
+    targets = teacher_logits(args.teacher, train, args.teacher_size, args.out / "teacher.npy") if args.teacher else None
+
+    def prepare(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        return augment(train.images[rows], size, args.crop, args.stretch, rng)
+
+    while trainer.share(schedule, len(train.labels)) < 1:
         began = time.time()
-        rate = functools.partial(learning_rate, peak=args.rate, total=len(sizes))
-        prepare = functools.partial(augment, size=sizes[epoch], crop=args.crop, stretch=args.stretch)
-        loss = trainer.epoch(train, prepare, epoch, rate)
-        top1, _ = accuracy(trainer.predict, validation, sizes[epoch], every=5)
-        trainer.save(args.out, epoch + 1)
-        row = (epoch + 1, sizes[epoch], f"{loss:.4f}", f"{top1:.4f}", f"{time.time() - began:.0f}")
+        epoch, loss, size = trainer.epoch(train.labels, targets, prepare, schedule, args.out)
+        top1, _ = accuracy(trainer.predict, validation, size, every=5)
+        row = (epoch + 1, size, f"{loss:.4f}", f"{top1:.4f}", f"{time.time() - began:.0f}")
         log(args.out / "log.csv", row)
         print("epoch {} at {} px: loss {}, top-1 {} on a fifth of val, {} s".format(*row), flush=True)
     draw_curve(args.out)
@@ -91,6 +89,24 @@ def main() -> None:
     with Explainer(slim_models.build(args.network), weights, layers=(), rules=()) as explainer:
         top1, top5 = accuracy(lambda images: explainer.explain(images).logits, validation, trainer.image_size)
     print(f"{weights}: top-1 {top1:.4f}, top-5 {top5:.4f} on {len(validation.labels)} validation pictures")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = functools.partial(parser.add_argument, help="(default: %(default)s)")
+    add("data", help="the folder tiny-imagenet-200 or the official zip")
+    add("--network", choices=TRAINED_WITH, default="resnet_v1_50_tiny")
+    add("--out", type=pathlib.Path, default=pathlib.Path("out/train_tiny"))
+    add("--sizes", default="64x14,96x9,112x5", help="PIXELSxEPOCHS, in order (default: %(default)s)")
+    add("--hours", type=float, help="what it may take: the epochs of --sizes are then shares of that time")
+    add("--crop", type=float, default=0.6, help="smallest share of a picture (default: %(default)s)")
+    add("--stretch", type=float, default=0.1, help="of crops; log of a side's factor (default: %(default)s)")
+    add("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
+    add("--weight-decay", type=float, default=5e-4)
+    add("--start", help="weights to begin with, also such as have batch norm folded into them")
+    add("--teacher", help="a network that knows the classes: learn from its logits too")
+    add("--teacher-size", type=int, default=160, help="of the pictures that it sees (default: %(default)s)")
+    return parser.parse_args()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -138,11 +154,6 @@ def read_split(path: str | os.PathLike, split: str) -> LabelledImages:
     return LabelledImages(images, labels.astype(np.int64), wnids)
 
 
-def learning_rate(epoch: float, *, peak: float, total: int) -> float:
-    """One epoch of linear warm-up, then a cosine to zero."""
-    return peak * (epoch if epoch < 1 else 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (total - 1))))
-
-
 def augment(images: np.ndarray, size: int, crop: float, stretch: float, rng: np.random.Generator) -> np.ndarray:
     """Random crops, half of them flipped: uint8 `[N, size, size, 3]`.
 
@@ -162,81 +173,6 @@ def augment(images: np.ndarray, size: int, crop: float, stretch: float, rng: np.
         part = image[top : top + height, left : left + width, :: 1 if rng.random() < 0.5 else -1]
         cv2.resize(part, (size, size), dst=out, interpolation=int(rng.choice(INTERPOLATIONS)))
     return result
-
-
-class Trainer:
-    """Two graphs over one set of variables (the batch's statistics, the stored ones) and a session."""
-
-    def __init__(self, name: str, weight_decay: float):
-        entry = slim_models.NETWORKS[name]
-        options = {"num_classes": entry.num_classes, "width_divisor": entry.width_divisor, **TRAINED_WITH[name]}
-        builder = functools.partial(entry.builder, **options)
-        self.image_size = entry.image_size
-        self.graph = tf.Graph()
-        with self.graph.as_default():
-            self.images = tf.placeholder(tf.uint8, [None, None, None, 3])
-            self.labels = tf.placeholder(tf.int64, [None])
-            self.rate = tf.placeholder(tf.float32, [])
-            images = tf.cast(self.images, tf.float32)
-            logits, _ = builder(images, training=True)
-            self.variables = tf.global_variables()
-            updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-            with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-                self.logits, _ = builder(images)
-            targets = tf.one_hot(self.labels, logits.shape[-1])
-            self.loss = tf.losses.softmax_cross_entropy(targets, logits, label_smoothing=0.1)
-            kernels = [v for v in tf.trainable_variables() if v.op.name.endswith("/weights")]
-            decay = weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
-            optimizer = tf.train.MomentumOptimizer(self.rate, 0.9, use_nesterov=True)
-            with tf.control_dependencies(updates):
-                self.step = optimizer.minimize(self.loss + decay)
-            self.saver = tf.train.Saver(max_to_keep=1)
-            config = tf.ConfigProto(inter_op_parallelism_threads=1)
-            options = config.graph_options.rewrite_options
-            options.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
-            self.session = tf.Session(config=config)
-            self.session.run(tf.global_variables_initializer())
-            # Every unit begins as the identity (Goyal et al. 2017, sec. 5.1).
-            last = [v for v in self.variables if v.op.name.endswith("bottleneck_v1/conv3/BatchNorm/gamma")]
-            self.session.run([v.assign(tf.zeros_like(v)) for v in last])
-
-    def epoch(self, data: LabelledImages, prepare, epoch: int, rate) -> float:
-        """One pass over the data in an order that depends on the epoch alone; returns the mean loss."""
-        rng = np.random.default_rng(epoch)
-        batches = rng.permutation(len(data.labels)).reshape(-1, BATCH)
-        losses = []
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            prepared = [pool.submit(prepare, data.images[batch], rng=rng) for batch in batches[:1]]
-            for i, batch in enumerate(batches):
-                images = prepared.pop().result()
-                if i + 1 < len(batches):
-                    prepared.append(pool.submit(prepare, data.images[batches[i + 1]], rng=rng))
-                feed = {self.images: images, self.labels: data.labels[batch], self.rate: rate(epoch + i / len(batches))}
-                losses.append(self.session.run([self.loss, self.step], feed)[0])
-                if i % 200 == 199:
-                    print(f"  step {i + 1} of {len(batches)}: loss {np.mean(losses[-200:]):.3f}", flush=True)
-        return float(np.mean(losses))
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Logits `[N, C]` by the stored statistics."""
-        return self.session.run(self.logits, {self.images: images})
-
-    def save(self, folder: pathlib.Path, epoch: int) -> None:
-        with self.graph.as_default():
-            self.saver.save(self.session, str(folder / "state.ckpt"), global_step=epoch, write_meta_graph=False)
-
-    def restore(self, folder: pathlib.Path) -> int:
-        """Restores the newest checkpoint; returns the number of epochs behind it, 0 if there is none."""
-        path = tf.train.latest_checkpoint(str(folder))
-        if path is None:
-            return 0
-        with self.graph.as_default():
-            self.saver.restore(self.session, path)
-        return int(path.rsplit("-", 1)[1])
-
-    def weights(self) -> dict[str, np.ndarray]:
-        """The values of the variables, by name."""
-        return dict(zip((v.op.name for v in self.variables), self.session.run(self.variables)))
 
 
 def export(weights: dict[str, np.ndarray], path: pathlib.Path) -> None:

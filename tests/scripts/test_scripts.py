@@ -125,6 +125,27 @@ def train(network, data, out, sizes):
     return result.stdout
 
 
+def test_training_begins_with_weights_and_ends_when_its_time_is_over(tiny_imagenet, tmp_path):
+    """The first step's rate is 0, so that of the embedded weights only batch norm's statistics move, by 2 %."""
+    embedded = slim_models.find_weights("vgg16_tiny")
+    flags = ["--network", "vgg16_tiny", "--sizes", "112x9", "--hours", 1e-6, "--start", embedded, "--out", tmp_path]
+    result = script("train_tiny.py", tiny_imagenet, *flags)
+    assert result.returncode == 0, result.stderr
+    expected, found = (slim_models.read_weights(path) for path in (embedded, tmp_path / "vgg16_tiny.npy"))
+    for name, value in expected.items():
+        if name.endswith("weights"):
+            assert np.corrcoef(found[name].ravel(), value.ravel())[0, 1] > 0.99, name
+    # An epoch of the 9 that there was no time for.
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
+
+
+def test_a_teacher_needs_all_classes(tiny_imagenet, tmp_path):
+    result = script("train_tiny.py", tiny_imagenet, "--teacher", "resnet_v1_50_tiny", "--out", tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "has 2 classes; --teacher needs the network's 200" in result.stderr
+
+
 @pytest.mark.parametrize("name", ["resnet_v1_50_tiny", "vgg16_tiny"])
 def test_training_learns_resumes_and_writes_weights_that_the_network_takes(name, tiny_imagenet, tmp_path):
     """Red against blue, at 32 pixels: an epoch, and after an interruption one more."""

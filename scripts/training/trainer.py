@@ -1,0 +1,178 @@
+"""The training itself: the graphs of a network, its loss, its steps, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+import slim_models
+from slim_models.weights import fill
+from training.schedule import Schedule
+
+BATCH = 100
+SAVED_EVERY = 200  # steps
+TEMPERATURE, TEACHERS_SHARE = 1.0, 0.7  # of distillation
+
+
+def label_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Cross entropy with the labels, which are smoothed."""
+    return tf.losses.softmax_cross_entropy(tf.one_hot(labels, logits.shape[-1]), logits, label_smoothing=0.1)
+
+
+def distillation_loss(logits: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Cross entropy with the labels and, at a temperature, with a teacher's probabilities (Hinton et al. 2015).
+
+    Args:
+        logits: `[N, C]`.
+        labels: `[N]`.
+        targets: `[N, C]`, the teacher's logits.
+    """
+    hard = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    probabilities = tf.nn.softmax(targets / TEMPERATURE)
+    soft = tf.nn.softmax_cross_entropy_with_logits(labels=probabilities, logits=logits / TEMPERATURE)
+    # At a temperature T gradients are smaller by T².
+    return tf.reduce_mean((1 - TEACHERS_SHARE) * hard + TEACHERS_SHARE * TEMPERATURE**2 * soft)
+
+
+class Trainer:
+    """Two graphs over one set of variables (the batch's statistics, the stored ones) and a session.
+
+    Attributes:
+        steps: how many lie behind.
+        seconds: that they took.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, Any], weight_decay: float, distilling: bool = False):
+        entry = slim_models.NETWORKS[name]
+        classes = {"num_classes": entry.num_classes, "width_divisor": entry.width_divisor}
+        builder = functools.partial(entry.builder, **classes, **options)
+        self.image_size = entry.image_size
+        self.steps, self.seconds = 0, 0.0
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            self.images = tf.placeholder(tf.uint8, [None, None, None, 3])
+            self.labels = tf.placeholder(tf.int64, [None])
+            self.targets = tf.placeholder(tf.float32, [None, entry.num_classes])
+            self.rate = tf.placeholder(tf.float32, [])
+            images = tf.cast(self.images, tf.float32)
+            logits, _ = builder(images, training=True)
+            self.variables = tf.global_variables()
+            updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+            with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+                self.logits, _ = builder(images)
+            taught = distillation_loss(logits, self.labels, self.targets)
+            self.loss = taught if distilling else label_loss(logits, self.labels)
+            with tf.control_dependencies(updates):
+                self.step = self._minimize(weight_decay)
+            self.behind = [tf.Variable(0, False, name="steps"), tf.Variable(0.0, False, name="seconds")]
+            self.saver = tf.train.Saver(max_to_keep=1)
+            self.session = tf.Session(config=quick())
+            self.session.run(tf.global_variables_initializer())
+            # Every unit begins as the identity (Goyal et al. 2017, sec. 5.1).
+            last = [v for v in self.variables if v.op.name.endswith("bottleneck_v1/conv3/BatchNorm/gamma")]
+            self.session.run([v.assign(tf.zeros_like(v)) for v in last])
+
+    def _minimize(self, weight_decay: float) -> tf.Operation:
+        kernels = [v for v in tf.trainable_variables() if v.op.name.endswith("/weights")]
+        decay = weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+        return tf.train.MomentumOptimizer(self.rate, 0.9, use_nesterov=True).minimize(self.loss + decay)
+
+    def share(self, schedule: Schedule, pictures: int) -> float:
+        """What share of the way lies behind, of that many pictures an epoch."""
+        return schedule.share(self.steps / (pictures // BATCH), self.seconds)
+
+    def epoch(
+        self,
+        labels: np.ndarray,
+        targets: np.ndarray | None,
+        prepare: Callable[..., np.ndarray],
+        schedule: Schedule,
+        folder: pathlib.Path,
+    ) -> tuple[int, float, int]:
+        """What is left of a pass over the data, or of the time: in an order that depends on the epoch alone.
+
+        Args:
+            labels: `[M]`.
+            targets: a teacher's logits `[M, C]`, or None.
+            prepare: `(rows, size, rng)` -> uint8 pictures `[N, size, size, 3]` of these rows.
+            schedule: of sizes and learning rates.
+            folder: for checkpoints.
+
+        Returns:
+            The epoch's number, from 0, the mean loss and the size of the last pictures.
+        """
+        before, began = self.seconds, time.time()
+        epoch, first = divmod(self.steps, len(labels) // BATCH)
+        batches = np.random.default_rng(epoch).permutation(len(labels)).reshape(-1, BATCH)
+        losses: list[float] = []
+
+        def prepared(step: int, size: int) -> np.ndarray:
+            return prepare(batches[step], size=size, rng=np.random.default_rng((epoch, step)))
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            ahead: list[concurrent.futures.Future] = []
+            for step in range(first, len(batches)):
+                share = self.share(schedule, len(labels))
+                size = schedule.size(share)
+                # While a batch is learnt from, the next one is made.
+                for i in range(step + len(ahead), min(step + 2, len(batches))):
+                    ahead.append(pool.submit(prepared, i, size))
+                losses.append(self._learn(ahead.pop(0).result(), batches[step], labels, targets, schedule.rate(share)))
+                self.steps, self.seconds = self.steps + 1, before + time.time() - began
+                if self.share(schedule, len(labels)) >= 1:
+                    break
+                if len(losses) % SAVED_EVERY == 0:
+                    self.save(folder)
+                    mean = np.mean(losses[-SAVED_EVERY:])
+                    print(f"  step {step + 1} of {len(batches)}, {share:.1%} of the way: loss {mean:.3f}", flush=True)
+        self.save(folder)
+        return epoch, float(np.mean(losses)), size
+
+    def _learn(
+        self, images: np.ndarray, rows: np.ndarray, labels: np.ndarray, targets: np.ndarray | None, rate: float
+    ) -> float:
+        """One step; returns the loss."""
+        feed = {self.images: images, self.labels: labels[rows], self.rate: rate}
+        if targets is not None:
+            feed[self.targets] = targets[rows]
+        return self.session.run([self.loss, self.step], feed)[0]
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Logits `[N, C]` by the stored statistics."""
+        return self.session.run(self.logits, {self.images: images})
+
+    def save(self, folder: pathlib.Path) -> None:
+        behind = {"steps": self.steps, "seconds": self.seconds}
+        fill(self.session, {v.op.name: v for v in self.behind}, lambda name: np.array(behind[name]))
+        with self.graph.as_default():
+            self.saver.save(self.session, str(folder / "state.ckpt"), global_step=self.steps, write_meta_graph=False)
+
+    def restore(self, folder: pathlib.Path) -> bool:
+        """Restores the newest checkpoint; whether there is one."""
+        path = tf.train.latest_checkpoint(str(folder))
+        if path is None:
+            return False
+        with self.graph.as_default():
+            self.saver.restore(self.session, path)
+        self.steps, self.seconds = (x.item() for x in self.session.run(self.behind))
+        return True
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The values of the variables, by name."""
+        return dict(zip((v.op.name for v in self.variables), self.session.run(self.variables)))
+
+
+def quick() -> tf.ConfigProto:
+    """For processors that know bfloat16."""
+    config = tf.ConfigProto(inter_op_parallelism_threads=1)
+    options = config.graph_options.rewrite_options
+    options.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+    return config

@@ -1,0 +1,217 @@
+"""What the training of the embedded networks is made of: schedule, start, teacher and loss."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from training import teacher, trainer
+from training.schedule import Schedule, read_stages
+from training.starting import start_from
+from training.trainer import BATCH, Trainer, distillation_loss
+
+import slim_models
+from slim_models.builders.vgg import vgg16
+from slim_models.weights import fill
+
+SMALL = {"batch_norm": True, "pool5_size": 1}
+THIN = {"num_classes": 7, "width_divisor": 16}
+
+
+class TestSchedule:
+    def test_by_epochs(self):
+        schedule = Schedule(((64, 3), (96, 1), (112, 1)), peak=0.2)
+        shares = [schedule.share(epochs, seconds=1e9) for epochs in (0, 0.5, 1, 2.999, 3, 4, 5, 6)]
+        assert shares == pytest.approx([0, 0.1, 0.2, 0.5998, 0.6, 0.8, 1, 1])
+        assert [schedule.size(share) for share in shares] == [64, 64, 64, 64, 96, 112, 112, 112]
+        # Half of the warm-up; its end; the cosine's middle, and its end.
+        assert [schedule.rate(share) for share in (0, 0.1, 0.2, 0.6, 1)] == pytest.approx([0, 0.1, 0.2, 0.1, 0])
+
+    def test_by_time(self):
+        schedule = Schedule(((64, 3), (96, 1), (112, 1)), peak=0.2, hours=2)
+        assert schedule.share(100, seconds=1800) == 0.25
+        assert schedule.share(0, seconds=7201) == 1
+
+    def test_one_epoch_ends_as_it_warms_up(self):
+        schedule = Schedule(((64, 1),), peak=0.2)
+        assert [schedule.rate(share) for share in (0, 0.5)] == pytest.approx([0, 0.1])
+
+    @pytest.mark.parametrize("text", ["64", "64x", "64x2,", "x3", "64x2 96x1"])
+    def test_sizes_that_are_none(self, text):
+        with pytest.raises(ValueError, match="--sizes is PIXELSxEPOCHS"):
+            read_stages(text)
+
+    def test_sizes(self):
+        assert read_stages("64x14,96x9") == ((64, 14), (96, 9))
+
+    def test_mistakes(self):
+        with pytest.raises(ValueError, match="--sizes has no epoch"):
+            Schedule(read_stages("64x0"), 0.1)
+        for hours in (0.0, -1.0, float("nan")):
+            with pytest.raises(ValueError, match="--hours must be more than 0"):
+                Schedule(((64, 1),), 0.1, hours)
+
+
+class TestStart:
+    @pytest.fixture
+    def graph(self):
+        """A plain VGG16 and one with batch norm by the stored statistics, and pictures."""
+        with tf.Graph().as_default():
+            images = tf.placeholder(tf.float32, [None, 32, 32, 3])
+            with tf.variable_scope("plain"):
+                plain, _ = vgg16(images, **THIN)
+            known = tf.global_variables()
+            with tf.variable_scope("normed"):
+                normed, _ = vgg16(images, **THIN, batch_norm=True)
+                with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+                    trained, _ = vgg16(images, **THIN, batch_norm=True, training=True)
+            variables = [v for v in tf.global_variables() if v not in known]
+            with tf.Session() as session:
+                session.run(tf.global_variables_initializer())
+                rng = np.random.default_rng(0)
+                biases = {v.op.name: v for v in known if v.op.name.endswith("biases")}
+                fill(session, biases, lambda name: rng.normal(size=biases[name].shape))
+                feed = {images: rng.uniform(0, 255, (20, 32, 32, 3))}
+                values = dict(zip((v.op.name.replace("plain", "normed") for v in known), session.run(known)))
+                yield session, variables, feed, values, (plain, normed, trained)
+
+    def test_batch_norm_is_put_in_and_nothing_changes(self, graph):
+        session, variables, feed, values, logits = graph
+        start_from(session, variables, [feed], values)
+        plain, normed, trained = session.run(logits, feed)
+        peak = np.abs(plain).max()
+        np.testing.assert_allclose(normed, plain, atol=1e-4 * peak)
+        # These pictures' own statistics are the stored ones.
+        np.testing.assert_allclose(trained, plain, atol=1e-3 * peak)
+
+    def test_every_channel_has_a_kernel_of_the_size_it_would_be_drawn_with(self, graph):
+        session, variables, feed, values, _ = graph
+        start_from(session, variables, [feed], values)
+        named = {v.op.name: v for v in variables}
+        kernel = session.run(named["normed/conv3_2/weights"])
+        np.testing.assert_allclose((kernel**2).sum(axis=(0, 1, 2)), 2, rtol=1e-4)
+        np.testing.assert_array_equal(session.run(named["normed/fc8/biases"]), values["normed/fc8/biases"])
+
+    def test_what_lacks(self, graph):
+        session, variables, feed, values, _ = graph
+        del values["normed/fc8/weights"], values["normed/conv1_1/biases"]
+        with pytest.raises(ValueError, match=r"lack normed/conv1_1/BatchNorm/beta, .*, normed/fc8/weights$"):
+            start_from(session, variables, [feed], values)
+
+
+@pytest.mark.parametrize(("temperature", "share"), [(1.0, 0.7), (2.0, 0.4)])
+def test_the_loss_is_that_of_hinton_et_al(temperature, share, monkeypatch):
+    monkeypatch.setattr(trainer, "TEMPERATURE", temperature)
+    monkeypatch.setattr(trainer, "TEACHERS_SHARE", share)
+    rng = np.random.default_rng(0)
+    logits, targets = rng.normal(size=(2, 4, 5)).astype(np.float32) * 3
+    labels = np.array([0, 4, 2, 2])
+
+    def log_probabilities(x):
+        return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+    hard = -log_probabilities(logits)[np.arange(4), labels].mean()
+    probabilities = np.exp(log_probabilities(targets / temperature))
+    soft = -(probabilities * log_probabilities(logits / temperature)).sum(axis=1).mean()
+    with tf.Graph().as_default(), tf.Session() as session:
+        loss = session.run(distillation_loss(tf.constant(logits), tf.constant(labels), tf.constant(targets)))
+    assert loss == pytest.approx((1 - share) * hard + share * temperature**2 * soft, rel=1e-5)
+
+
+class Pictures:
+    """Some of Tiny ImageNet's classes, in the order of the tiny networks, of noise."""
+
+    wnids = slim_models.labels.read_labels("tiny_imagenet").wnids[3:200:40]
+
+    def __init__(self, count=30):
+        rng = np.random.default_rng(0)
+        self.images = rng.integers(0, 256, (count, 64, 64, 3), np.uint8)
+        self.labels = rng.integers(0, len(self.wnids), count)
+
+
+class TestTeacher:
+    def test_a_linear_map_of_all_logits_that_predicts_the_labels(self):
+        """The classes' own logits say nothing, two others do."""
+        rng = np.random.default_rng(0)
+        labels = rng.integers(0, 2, 4000)
+        logits = rng.normal(size=(4000, 6)).astype(np.float32)
+        logits[np.arange(4000), 4 + labels] += 2
+        own = np.array([1, 3])
+        mapped = teacher.fitted(logits, own, labels)
+        assert mapped.shape == (4000, 2)
+        before, after = ((x.argmax(axis=1) == labels).mean() for x in (logits[:, own], mapped))
+        assert before < 0.55
+        assert after > before
+
+    def test_it_begins_with_the_logits_of_the_classes(self, monkeypatch):
+        monkeypatch.setattr(teacher, "FITTED_EPOCHS", 0)
+        logits = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+        mapped = teacher.fitted(logits, np.array([4, 0]), np.zeros(50, np.int64))
+        np.testing.assert_array_equal(mapped, logits[:, [4, 0]])
+
+    def test_logits_are_made_once(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(teacher, "fitted", lambda logits, own, labels: logits[:, own])
+        data, file = Pictures(), tmp_path / "teacher.npy"
+        logits = teacher.teacher_logits("resnet_v1_50_tiny", data, 48, file)
+        assert (logits.shape, logits.dtype) == ((30, 5), np.float16)
+        network = slim_models.build("resnet_v1_50_tiny", image_size=48)
+        with tf.Session(graph=network.graph) as session:
+            network.values.fill(session, network)
+            pictures = tf.image.resize(tf.cast(data.images, tf.float32), [48, 48])
+            expected = session.run(network.logits, {network.images: session.run(pictures)})[:, 3:200:40]
+        assert np.corrcoef(logits.ravel(), expected.ravel())[0, 1] > 0.99  # bfloat16, and bytes
+        monkeypatch.delattr(teacher, "_of_all_classes")
+        np.testing.assert_array_equal(teacher.teacher_logits("resnet_v1_50_tiny", data, 48, file), logits)
+        assert [path.name for path in tmp_path.iterdir()] == ["teacher.npy"]
+
+    def test_mistakes(self, tmp_path):
+        file = tmp_path / "teacher.npy"
+        np.save(file, np.zeros((3, 5), np.float16))
+        with pytest.raises(ValueError, match=r"teacher.npy has logits \[3, 5\], not \[30, 5\]: remove it"):
+            teacher.teacher_logits("resnet_v1_50_tiny", Pictures(), 48, file)
+        strange = Pictures()
+        strange.wnids = ("n00000001", *strange.wnids[1:])
+        with pytest.raises(ValueError, match="resnet_v1_50_tiny does not know the classes n00000001"):
+            teacher.teacher_logits("resnet_v1_50_tiny", strange, 48, tmp_path / "other.npy")
+        with pytest.raises(KeyError, match="no network 'resnet_v9'"):
+            teacher.teacher_logits("resnet_v9", strange, 48, tmp_path / "other.npy")
+        assert not (tmp_path / "other.npy").exists()
+
+
+class TestTrainer:
+    def test_an_interruption_changes_nothing(self, tmp_path):
+        """Three epochs of three batches; or one, whose checkpoint another trainer goes on from."""
+        seen = []
+
+        def prepare(rows, size, rng):
+            seen.append((tuple(rows), size, rng.random()))
+            return rng.integers(0, 256, (len(rows), size, size, 3), np.uint8)
+
+        labels, targets = np.arange(3 * BATCH) % 200, np.zeros((3 * BATCH, 200), np.float16)
+        schedule = Schedule(((16, 2), (32, 1)), peak=0.01)
+        work = functools.partial(Trainer, "vgg16_tiny", SMALL, weight_decay=5e-4, distilling=True)
+        whole = work()
+        for epoch in range(3):
+            assert whole.epoch(labels, targets, prepare, schedule, tmp_path)[0] == epoch
+        assert whole.share(schedule, len(labels)) == 1
+        uninterrupted, seen[:] = list(seen), []
+        (tmp_path / "again").mkdir()
+        first = work()
+        assert not first.restore(tmp_path / "again")
+        first.epoch(labels, targets, prepare, schedule, tmp_path / "again")
+        second = work()
+        assert second.restore(tmp_path / "again")
+        assert (second.steps, second.seconds) == (3, pytest.approx(first.seconds))
+        for name, value in first.weights().items():
+            np.testing.assert_array_equal(second.weights()[name], value)
+        sizes = [second.epoch(labels, targets, prepare, schedule, tmp_path / "again")[2] for _ in range(2)]
+        assert sizes == [16, 32]
+        assert seen == uninterrupted
+
+    def test_time_that_is_over_ends_an_epoch(self, tmp_path):
+        short = Trainer("vgg16_tiny", SMALL, weight_decay=5e-4)
+        labels = np.arange(3 * BATCH) % 200
+        schedule = Schedule(((16, 1),), peak=0.01, hours=1e-9)
+        short.epoch(labels, None, lambda rows, size, rng: np.zeros((len(rows), size, size, 3)), schedule, tmp_path)
+        assert short.steps == 1
+        assert short.share(schedule, len(labels)) == 1
