@@ -19,6 +19,7 @@ from gradcam.terminal import MISTAKES, message, run_script
 from slim_models.mistakes import BadValue, UnknownName
 
 SCRIPTS = pathlib.Path(__file__).parent
+VGG, RESNET = "vgg16_tiny", "resnet_v1_50_tiny"  # what weights without a network are of
 # Which network a script is for, and whether it is run over a data set.
 FIGURES = {
     "figure1": ("both", False),
@@ -70,10 +71,12 @@ def _flags(name: str, args: argparse.Namespace) -> list[str]:
     """The flags of one script."""
     network, over_data = FIGURES[name]
     flags = ["--out", str(args.out / f"{name}.png")]
-    first, weights = (args.resnet, args.resnet_weights) if network == "resnet" else (args.vgg, args.vgg_weights)
+    resnet = args.resnet or (RESNET if args.resnet_weights else None)  # weights are of a network that is known
+    vgg = args.vgg or (VGG if args.vgg_weights else None)
+    first, weights = (resnet, args.resnet_weights) if network == "resnet" else (vgg, args.vgg_weights)
     given = {"--network": first, "--weights": weights}
     if network == "both":
-        given |= {"--resnet": args.resnet, "--resnet-weights": args.resnet_weights}
+        given |= {"--resnet": resnet, "--resnet-weights": args.resnet_weights}
     flags += [word for flag, value in given.items() if value for word in (flag, value)]
     return flags + (["--data", args.data] if over_data and args.data else [])
 

@@ -133,9 +133,6 @@ def _workshop(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Path, say: Callable[[str], Any]) -> None:
     """One source's file, from the web to `target`; anything wrong with it is raised."""
-    from slim_models.builders import build
-    from slim_models.weights import check_weights
-
     fetched = workshop / _file_name(source.url)
     fetch(source.url, fetched, source.megabytes * 10**6, verify.MOST)
     if what := files.impostor(fetched):
@@ -143,6 +140,9 @@ def _fetch(name: str, source: Source, target: pathlib.Path, workshop: pathlib.Pa
     record = target.with_name(f"{target.name}.sha256")
     say(f"  {verify.checked(fetched, source.published_hash, record)}")
     file = verify.unpacked(fetched, source.member) if source.member else fetched
+
+    from slim_models.builders import build  # brings TensorFlow, which what cannot be had does not need
+    from slim_models.weights import check_weights
 
     network = build(name)
     weights = check_weights(network, evaluated_weights(file, say=lambda line: say(f"  {line}")))

@@ -118,14 +118,14 @@ def _is_own(entry: Architecture, path: pathlib.Path) -> bool:
     return any(place is not None and place.resolve() == path.resolve() for place in (carried, packaged))
 
 
-def check_there(path: str | os.PathLike) -> None:
-    """Whether there is anything to inspect.
+def check_there(path: str | os.PathLike, what: str = "nothing") -> None:
+    """Whether there is anything at a path; `what`: what is missing, in words, "no reference".
 
     Raises:
         FileNotFoundError: there is nothing.
     """
     if not exists(path):
-        raise MissingFile(f"nothing at {os.fspath(path)}")
+        raise MissingFile(f"{what} at {os.fspath(path)}")
 
 
 def exists(path: str | os.PathLike) -> bool:

@@ -98,7 +98,7 @@ def _check_compare(args: argparse.Namespace) -> None:
 
     check_layout(args.layout)
     _network(args)
-    check_there(args.reference)
+    check_there(args.reference, "no reference")
     if args.authors:
         _check_pictures([args.authors])
 

@@ -330,7 +330,7 @@ def test_the_flags(model, tmp_path, capsys, monkeypatch):
 
 
 def test_values_in_words():
-    from gradcam.cli.flags import fed_value
+    from gradcam.cli.network_flags import fed_value
 
     assert fed_value("a=3") == ("a", 3)
     assert fed_value("a=-2.5e1") == ("a", -25.0)

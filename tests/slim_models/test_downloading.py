@@ -291,14 +291,14 @@ class TestNothing:
             with pytest.raises(OSError, match="not all has come after 2 seconds: it comes too slowly"):
                 downloading.download("vgg16", sources=[source])
             assert time.monotonic() - began < 15
-        assert not list(weights_folder.iterdir())
+        assert not weights_folder.exists()
 
     def test_a_file_without_end(self, server, npy, weights_folder, monkeypatch):
         monkeypatch.setattr(downloading.verify, "MOST", 2**18)
         server.files["/vgg16.npy"] = (bytes(2**22), 2**40, 0)
         with pytest.raises(OSError, match="more than 262,144 bytes have come"):
             downloading.download("vgg16", sources=[npy_source(server, npy)])
-        assert not list(weights_folder.iterdir())
+        assert not weights_folder.exists()
 
     def test_the_right_hash_of_the_wrong_network(self, server, weights_folder, tmp_path):
         other = random_weights(slim_models.build("vgg16", image_size=32, num_classes=5, width_divisor=16))
@@ -439,9 +439,9 @@ class TestArchives:
         bad = [lzma.compress(b"x"), lzma.compress(b"x")[:9] + bytes(50), bz2.compress(b"x"), gzip.compress(nested)]
         for content in bad:
             server.files[self.NAME] = content
-            with pytest.raises(OSError, match=r"no source gave the weights of resnet_v1_50: .*tar\.gz: \w.+"):
+            with pytest.raises(OSError, match=r"no source gave the weights of resnet_v1_50:\n .*tar\.gz: \w.+"):
                 self.download(server)
-        assert not list(weights_folder.iterdir())
+        assert not weights_folder.exists()
 
     def test_half_an_archive(self, server, weights_folder, tmp_path):
         whole = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path)})

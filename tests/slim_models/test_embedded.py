@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow
 import tensorflow.compat.v1 as tf
 from foreign import keras_model, write_pb, write_saved_model
 
@@ -70,11 +71,35 @@ def readme_code():
     return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
+class Scaled(tensorflow.keras.layers.Layer):
+    """A layer of one's own, as README's file has one."""
+
+    def call(self, images):
+        return images / 255.0
+
+
+def unbuilt_model():
+    layers = tensorflow.keras.layers
+    convolution = layers.Conv2D(4, 3, activation="relu")
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax")]
+    return tensorflow.keras.Sequential([layers.Rescaling(1 / 255), convolution, *head])
+
+
+def faces_model():
+    layers = tensorflow.keras.layers
+    pictures, age = layers.Input((32, 32, 3), name="pictures"), layers.Input((1,), name="age")
+    net = layers.Conv2D(4, 3, activation="relu")(Scaled()(pictures))
+    net = layers.Concatenate()([layers.GlobalAveragePooling2D()(net), age])
+    gender, smile = layers.Dense(2, "softmax", name="gender")(net), layers.Dense(1, "sigmoid", name="smile")(net)
+    return tensorflow.keras.Model([pictures, age], [gender, smile])
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras' own, of NumPy
 def test_the_readmes_own_networks_load(tmp_path, monkeypatch, capsys):
     """The embedded ResNet as somebody else's, under the names that the README gives its files."""
     monkeypatch.chdir(tmp_path)
     keras_model().save("model.keras")
+    faces_model().save("faces.keras")
     graph = tf.Graph()
     with graph.as_default(), tf.Session() as session:
         pictures = tf.placeholder(tf.float32, [None, 112, 112, 3], name="input")
@@ -92,7 +117,7 @@ def test_the_readmes_own_networks_load(tmp_path, monkeypatch, capsys):
         names = read_labels("tiny_imagenet").names
         (tmp_path / "names.txt").write_text("\n".join(name.split(",")[0] for name in names))
         images = fit_image(samples.coffee(), (112, 112), "crop")[None]
-        names = {"session": session, "images": images}
+        names = {"session": session, "images": images, "model": unbuilt_model(), "Scaled": Scaled}
         exec(readme_code()[1], names)
     assert names["explanation"].probabilities[0, 193] > 0.5  # espresso
     found = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]

@@ -52,7 +52,7 @@ WITHOUT = {
     "a preprocessing": (["explain", "sample:tea", *TINY, "--preprocessing", "x"], "resnet_v1_50_tiny is a network of"),
     "layers": (["layers", "vgg61"], "no network 'vgg61'"),
     "inspect": (["inspect", "none.pb"], "nothing at none.pb"),
-    "a reference": (["compare", "none.npz", "--network", "vgg16_tiny"], "nothing at none.npz"),
+    "a reference": (["compare", "none.npz", "--network", "vgg16_tiny"], "no reference at none.npz"),
     "a layout": (["compare", "none.npz", "--network", "vgg16_tiny", "--layout", "torch"], "no layout 'torch'"),
     "data": (["evaluate", "localization", "--data", "none"], "there is nothing at none; data sets are 'samples', "),
     "methods": (["evaluate", "pointing", "--methods", "score"], "no method 'score'; the methods are grad_cam, "),

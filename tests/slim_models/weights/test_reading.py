@@ -413,7 +413,7 @@ class TestAssignment:
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_values_that_are_not_finite_are_named(self, network, weights, value):
         weights["conv3_2/biases"][3] = value
-        with pytest.raises(ValueError, match=r"1 not finite \(conv3_2/biases\)"):
+        with pytest.raises(ValueError, match=r"1 not finite as float32 \(conv3_2/biases\)"):
             self.assign(network, weights)
 
     def test_slims_extras_are_ignored(self, network, weights):
@@ -483,6 +483,6 @@ def test_wrong_weights_are_told_in_ten_lines_at_most():
         slim_models.check_weights(network, weights)
     message = str(mistake.value)
     assert len(textwrap.wrap(f"gradcam: {message}", 120)) <= 10
-    for part in ("100 missing (", "150 unexpected (", "100 misshapen (", "50 not finite (", " and 98 more)"):
+    for part in ("100 missing (", "150 unexpected (", "100 misshapen (", "50 not finite as float32 (", " and 98 more)"):
         assert part in message
     assert f"({names[50]}, {names[51]} and 98 more)" in message
