@@ -88,7 +88,8 @@ class Fetches:
         forward = session.run(once, {self._network.images: image})
         size = sum(array.nbytes for array in forward["read"]) or 1
         step = max(1, _MOST_BYTES // size)
-        read = dict(zip(self._read, forward["read"]))
+        # What is read of the pictures' shape, by TensorFlow 2.12 for one, is not among what is read of their values.
+        read = {self._network.images: image, **dict(zip(self._read, forward["read"]))}
         parts = [self._run_backward(session, read, chunk) for chunk in _portions(targets, step)]
         repeated = {key: forward[key] for key in ("logits", "activations")}
         return {
