@@ -63,7 +63,7 @@ def as_file(model, folder):
 
 
 def as_saved_model(model, folder):
-    (model.export if hasattr(model, "export") else model.save)(str(folder / "saved"))
+    (model.export if hasattr(tensorflow.keras, "ops") else model.save)(str(folder / "saved"))
     return folder / "saved"
 
 
@@ -81,7 +81,7 @@ def as_session(model, folder):
 
 WAYS = {way.__name__: way for way in (as_model, as_file, as_saved_model, as_session)}
 # What an export of several outputs calls them is Keras' affair.
-FIRST = {"as_saved_model": "output_0" if hasattr(tensorflow.keras.Model, "export") else "gender"}
+FIRST = {"as_saved_model": "output_0" if hasattr(tensorflow.keras, "ops") else "gender"}
 
 
 @pytest.fixture(scope="module")
