@@ -14,7 +14,7 @@ from google.protobuf import message, text_format
 from slim_models import files
 from slim_models.loading.passes import VARIABLES
 from slim_models.loading.refusals import is_saved_model, other_format
-from slim_models.loading.signatures import Signature, Signatures, default
+from slim_models.loading.signatures import Signature, Signatures, default, tensors_of
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.network import Values
 from slim_models.weights import Restored, check_claim
@@ -143,8 +143,7 @@ def of_meta_graph(
             raise BadValue(f"no values for the variables at {prefix}: {str(error).splitlines()[0]}") from error
 
     usual, signatures = default(signatures or {}), signatures or {}
-    images = sorted({tensor for signature in usual for tensor in signature.inputs.values()})
-    logits = sorted({tensor for signature in usual for tensor in signature.outputs.values()})
+    images, logits = tensors_of(usual, "inputs"), tensors_of(usual, "outputs")
     return Original(name, meta_graph.graph_def, graph, Restored(restore), images, logits, signatures)
 
 

@@ -15,7 +15,7 @@ from slim_models.loading.finding import find_head, find_images, find_logits, is_
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, fed, mean_of, rewritten
 from slim_models.loading.refusals import check_no_detector
-from slim_models.loading.signatures import called, narrowed, words
+from slim_models.loading.signatures import called, narrowed, tensors_of, words
 from slim_models.loading.tensors import shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue
 
@@ -78,9 +78,7 @@ def _narrowed(original: Original, asked: Asked) -> Original:
     if not original.signatures:
         return original
     chosen = narrowed(original.signatures, {"inputs": asked.images, "outputs": asked.logits})
-    images = sorted({name for signature in chosen for name in signature.inputs.values()})
-    logits = sorted({name for signature in chosen for name in signature.outputs.values()})
-    return dataclasses.replace(original, images=images, logits=logits)
+    return dataclasses.replace(original, images=tensors_of(chosen, "inputs"), logits=tensors_of(chosen, "outputs"))
 
 
 def _pictures(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _DEFAULT = "serving_default"
 
@@ -28,6 +28,11 @@ Signatures = Mapping[str, Signature]  # by name; a Keras model has one, without 
 def default(signatures: Signatures) -> list[Signature]:
     """The one that is meant where nobody says which, or else all."""
     return [signatures[_DEFAULT]] if _DEFAULT in signatures else list(signatures.values())
+
+
+def tensors_of(signatures: Iterable[Signature], kind: str) -> list[str]:
+    """The names of their tensors, each once, in order of name; `kind`: `"inputs"` or `"outputs"`."""
+    return sorted({tensor for signature in signatures for tensor in getattr(signature, kind).values()})
 
 
 def words(signatures: Signatures, kind: str) -> dict[str, str]:

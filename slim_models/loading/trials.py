@@ -54,21 +54,22 @@ def trials(
     names = [name for name in _TRIED if name in choices]
     try:
         network.values.fill(session, network)
-        prepared = {name: prepare(pictures, network.image_size, name) for name in names}
+        prepared = prepare(pictures, network.image_size, names)
         return {name: _trial(network, session, statistics, prepared[name], classes) for name in names}
     finally:
         if session is not network.values.session:
             session.close()
 
 
-def prepare(pictures: Sequence[np.ndarray], size: tuple[int, int], name: str) -> np.ndarray:
-    """Pictures in a network's size, `[P, height, width, 3]`, as a preprocessing makes them."""
+def prepare(pictures: Sequence[np.ndarray], size: tuple[int, int], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Pictures in a network's size, `[P, height, width, 3]`, as each of the preprocessings makes them."""
     with tf.Graph().as_default(), tf.Session() as session:
         fed = tf.placeholder(tf.float32, [1, None, None, 3])
         # What shrinks is averaged, what grows interpolated.
         resized = [resize(images=fed, size=size) for resize in (tf.raw_ops.ResizeBilinear, tf.raw_ops.ResizeArea)]
-        prepared = [PREPROCESSINGS[name](images) for images in resized]
-        return np.concatenate([session.run(prepared[size[0] < len(p)], {fed: p[None]}) for p in pictures])
+        prepared = [{name: PREPROCESSINGS[name](images) for name in names} for images in resized]
+        made = [session.run(prepared[size[0] < len(p)], {fed: p[None]}) for p in pictures]
+        return {name: np.concatenate([one[name] for one in made]) for name in names}
 
 
 def _trial(
