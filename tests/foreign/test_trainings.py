@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from exact import close
 from foreign import classifier, constant, load, write_pb
 
 from gradcam.explainer import Explainer
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
 LABELS = np.array([1, 2, 3], np.int64)
-
-
-def close(found, expected, tolerance=1e-5):
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
 
 
 def oracle(session, logits, activations, feed):

@@ -27,7 +27,7 @@ def by_tape(model, layer):
     return [array.numpy() for array in (logits, activations, tape.gradient(total, activations))]
 
 
-def close(found, expected, tolerance):
+def close(found, expected, tolerance=1e-5):
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
 
 
