@@ -16,6 +16,7 @@ from slim_models.loading.originals import Original
 from slim_models.loading.passes import Say, silent
 from slim_models.loading.signatures import Signature
 from slim_models.mistakes import BadValue
+from slim_models.running import running
 from slim_models.weights import Restored, fill
 
 _AROUND = ("in user code:", "File ", "Exception encountered when calling", "Arguments received by", "•")
@@ -104,6 +105,7 @@ def eagerly() -> contextlib.AbstractContextManager:
     """Eager mode, in which Keras works, whatever graph the user is in."""
     import tensorflow
 
+    running()
     return tensorflow.__internal__.eager_context.eager_mode()
 
 
