@@ -5,6 +5,7 @@ Two threads that add operations to one graph end in errors of Python's own; and 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,7 +31,7 @@ def _kept(graph: tf.Graph) -> _Kept:
         return getattr(graph, _KEPT)
 
 
-def growing(graph: tf.Graph) -> threading._RLock:
+def growing(graph: tf.Graph) -> contextlib.AbstractContextManager[bool]:
     """The lock that a thread has while it adds operations to a graph, or walks through all of them."""
     return _kept(graph).lock
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, Mistake
 
 if TYPE_CHECKING:
     import tensorflow.compat.v1 as tf
@@ -60,7 +60,7 @@ def told(what: str, *others: type[Exception]) -> Iterator[None]:
 
     try:
         yield
-    except BadValue:
+    except Mistake:
         raise
     except (tf.errors.OpError, *others) as error:
         raise BadValue(f"{what}: {reason_of(error)}") from error
@@ -72,7 +72,9 @@ def reason_of(error: Exception) -> str:
     line = next((line for line in lines if line and not line.startswith(_AROUND)), type(error).__name__)
     operation = getattr(error, "op", None)
     where = "" if operation is None or operation.name in line else f" (at {operation.name})"
-    return f"{line[:_LONGEST]}{'...' * (len(line) > _LONGEST)}{where}"
+    return f"{shortened(line)}{where}"
 
 
-_LONGEST = 300  # letters of a line: some hold a whole node
+def shortened(line: str, most: int = 500) -> str:
+    """A line of at most so many letters: TensorFlow's can hold a whole node, and Keras' a whole model."""
+    return line if len(line) <= most else f"{line[:most]}..."

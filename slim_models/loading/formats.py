@@ -105,7 +105,7 @@ def _keras(path: pathlib.Path) -> Format:
             whole = "model_config" in file.attrs
             kept = any(name in file for name in ("layers", "model_weights", "_layer_checkpoint_dependencies"))
             kept = kept or "layer_names" in file.attrs
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile):
+    except Exception:  # of a damaged one nearly anything
         return Format(f"damaged Keras file: {files.kind(path)}", {}, [path])
     texts = {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in said.items() if value}
     version = texts.get("keras_version", "" if not whole else "1")

@@ -14,10 +14,11 @@ from xml.etree import ElementTree
 import numpy as np
 
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets.example import Example, half_open, read_text
+from gradcam.evaluation.datasets.example import Example, half_open
 from gradcam.evaluation.datasets.matlab import read_records
 from gradcam.evaluation.datasets.tiny_imagenet import decode
 from gradcam.pictures import images
+from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
 
 # Where the data lies below its root, as its archives, Kaggle's and the devkits' are unpacked.
@@ -288,10 +289,13 @@ def read_xml(path: pathlib.Path) -> Annotation:
     """
     try:
         root = ElementTree.parse(path).getroot()
+    except Exception as error:  # of damage the parser raises nearly anything: a LookupError of an unknown encoding
+        raise BadValue(f"{path} cannot be read: {error}") from error
+    try:
         size = (int(_text(root, "size/width")), int(_text(root, "size/height")))
         objects = [(_text(item, "name"), _sides(item)) for item in root.iter("object")]
         boxes = tuple(half_open((x0, y0), (x1, y1), size) for _, (x0, y0, x1, y1) in objects)
-    except (ElementTree.ParseError, ValueError) as error:
+    except ValueError as error:
         raise BadValue(f"{path} cannot be read: {error}") from error
     return Annotation(the_class([name for name, _ in objects], str(path)), boxes, size)
 
