@@ -222,4 +222,4 @@ def _cannot(keras: Any, path: pathlib.Path) -> str:
 
 
 def _text(given: bytes | str) -> str:
-    return given.decode() if isinstance(given, bytes) else str(given)
+    return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)

@@ -202,7 +202,7 @@ def _by_name(rows: Iterator[tuple[str, Annotation]], path: pathlib.Path) -> dict
 
 def _kaggle(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotation]]:
     """'ILSVRC2012_val_00048981,n03995372 85 1 499 272 n03995372 ...': a class and four numbers a box."""
-    for number, row in enumerate(csv.reader(lines[1:]), 2):
+    for number, row in _csv_rows(path, lines):
         try:
             name, words = row[0], row[1].split()
             boxes = [[float(word) for word in words[i + 1 : i + 5]] for i in range(0, len(words), 5)]
@@ -210,6 +210,15 @@ def _kaggle(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotat
         except (IndexError, ValueError) as error:
             raise BadValue(f"{path}:{number}: {row} is no picture with a class and four numbers a box") from error
         yield name, Annotation(the_class(words[::5], f"{path}:{number}"), found)
+
+
+def _csv_rows(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The lines below the first, with their numbers, taken apart."""
+    reader = csv.reader(lines[1:])
+    try:
+        yield from enumerate(reader, 2)
+    except csv.Error as error:
+        raise BadValue(f"{path}:{reader.line_num + 1}: {error}") from error
 
 
 def _caffe(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotation]]:

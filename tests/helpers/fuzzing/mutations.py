@@ -4,9 +4,11 @@ import io
 import json
 import re
 import struct
+import warnings
 import zipfile
 
 import h5py
+import numpy as np
 
 _NUMBERS = (0, 1, 2, 7, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 _WORDS = (
@@ -84,7 +86,7 @@ def words(random, content):
     for _ in range(random.choice((1, 1, 1, 2, 5))):
         place = random.randrange(len(parts)) if parts else 0
         new = random.choice(
-            (*_WORDS, *random.choices(parts or ["x"], k=6), "x" * 70000 if random.random() < 0.1 else "y")
+            (*_WORDS, *random.choices(parts or ["x"], k=6), "x" * 200_000 if random.random() < 0.1 else "y")
         )
         parts[place : place + random.choice((0, 1, 1, 1, 3))] = [new]
     return "".join(parts).encode(random.choice(("utf-8",) * 8 + ("utf-16", "utf-8-sig")), "replace")
@@ -245,6 +247,28 @@ def member(*changes, of=""):
         return file.getvalue()
 
     return change
+
+
+def array(random, content):
+    """An npy file with an array of another shape, of another type, or with numbers that are none."""
+    found = np.load(io.BytesIO(content))
+    changes = (
+        lambda: found[None],
+        lambda: found[:0],
+        lambda: found[..., :1],
+        lambda: found.T,
+        lambda: found.reshape(-1),
+        lambda: np.concatenate([found, found], axis=-1) if found.ndim else found,
+        lambda: found.astype(random.choice(("f8", "f2", "i1", "u8", "?", "U3", "c8", ">f4", "S2"))),
+        lambda: np.full_like(found, random.choice((-1, 0, 100))),
+        lambda: np.where(np.arange(found.size).reshape(found.shape) == 0, random.choice((np.nan, np.inf)), found),
+        lambda: np.float32(1),
+    )
+    file = io.BytesIO()
+    with warnings.catch_warnings():  # of numbers that the other type does not hold
+        warnings.simplefilter("ignore")
+        np.save(file, random.choice(changes)())
+    return file.getvalue()
 
 
 def attribute(name, *changes):

@@ -34,6 +34,7 @@ class Reader(NamedTuple):
         read: reads what is in a folder.
         sums: whether the format has a sum of every value, so that those of a damaged file are the same or refused.
         apart: whether libraries of C or C++ read it, which can end a process or keep it for ever.
+        called: what a refusal may call the file beside its name.
     """
 
     files: Mapping[str, tuple]
@@ -41,6 +42,7 @@ class Reader(NamedTuple):
     read: Callable[[pathlib.Path], Values]
     sums: bool = False
     apart: bool = False
+    called: str = ""
 
 
 _RANDOM = np.random.default_rng(0)
@@ -181,6 +183,40 @@ def write_frozen(folder):
     (folder / "net.pb").write_bytes(constant_graph().SerializeToString())
 
 
+def decoding_graph():
+    """A classifier of files in base64, a batch of which a loop decodes; channels first, with batch norm and dropout."""
+    import foreign
+    import tensorflow.compat.v1 as tf
+
+    def pixels(file):
+        return tf.image.resize_images(tf.image.decode_jpeg(tf.io.decode_base64(file), channels=3), [16, 16]) / 255
+
+    with tf.Graph().as_default() as graph:
+        files = tf.placeholder(tf.string, [None], name="files")
+        net = tf.transpose(tf.map_fn(pixels, files, dtype=tf.float32), [0, 3, 1, 2])
+        kernel, scale = foreign.constant([3, 3, 3, 4]), foreign.constant([4], 1)
+        net = tf.nn.conv2d(net, kernel, [1, 1, 2, 2], "SAME", data_format="NCHW")
+        norm = [scale, scale, scale, tf.abs(scale)]
+        net = tf.nn.relu6(
+            tf.raw_ops.FusedBatchNormV3(
+                x=net,
+                scale=norm[0],
+                offset=norm[1],
+                mean=norm[2],
+                variance=norm[3],
+                data_format="NCHW",
+                is_training=False,
+            ).y
+        )
+        net = tf.nn.dropout(tf.reduce_mean(net, [2, 3]), tf.placeholder_with_default(1.0, []))
+        tf.nn.sigmoid(tf.matmul(net, foreign.constant([4, 1], 2)), name="output")
+        return graph.as_graph_def()
+
+
+def write_decoding_graph(folder):
+    (folder / "net.pb").write_bytes(decoding_graph().SerializeToString())
+
+
 def write_text_graph(folder):
     from google.protobuf import text_format
 
@@ -205,6 +241,25 @@ def write_saved_model(folder):
     with tf.Graph().as_default(), tf.Session() as session:
         images, _, probabilities = variable_graph(session)
         tf.saved_model.simple_save(session, str(folder / "model"), {"images": images}, {"scores": probabilities})
+
+
+def write_saved_model_of_2(folder):
+    """With functions, a resource variable and a signature."""
+    import tensorflow
+
+    with tensorflow.__internal__.eager_context.eager_mode():
+        module = tensorflow.Module()
+        module.kernel = tensorflow.Variable(ARRAYS["a/weights"])
+        module.head = tensorflow.Variable(ARRAYS["b/weights"])
+
+        @tensorflow.function(input_signature=[tensorflow.TensorSpec([None, 16, 16, 3], name="images")])
+        def call(images):
+            net = tensorflow.nn.relu(tensorflow.nn.conv2d(images, module.kernel, 2, "SAME"))
+            logits = tensorflow.matmul(tensorflow.reduce_mean(net, [1, 2]), module.head)
+            return {"scores": tensorflow.nn.softmax(logits)}
+
+        module.call = call
+        tensorflow.saved_model.save(module, str(folder / "model"), signatures=call)
 
 
 def write_meta(folder):
@@ -232,6 +287,30 @@ def write_keras(name, folder):
     with warnings.catch_warnings():  # Keras' own, of its old format
         warnings.simplefilter("ignore")
         keras_model().save(folder / name)
+
+
+def write_old_keras(folder):
+    """As Keras 2 wrote it, which is built by us."""
+    from old_keras import functional, old, start, write_old
+
+    layers = [
+        start(16),
+        old("Conv2D", "conv", [["images"]], filters=4, kernel_size=[3, 3], strides=[2, 2], padding="same"),
+        old("BatchNormalization", "norm", [["conv"]], axis=[3], epsilon=0.001, momentum=0.99, scale=True, center=True),
+        old("Activation", "relu", [["norm"]], activation="relu"),
+        old("GlobalAveragePooling2D", "mean", [["relu"]], data_format="channels_last"),
+        old("Dense", "head", [["mean"]], units=40, activation="softmax", use_bias=False),
+    ]
+    norm = {f"norm/{name}:0": ARRAYS["a/biases"] ** 2 for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+    weights = {
+        "images": {},
+        "conv": {"conv/kernel:0": ARRAYS["a/weights"], "conv/bias:0": ARRAYS["a/biases"]},
+        "norm": norm,
+        "relu": {},
+        "mean": {},
+        "head": {"head/kernel:0": ARRAYS["b/weights"]},
+    }
+    write_old(folder / "net.h5", functional("model", layers, "head"), weights)
 
 
 # Pictures
@@ -484,7 +563,7 @@ def _of_message(name):
     return (change,) * 12 + BYTES[:6]
 
 
-_NPY = mutations.member(mutations.words, *BYTES)
+_NPY = mutations.member(*(mutations.array,) * 10, mutations.words, *BYTES)
 _CONFIG = mutations.member(*JSON, of="config.json")
 _INNER = mutations.member(*BYTES)
 _PICTURES = ("net.jpg", "net.png", "net.webp", "net.bmp", "net.tif", "net.gif", "grey.png", "packed.tif")
@@ -531,6 +610,9 @@ READERS = {
         apart=True,
     ),
     "frozen graph": Reader({"net.pb": _of_message("graph")}, write_frozen, loaded("net.pb"), apart=True),
+    "frozen graph of files": Reader(
+        {"net.pb": _of_message("graph")}, write_decoding_graph, loaded("net.pb"), apart=True
+    ),
     "graph in text": Reader({"net.pbtxt": TEXT}, write_text_graph, loaded("net.pbtxt"), apart=True),
     "SavedModel": Reader(
         {
@@ -539,6 +621,12 @@ READERS = {
             "model/variables/variables.data-00000-of-00001": BYTES,
         },
         write_saved_model,
+        loaded("model"),
+        apart=True,
+    ),
+    "SavedModel of TensorFlow 2": Reader(
+        {"model/saved_model.pb": _of_message("saved model"), "model/variables/variables.index": BYTES},
+        write_saved_model_of_2,
         loaded("model"),
         apart=True,
     ),
@@ -554,6 +642,12 @@ READERS = {
     "Keras' HDF5": Reader(
         {"net.h5": (*BYTES, *(mutations.attribute("model_config", *JSON),) * 8)},
         functools.partial(write_keras, "net.h5"),
+        loaded("net.h5"),
+        apart=True,
+    ),
+    "HDF5 of Keras 2": Reader(
+        {"net.h5": (*BYTES[:4], *(mutations.attribute("model_config", *JSON),) * 12)},
+        write_old_keras,
         loaded("net.h5"),
         apart=True,
     ),
@@ -595,7 +689,7 @@ READERS = {
     "XML": Reader({"ILSVRC2012_val_00000000.xml": TEXT}, write_xml, examples(".")),
     "journal": Reader({"net.jsonl": JSON}, write_journal, read_journal),
     "table of predictions": Reader({"net.json": JSON}, write_table, read_table),
-    "reference": Reader({"net.npz": (*BYTES, *(_NPY,) * 6)}, write_reference, read_reference),
+    "reference": Reader({"net.npz": (*BYTES, *(_NPY,) * 6)}, write_reference, read_reference, called="the reference"),
     "labels": Reader({"net.txt": TEXT, "wnids.txt": TEXT, "net.json": JSON}, write_labels, read_labels),
     "record of hashes": Reader({"file.sha256": TEXT}, write_record, read_record),
 }

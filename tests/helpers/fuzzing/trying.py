@@ -97,7 +97,7 @@ def tried(name: str, number: int, folder: pathlib.Path, expected: Values) -> Cas
             found = READERS[name].read(place)
         outcome, text = _judged(found, expected, READERS[name].sums)
     except Mistake as mistake:
-        outcome, text = _line(mistake, file)
+        outcome, text = _line(mistake, file, READERS[name].called)
     except OSError as error:  # told in a line too, if it names the file
         outcome, text = ("refused", str(error)) if error.filename else _raised(error)
     except OutOfTime:
@@ -119,18 +119,14 @@ def _raised(error: BaseException) -> tuple[str, str]:
     return "raised", "".join(traceback.format_exception(error))[-3000:]
 
 
-def _line(mistake: BaseException, file: str) -> tuple[str, str]:
-    """A refusal has to be a line with the name of the file or of its folder."""
+def _line(mistake: BaseException, file: str, called: str) -> tuple[str, str]:
+    """A refusal has to be a line with the name of the file or of its folder, or of the network that is called so."""
     text = str(mistake)
-    words = [word for part in pathlib.Path(file).parts for word in (part, part.partition(".")[0])]
-    names = [word for word in ("case", *words) if word]
     if len(text) > 3000:
         return "a refusal as long as a page", text[:500]
-    return (
-        ("refused", text)
-        if any(re.search(rf"\b{re.escape(name)}\b", text) for name in names)
-        else ("a refusal that names no file", text)
-    )
+    names = ["case", called, *(word for part in pathlib.Path(file).parts for word in (part, part.partition(".")[0]))]
+    named = any(re.search(rf"\b{re.escape(name)}\b", text) for name in names if name)
+    return ("refused", text) if named else ("a refusal that names no file", text)
 
 
 def _judged(found: Values, expected: Values, sums: bool) -> tuple[str, str]:
