@@ -64,7 +64,9 @@ def _keep(out: pathlib.Path, case, files: pathlib.Path) -> None:
     place = out / f"{case.reader}-{case.number}".replace(" ", "_").replace("'", "").replace(",", "")
     shutil.rmtree(place, ignore_errors=True)
     kept = sorted(files.glob(f"*/fault-{case.number}"), key=lambda one: one.stat().st_ctime)
-    shutil.copytree(kept[-1] if kept else next(files.glob("*/case")), place)  # the latter if it has ended its process
+    for found in (kept or [*files.glob("*/case")])[-1:]:  # the latter if it has ended its process
+        shutil.copytree(found, place)
+    place.mkdir(parents=True, exist_ok=True)
     (place / "FAULT.txt").write_text(f"{case.reader}, case {case.number}: {case.outcome}\n{case.text}\n", "utf-8")
     print(
         f"{case.reader} {case.number}: {case.outcome}: {(case.text.strip().splitlines() or [''])[-1][:200]}", flush=True

@@ -27,8 +27,8 @@ from fuzzing.mutations import mutated
 from fuzzing.readers import READERS, Values
 
 SECONDS, MEMORY = 10, 2 * 2**30  # of one case
-_START = 300  # seconds until a process has its libraries
-_PATIENCE = 6  # by the clock, so many times the seconds of the processor
+_START = 1200  # seconds until a process has its libraries
+_PATIENCE = 20  # by the clock, so many times the seconds of the processor
 
 Plan = Sequence[tuple[str, range]]  # readers, and the numbers of the cases of each
 
