@@ -1,4 +1,4 @@
-"""Two hundred damaged files for everything that reads files of others: each is read, or refused in one line.
+"""Damaged files, two hundred for most that reads files of others: each is read, or refused in one line.
 
 `scripts/fuzz.py --minutes 30` is the same for as long as one likes. A case that fails here is made again by
 `python scripts/fuzz.py --reader NAME --seed NUMBER --cases 1`, which keeps its files.
@@ -19,14 +19,12 @@ from fuzzing.readers import READERS, Reader
 
 from slim_models.mistakes import BadValue
 
-CASES = range(200)
-
 
 @pytest.fixture(scope="module")
 def tried_apart(tmp_path_factory):
     """What came of the cases that libraries of C read, all in one process: its start takes longer than they do."""
     found = collections.defaultdict(list)
-    plan = [(name, CASES) for name, reader in READERS.items() if reader.apart]
+    plan = [(name, range(reader.cases)) for name, reader in READERS.items() if reader.apart]
     for case in trying.apart(plan, tmp_path_factory.mktemp("fuzz") / "files"):
         found[case.reader].append(case)
     return found
@@ -34,14 +32,15 @@ def tried_apart(tmp_path_factory):
 
 @pytest.mark.parametrize("name", READERS)
 def test_damage_is_refused_in_one_line_or_does_not_matter(name, request, tmp_path):
+    numbers = range(READERS[name].cases)
     if READERS[name].apart:
         seen = request.getfixturevalue("tried_apart")[name]
     else:
-        seen = list(trying.in_process(name, CASES, tmp_path))
+        seen = list(trying.in_process(name, numbers, tmp_path))
     faults = [f"{case.reader} {case.number}: {case.outcome}: {case.text}" for case in seen if case.is_fault]
     assert not faults, "\n".join(faults)
-    assert [case.number for case in seen] == list(CASES)
-    assert sum(case.outcome == "refused" for case in seen) > len(CASES) // 40
+    assert [case.number for case in seen] == list(numbers)
+    assert sum(case.outcome == "refused" for case in seen) > len(numbers) // 40
 
 
 @pytest.mark.parametrize("change", [*mutations.BYTES, *mutations.JSON])

@@ -94,9 +94,10 @@ class TestDataSets:
         pictured(tmp_path, "ILSVRC2012_val_1.JPEG")
         assert "field larger" in one_line(lambda: read_examples(tmp_path), "LOC_val_solution.csv:3")
 
-    def test_a_whole_number_of_hundreds_of_digits(self):
+    @pytest.mark.parametrize("side", [10**400, float("nan"), float("inf")])
+    def test_a_side_that_is_not_finite(self, side):
         with pytest.raises(ValueError, match="not finite"):
-            half_open((0, 0), (10**400, 5))
+            half_open((0, 0), (side, 5))
 
 
 class TestTexts:

@@ -35,6 +35,7 @@ class Reader(NamedTuple):
         sums: whether the format has a sum of every value, so that those of a damaged file are the same or refused.
         apart: whether libraries of C or C++ read it, which can end a process or keep it for ever.
         called: what a refusal may call the file beside its name.
+        cases: how many the tests try: to load a network takes a hundred times as long as to read a file.
     """
 
     files: Mapping[str, tuple]
@@ -43,6 +44,7 @@ class Reader(NamedTuple):
     sums: bool = False
     apart: bool = False
     called: str = ""
+    cases: int = 200
 
 
 _RANDOM = np.random.default_rng(0)
@@ -609,11 +611,27 @@ READERS = {
         sums=True,
         apart=True,
     ),
-    "frozen graph": Reader({"net.pb": _of_message("graph")}, write_frozen, loaded("net.pb"), apart=True),
-    "frozen graph of files": Reader(
-        {"net.pb": _of_message("graph")}, write_decoding_graph, loaded("net.pb"), apart=True
+    "frozen graph": Reader(
+        {"net.pb": _of_message("graph")},
+        write_frozen,
+        loaded("net.pb"),
+        apart=True,
+        cases=50,
     ),
-    "graph in text": Reader({"net.pbtxt": TEXT}, write_text_graph, loaded("net.pbtxt"), apart=True),
+    "frozen graph of files": Reader(
+        {"net.pb": _of_message("graph")},
+        write_decoding_graph,
+        loaded("net.pb"),
+        apart=True,
+        cases=50,
+    ),
+    "graph in text": Reader(
+        {"net.pbtxt": TEXT},
+        write_text_graph,
+        loaded("net.pbtxt"),
+        apart=True,
+        cases=50,
+    ),
     "SavedModel": Reader(
         {
             "model/saved_model.pb": _of_message("saved model"),
@@ -623,33 +641,42 @@ READERS = {
         write_saved_model,
         loaded("model"),
         apart=True,
+        cases=50,
     ),
     "SavedModel of TensorFlow 2": Reader(
         {"model/saved_model.pb": _of_message("saved model"), "model/variables/variables.index": BYTES},
         write_saved_model_of_2,
         loaded("model"),
         apart=True,
+        cases=50,
     ),
     "meta": Reader(
-        {"net.ckpt.meta": _of_message("meta"), "net.ckpt.index": BYTES}, write_meta, loaded("net.ckpt.meta"), apart=True
+        {"net.ckpt.meta": _of_message("meta"), "net.ckpt.index": BYTES},
+        write_meta,
+        loaded("net.ckpt.meta"),
+        apart=True,
+        cases=50,
     ),
     "Keras' archive": Reader(
         {"net.keras": (*BYTES, *(_CONFIG,) * 8, *(_INNER,) * 3)},
         functools.partial(write_keras, "net.keras"),
         loaded("net.keras"),
         apart=True,
+        cases=50,
     ),
     "Keras' HDF5": Reader(
         {"net.h5": (*BYTES, *(mutations.attribute("model_config", *JSON),) * 8)},
         functools.partial(write_keras, "net.h5"),
         loaded("net.h5"),
         apart=True,
+        cases=50,
     ),
     "HDF5 of Keras 2": Reader(
         {"net.h5": (*BYTES[:4], *(mutations.attribute("model_config", *JSON),) * 12)},
         write_old_keras,
         loaded("net.h5"),
         apart=True,
+        cases=50,
     ),
     "pictures": Reader(
         dict.fromkeys(_PICTURES, BYTES),
