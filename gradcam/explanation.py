@@ -135,7 +135,7 @@ class Explanation:
             others = f" and {len(blank) - 1} more" if len(blank) > 1 else ""
             warnings.warn(
                 f"the map of class {int(self.targets[blank[0]])} at {self.default_layer if layer is None else layer} "
-                f"for image {blank[0]}{others} is blank: nothing there speaks for it",
+                f"for image {blank[0]}{others} is blank: nothing there speaks for it by this method",
                 BlankMapWarning,
                 stacklevel=2,
             )

@@ -22,9 +22,9 @@ from slim_models.mistakes import BadValue, MissingFile, Mistake
 from slim_models.sizes import height_and_width
 from slim_models.weights import read_npz
 
+_MOST_PIXELS = 2**28  # of any photograph that Pillow would open
 DESCRIPTION = 0x010E  # the EXIF tag ImageDescription, which has it in a JPEG or WebP
 KEY = "provenance"  # of a PNG's text, of an npz's array and of a JSON's entry
-_MOST_PIXELS = 2**28  # of any photograph that Pillow would open
 _AFTER_HEADER = 33  # bytes of a PNG: its signature and the chunk IHDR, which comes first
 
 
