@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradcam.comparison import compare as compare
     from gradcam.evaluation.datasets import read_examples as read_examples
     from gradcam.explainer import Explainer as Explainer
-    from gradcam.explanation import Explanation as Explanation
+    from gradcam.explanation import BlankMapWarning as BlankMapWarning, Explanation as Explanation
     from gradcam.maps import guided_grad_cam as guided_grad_cam, heatmap as heatmap, overlay as overlay
     from gradcam.methods import METHODS as METHODS
     from gradcam.perturbation import occlusion_map as occlusion_map
@@ -50,7 +50,7 @@ __getattr__, __dir__, __all__ = lazy(
         "comparison": "compare",
         "evaluation.datasets": "read_examples",
         "explainer": "Explainer",
-        "explanation": "Explanation",
+        "explanation": "BlankMapWarning Explanation",
         "maps": "guided_grad_cam heatmap overlay",
         "methods": "METHODS",
         "perturbation": "occlusion_map",

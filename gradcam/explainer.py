@@ -16,6 +16,7 @@ from gradcam.explanation import Explanation
 from gradcam.pictures import checked_images
 from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import filled_session, tensorflow_version, values_of, values_there
+from slim_models.graphs import growing
 from slim_models.labels import Labels, class_index, class_indices
 from slim_models.mistakes import BadValue
 from slim_models.weights import Stored, fingerprint
@@ -78,11 +79,13 @@ class Explainer:
             network.check_layer(layer)
         if network.graph.finalized:
             raise BadValue(f"the graph of {network.name} was finalized after it was loaded: load it again")
-        if rules is None:
-            rules = [] if slim_models.refusal(network.logits, [network.images]) else ["guided"]
-        self._fetches = Fetches(network, layers, rules, layer_rules)
         self._default_layer = network.default_layer if network.default_layer in layers else (layers or [""])[-1]
-        self._session = filled_session(network, device)
+        with growing(network.graph):  # several explainers of a network can be made at once
+            if rules is None:
+                rules = [] if slim_models.refusal(network.logits, [network.images]) else ["guided"]
+            self._fetches = Fetches(network, layers, rules, layer_rules)
+            self._session = filled_session(network, device)
+        self._closed = False
 
     def __repr__(self) -> str:
         layers = ", ".join(self._fetches.tensors["activations"]) or "none"
@@ -96,7 +99,11 @@ class Explainer:
         self.close()
 
     def close(self) -> None:
-        """Ends the session and gives its memory back; a session of the user's own stays open."""
+        """Ends the session and gives its memory back; a session of the user's own stays open.
+
+        What is closed explains nothing more.
+        """
+        self._closed = True
         if self._session is not self.network.values.session:
             self._session.close()
 
@@ -107,8 +114,13 @@ class Explainer:
 
     @property
     def session(self) -> tf.Session:
-        """The open session, for what an `Explanation` does not hold."""
+        """The open session, for what an `Explanation` does not hold; a ValueError once the explainer is closed."""
+        self._check_open()
         return self._session
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BadValue(f"this Explainer of {self.network.name} is closed: explain before, or make another")
 
     def explain(
         self,
@@ -132,7 +144,7 @@ class Explainer:
         Raises:
             KeyError: a name of no class or of several.
             ValueError: images of the wrong shape, range or not finite; targets out of range or of
-                another number than the images.
+                another number than the images; the explainer is closed, or TensorFlow cannot run the network.
         """
         images = self._checked(images)
         feed = {self.network.images: images, **(overrides or {})}
@@ -190,7 +202,7 @@ class Explainer:
         if weights is not None:
             return fingerprint(weights)
         with values_there(self.network):
-            return fingerprint(values_of(self.network, self._session))
+            return fingerprint(values_of(self.network, self.session))
 
     def provenance(self) -> dict[str, Any]:
         """What its numbers come from, as JSON holds it and files of them say: network, weights, versions and so on."""
@@ -208,6 +220,7 @@ class Explainer:
         }
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
+        self._check_open()
         network = self.network
         return checked_images(images, network.image_size, network.channels if network.takes_arrays else None)
 

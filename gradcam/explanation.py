@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import html
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +14,10 @@ from gradcam import maps
 from gradcam.cams import CamMethod, formula, grad_cam
 from slim_models.heads import probabilities_of, said_of
 from slim_models.mistakes import UnknownName
+
+
+class BlankMapWarning(UserWarning):
+    """A map is zero everywhere, which is a result, and looks like a mistake."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,9 +69,11 @@ class Explanation:
     def _figure(self, number: int) -> str:
         one = self[number]
         pixels = maps.as_pixels(one.images[0])
-        png = maps.as_png(maps.overlay(pixels, one.heatmap()[0]))
+        heatmap = one._heatmap()[0]
+        png = maps.as_png(maps.overlay(pixels, heatmap))
         picture = f'<img width="224" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-        caption = f"<figcaption>{html.escape(self._told(number))}</figcaption>"
+        blank = "" if heatmap.any() else ", the map is blank"
+        caption = f"<figcaption>{html.escape(self._told(number))}{blank}</figcaption>"
         return f'<figure style="display: inline-block; margin: 4px">{picture}{caption}</figure>'
 
     def _told(self, number: int) -> str:
@@ -117,18 +124,38 @@ class Explanation:
         return function(self.activations[layer], signals[rule][layer])
 
     def heatmap(self, method: CamMethod | str = grad_cam, layer: str | None = None) -> np.ndarray:
-        """The `cam` at the images' size: `[N, H, W]` in [0, 1]."""
+        """The `cam` at the images' size: `[N, H, W]` in [0, 1].
+
+        Warns:
+            BlankMapWarning: a map is zero everywhere, as nothing at the layer speaks for the class.
+        """
+        result = self._heatmap(method, layer)
+        blank = [number for number, one in enumerate(result) if not one.any()]
+        if blank:
+            others = f" and {len(blank) - 1} more" if len(blank) > 1 else ""
+            warnings.warn(
+                f"the map of class {int(self.targets[blank[0]])} at {self.default_layer if layer is None else layer} "
+                f"for image {blank[0]}{others} is blank: nothing there speaks for it by this method",
+                BlankMapWarning,
+                stacklevel=2,
+            )
+        return result
+
+    def _heatmap(self, method: CamMethod | str = grad_cam, layer: str | None = None) -> np.ndarray:
+        """As `heatmap`, for those who tell of blank maps themselves."""
         return maps.heatmap(self.cam(method, layer), self.images.shape[1:3])
 
     def guided_grad_cam(self, layer: str | None = None, method: CamMethod | str = grad_cam) -> np.ndarray:
         """Guided backprop times the heat map: `[N, H, W, 3]`, or of K channels; signed (paper, sec. 3.2).
+
+        It is zero everywhere where the `heatmap` is, which alone warns of it.
 
         Raises:
             KeyError: the `Explainer` was made without the rule `guided`.
         """
         if "guided" not in self.saliency:
             raise UnknownName(f"guided Grad-CAM needs the rule 'guided'; explained were {list(self.saliency)}")
-        return maps.guided_grad_cam(self.saliency["guided"], self.heatmap(method, layer))
+        return maps.guided_grad_cam(self.saliency["guided"], self._heatmap(method, layer))
 
     def __len__(self) -> int:
         """N, the number of images."""

@@ -57,7 +57,7 @@ def _product(title: str, rule: str, smooth: float) -> Method:
     """Saliency under a rule times the heat map of Grad-CAM."""
 
     def make(explanation: Explanation, layer: str | None) -> np.ndarray:
-        heatmap = explanation.heatmap(layer=layer)
+        heatmap = maps.heatmap(explanation.cam(layer=layer), explanation.images.shape[1:3])
         return maps.magnitude(maps.guided_grad_cam(explanation.saliency[rule], heatmap), smooth)
 
     return Method(title, make, rules=(rule,))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 import slim_models
+from slim_models.graphs import kept
 from slim_models.memory import aligned_bytes
 
+T = TypeVar("T")
 _MOST_BYTES = 2**28  # of the forward pass, repeated for as many classes as one run takes
 _MOST_PICTURES = 16  # the same picture, where its classes share no forward pass: memory again, for little more speed
 
@@ -28,7 +30,7 @@ class Fetches:
     def __init__(
         self, network: slim_models.Network, layers: Sequence[str], rules: Sequence[str], layer_rules: Sequence[str]
     ):
-        """Adds it to the network's graph.
+        """Adds it to the network's graph, where an earlier explainer has not: what is added stays for good.
 
         Args:
             network: whose graph it is.
@@ -40,32 +42,35 @@ class Fetches:
             KeyError: an unknown rule.
         """
         self._network = network
-        with network.graph.as_default():
-            # The default is the prediction, so that explaining it needs no second run.
-            self.targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
-            chosen = tf.one_hot(self.targets, network.num_classes, dtype=network.logits.dtype)
-            total = tf.reduce_sum(network.logits * chosen)  # of every y^c; each depends on its own image alone
+        self.targets, _ = self._kept("total", (), functools.partial(_total, network))
+        endpoints = [network.endpoints[layer] for layer in layers]
 
         def at_layers(rule: str) -> dict[str, tf.Tensor]:
-            endpoints = [network.endpoints[layer] for layer in layers]
-            signals = slim_models.gradients(total, endpoints, rule) if layers else []
-            return dict(zip(layers, map(self._full, signals)))
+            return dict(zip(layers, self._signals(endpoints, rule) if layers else []))
 
         self._of_class = {
             "gradients": at_layers("backprop"),
             "signals": {rule: at_layers(rule) for rule in layer_rules},
-            "saliency": {rule: slim_models.gradients(total, [network.images], rule)[0] for rule in rules},
+            "saliency": {rule: self._signals([network.images], rule)[0] for rule in rules},
         }
+        activations = self._kept("activations", endpoints, lambda: [_full(tensor) for tensor in endpoints])
         self.tensors = {
             "logits": network.logits,
             "targets": self.targets,
-            "activations": {layer: self._full(network.endpoints[layer]) for layer in layers},
+            "activations": dict(zip(layers, activations)),
             **self._of_class,
         }
 
-    def _full(self, tensor: tf.Tensor) -> tf.Tensor:
-        with self._network.graph.as_default():
-            return tf.cast(tensor, tf.float32)  # what is in float32 stays the same tensor
+    def _kept(self, what: str, of: Sequence[tf.Tensor], make: Callable[[], T]) -> T:
+        """What was added to the graph for an explainer before, or is added now, of some of its tensors."""
+        network = self._network
+        names = tuple(tensor.name for tensor in (network.images, network.logits, *of))
+        return kept(network.graph, (what, *names), make)
+
+    def _signals(self, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tensor]:
+        """What reaches tensors of the classes' logits under a rule."""
+        _, total = self._kept("total", (), functools.partial(_total, self._network))
+        return self._kept(rule, xs, lambda: [_full(signal) for signal in slim_models.gradients(total, xs, rule)])
 
     def run(self, session: tf.Session, feed: Mapping[tf.Tensor, np.ndarray]) -> dict[str, Any]:
         """All of it in ONE session run, or as few as a network of a fixed batch size takes."""
@@ -116,7 +121,22 @@ class Fetches:
         """What the backward passes read of the forward pass; None if classes of one picture cannot share it."""
         network, activations = self._network, list(self.tensors["activations"].values())
         of_class = tf.nest.flatten(self._of_class)
-        return slim_models.read_by_backward(network.images, network.logits, of_class, activations)
+        find = functools.partial(slim_models.read_by_backward, network.images, network.logits, of_class, activations)
+        return self._kept("read", [*of_class, *activations], find)
+
+
+def _total(network: slim_models.Network) -> tuple[tf.Tensor, tf.Tensor]:
+    """The placeholder of the classes, whose default is the prediction, so that explaining it needs no second run.
+
+    And the sum of every y^c, each of which depends on its own image alone.
+    """
+    targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
+    chosen = tf.one_hot(targets, network.num_classes, dtype=network.logits.dtype)
+    return targets, tf.reduce_sum(network.logits * chosen)
+
+
+def _full(tensor: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tensor, tf.float32)  # what is in float32 stays the same tensor
 
 
 def in_batches(session: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray], size: int | None) -> Any:

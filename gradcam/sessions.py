@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 
 import slim_models
 from slim_models.mistakes import BadValue
+from slim_models.running import new_session, running, told
 from slim_models.weights import check_open
 
 _CPUINFO = pathlib.Path("/proc/cpuinfo")
@@ -34,7 +35,8 @@ def filled_session(network: slim_models.Network, device: str | None) -> tf.Sessi
     warn_of_emulation(network.precision, device)
     session = own or open_session(network.graph, device)
     try:
-        network.values.fill(session, network)
+        with told(f"the values of {network.name} cannot be had"):
+            network.values.fill(session, network)
     except BaseException:
         if session is not own:
             session.close()
@@ -47,17 +49,20 @@ def values_there(network: slim_models.Network) -> Iterator[None]:
     """Runs a network in its session, which may be the user's own.
 
     Raises:
-        ValueError: that is closed, or its variables have no values.
+        ValueError: that is closed, its variables have no values, or TensorFlow cannot run it: not with so little
+            memory, or not with such pictures, or not at all, as somebody's damaged graph.
     """
     own = network.values.session
     if own is not None:
         check_open(own)
-    try:
-        yield
-    except tf.errors.FailedPreconditionError as error:
-        raise BadValue(
-            f"the session has no values for variables of {network.name}: initialize or restore them before"
-        ) from error
+    running()
+    with told(f"TensorFlow cannot run {network.name}"):
+        try:
+            yield
+        except tf.errors.FailedPreconditionError as error:
+            raise BadValue(
+                f"the session has no values for variables of {network.name}: initialize or restore them before"
+            ) from error
 
 
 def values_of(network: slim_models.Network, session: tf.Session) -> dict[str, np.ndarray]:
@@ -93,17 +98,17 @@ def open_session(graph: tf.Graph, device: str | None = None) -> tf.Session:
     """
     config = tf.ConfigProto()
     if device is None:
-        return tf.Session(graph=graph, config=config)
+        return new_session(graph, config)
     kind, _, number = device.lower().partition(":")
     if kind not in ("cpu", "gpu") or not (number or "0").isdecimal():
         raise BadValue(f"no device {device!r}; give cpu, gpu or gpu:NUMBER")
     if kind == "cpu":
         config.device_count["GPU"] = 0
-        return tf.Session(graph=graph, config=config)
+        return new_session(graph, config)
     config.gpu_options.visible_device_list = number or "0"
     missing = f"no device {device!r}: TensorFlow sees no such GPU here"
     try:
-        session = tf.Session(graph=graph, config=config)
+        session = new_session(graph, config)
     except tf.errors.OpError as error:  # with GPUs, but not that many
         raise BadValue(missing) from error
     if not any(found.device_type == "GPU" for found in session.list_devices()):

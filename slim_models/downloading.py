@@ -22,7 +22,7 @@ from slim_models.mistakes import BadValue, UnknownName, Unreachable
 from slim_models.weights import evaluated_weights, put_in_place, verify, write_weights
 
 # Whatever makes one source useless and the next one worth trying.
-_FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error, http.client.HTTPException, RecursionError)
+FAILURES = (OSError, ValueError, EOFError, tarfile.TarError, zlib.error, http.client.HTTPException, RecursionError)
 # The VGGs were trained in Caffe; all files of one hold the same numbers, and end as vgg16.npy and vgg19.npy.
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 _CAFFE = "https://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe"
@@ -67,7 +67,7 @@ def download(
             say(f"fetching {source.url} (about {source.megabytes} MB)")
             try:
                 _fetch(name, source, target, workshop, say)
-            except _FAILURES as error:
+            except FAILURES as error:
                 reasons.append(f"  {source.url}: {_reason(error)}")
             else:
                 say(f"{target} is here")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import pathlib
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from slim_models.locks import Lock
+from slim_models.mistakes import BadValue, MissingFile
 
 # An installed package has its files in `slim_models/embedded`, a checkout in `weights`.
 _PACKAGE = pathlib.Path(__file__).parent
 _CARRIED = [_PACKAGE / "embedded", _PACKAGE.parent / "weights"]
+_DEEPEST = 100  # levels of JSON; Keras' models within models have some twenty
 _WRITING, _LOCK, _DAY = ".writing-", ".lock", 86400  # of folders in which files are written; a day's seconds
 _BEGINNINGS = (
     (b"\x93NUMPY", "an npy file"),
@@ -99,6 +103,45 @@ def impostor(path: pathlib.Path) -> str | None:
 def _first_bytes(path: pathlib.Path) -> bytes:
     with path.open("rb") as file:
         return file.read(64)
+
+
+def read_text(path: pathlib.Path) -> str:
+    """A text file, with or without a byte order mark.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no UTF-8.
+    """
+    if not path.is_file():
+        raise MissingFile(f"no file {path}")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadValue(f"{path} is no text in UTF-8: {error}") from error
+
+
+def parsed_json(text: str | bytes, what: str) -> Any:
+    """What a text of others says in JSON.
+
+    Args:
+        text: of a file, or of a part of one.
+        what: named in the error, which begins with it.
+
+    Raises:
+        ValueError: it is no JSON, or deeper than anything that makes sense, so that who walks through it gets to its
+            end.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError, TypeError) as error:  # of UTF-8, too; and of what is no text at all
+        raise BadValue(f"{what} is no JSON: {error}") from error
+    level, depth = [found], 0
+    while level:
+        lists = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
+        level, depth = [inner for one in lists for inner in one], depth + 1
+        if depth > _DEEPEST:
+            raise BadValue(f"{what} is JSON of more than {_DEEPEST} levels, which nothing here has")
+    return found
 
 
 @contextlib.contextmanager

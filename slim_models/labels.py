@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import difflib
 import functools
-import json
 import os
 import pathlib
 import re
@@ -193,10 +192,7 @@ def _of_json(path: pathlib.Path) -> list[str]:
     Raises:
         ValueError: it holds neither names nor their indices.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:  # of UTF-8, too
-        raise BadValue(f"{path} is no JSON: {error}") from error
+    found = files.parsed_json(files.read_text(path), str(path))
     if isinstance(found, dict):
         by_name = all(isinstance(index, int) for index in found.values())
         pairs = [(str(index), name) for name, index in found.items()] if by_name else list(found.items())
@@ -215,10 +211,7 @@ def _lines(path: pathlib.Path) -> list[str]:
     """The lines of a text file, with or without a byte order mark, less empty ones at its end."""
     if not path.is_file():
         raise MissingFile(f"no list of classes {str(path)!r}: the lists are {', '.join(LISTS)}, or give a file's path")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except UnicodeDecodeError as error:
-        raise BadValue(f"{path} is no text in UTF-8: {error}") from error
+    lines = files.read_text(path).rstrip().splitlines()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             raise BadValue(f"{path}:{number}: the line is empty; a class's name was expected")

@@ -25,6 +25,7 @@ class Lock:
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
         self._descriptor: int | None = None
+        self._process = 0
 
     def acquire(self, unknown: bool = True) -> bool:
         """Takes the lock, if nobody has it; whether it was to be had.
@@ -46,13 +47,16 @@ class Lock:
             if locked is False or (locked is None and not unknown):
                 os.close(descriptor)
                 return False
-            self._descriptor = descriptor
+            self._descriptor, self._process = descriptor, os.getpid()
             return True
 
     def release(self) -> None:
         """Gives the lock back, and removes its file; nothing is done if it is not had."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
+            return
+        if self._process != os.getpid():  # forked from the one that has the lock, and goes on having it
+            os.close(descriptor)
             return
         if os.name == "nt":  # where an open file cannot be removed, and one that another has opened neither
             os.close(descriptor)

@@ -30,7 +30,7 @@ FILES, HEADS, LABELS, MEMORY = (f"slim_models.{room}" for room in ("files", "hea
 DOWNLOADING, FETCHING, LOCKS = (f"slim_models.{room}" for room in ("downloading", "fetching", "locks"))
 NAMING = "slim_models.naming"
 PASSES, LOADING, OPENING = "slim_models.loading.passes", "slim_models.loading", "slim_models.opening"
-FOR_ALL = {"slim_models.lazy", "slim_models.mistakes", "slim_models.sizes"}
+FOR_ALL = {f"slim_models.{room}" for room in ("graphs", "lazy", "mistakes", "running", "sizes")}
 NUMBERS = {"gradcam.cams", "gradcam.maps", "gradcam.boxes"}
 CORE = {*NUMBERS, "gradcam.explanation", "gradcam.explainer", "gradcam.methods", "gradcam.pictures", "slim_models"}
 ARROWS = {
@@ -44,7 +44,7 @@ ARROWS = {
     PASSES: {BACKWARD, WEIGHTS},
     LOADING: {FILES, HEADS, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, NAMING, PASSES},
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, NAMING, LOADING},
-    "gradcam.pictures": {"gradcam.maps", FILES},
+    "gradcam.pictures": {"gradcam.maps", FILES, WEIGHTS},
     "gradcam.explanation": {"gradcam.cams", "gradcam.maps", HEADS},
     "gradcam.sessions": {"slim_models", WEIGHTS},
     "gradcam.runs": {"slim_models", MEMORY},
@@ -56,7 +56,7 @@ ARROWS = {
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
     "gradcam.comparison": {*CORE, "gradcam.figures", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
-    "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", LABELS},
+    "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", FILES, LABELS},
     "gradcam.evaluation": {
         *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
         *("gradcam.sessions", FILES, LOCKS, NETWORK),
@@ -107,6 +107,7 @@ WITHOUT_TENSORFLOW = {
     "slim_models",
     "slim_models.fetching",
     "slim_models.files",
+    "slim_models.graphs",
     "slim_models.labels",
     "slim_models.lazy",
     "slim_models.locks",
@@ -114,6 +115,7 @@ WITHOUT_TENSORFLOW = {
     "slim_models.mistakes",
     "slim_models.naming",
     "slim_models.network",
+    "slim_models.running",
     "slim_models.sizes",
     "slim_models.downloading",
     "slim_models.backward",
@@ -236,6 +238,7 @@ def test_libraries_have_their_rooms():
     registering = {"slim_models.backward.rules", "slim_models.builders.fast_layers"}
     assert {m for m, path in MODULES.items() if "RegisterGradient(" in path.read_text()} == registering
     assert [m for m, path in MODULES.items() if "tf.gradients(" in path.read_text()] == ["slim_models.backward.rules"]
+    assert [m for m, path in MODULES.items() if "tf.Session(" in path.read_text()] == ["slim_models.running"]
 
 
 def test_modules_and_functions_are_small():

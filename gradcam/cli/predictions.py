@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcam.explanation import Explanation
 from gradcam.pictures import KEY, read_provenance, write_json
-from slim_models.files import whole_file
+from slim_models.files import parsed_json, read_text, whole_file
 from slim_models.labels import Labels, class_name
 from slim_models.mistakes import BadValue
 
@@ -76,12 +76,12 @@ def write_predictions(stem: pathlib.Path, rows: Sequence[Row], provenance: Mappi
 
     Returns:
         Both files' names.
+
+    Raises:
+        ValueError: the table that is there is damaged.
     """
     path = pathlib.Path(f"{stem}.json")
-    earlier: list[Row] = []
-    if made_otherwise(path, provenance) == "":
-        earlier = json.loads(path.read_text(encoding="utf-8"))["pictures"]
-    merged = {row["source"]: row for row in earlier}
+    merged = _earlier(path) if made_otherwise(path, provenance) == "" else {}
     for row in rows:
         before = merged.get(row["source"])
         if before is not None and before["source_sha256"] == row["source_sha256"]:  # of other classes, perhaps
@@ -90,6 +90,32 @@ def write_predictions(stem: pathlib.Path, rows: Sequence[Row], provenance: Mappi
     table = [merged[source] for source in sorted(merged)]
     write_json(path, {KEY: dict(provenance), "pictures": table})
     return [path, _write_csv(pathlib.Path(f"{stem}.csv"), table)]
+
+
+def _earlier(path: pathlib.Path) -> dict[str, Row]:
+    """The rows of a table that is there, by their sources.
+
+    Raises:
+        ValueError: there are none, or one lacks something.
+    """
+    table = parsed_json(read_text(path), str(path))
+    rows = table.get("pictures") if isinstance(table, dict) else None
+    whole = isinstance(rows, list) and all(map(_is_row, rows))
+    if not whole:
+        raise BadValue(f"{path} is no whole table of pictures: remove it, or give another --out or --name")
+    return {row["source"]: row for row in rows or ()}
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it is a row as it was written."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("source", "source_sha256")):
+        return False
+    lists = [row.get(key) for key in ("predicted", "explained", "files")]
+    if not all(isinstance(one, list) for one in lists):
+        return False
+    classes, files = [*row["predicted"], *row["explained"]], row["files"]
+    named = all(isinstance(one, dict) and {"index", "class"} <= one.keys() for one in classes)
+    return named and all(isinstance(file, str) for file in files)
 
 
 def _joined(before: Row, row: Row, key: str) -> list[Any]:

@@ -83,7 +83,9 @@ def read_reference(source: str | os.PathLike | Mapping[str, np.ndarray], layout:
     images = pictures_of(arrays, input_order)
     classes = np.asarray(arrays.get("classes", np.zeros((len(images), 0), np.int64)))
     if classes.dtype.kind not in "iu" or classes.ndim not in (1, 2) or len(classes) != len(images):
-        raise BadValue(f"'classes' should be whole numbers [{len(images)}, K], not {classes.dtype} {classes.shape}")
+        raise BadValue(
+            f"the reference's 'classes' should be whole numbers [{len(images)}, K], not {classes.dtype} {classes.shape}"
+        )
     return Reference(images, classes.reshape(len(images), -1), arrays, layout)
 
 

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from slim_models.files import parsed_json
 from slim_models.locks import Lock
 from slim_models.mistakes import BadValue
 
@@ -48,7 +49,8 @@ class Journal:
         lines = data[: self._size].splitlines()
         if lines:
             self._check(lines[0], protocol)
-            self.batches = [self._batch(number, line) for number, line in enumerate(lines[1:], 2)]
+            for number, line in enumerate(lines[1:], 2):
+                self.batches.append(self._batch(number, line))
 
     @property
     def rows(self) -> list[Row]:
@@ -97,19 +99,34 @@ class Journal:
 
     def _batch(self, number: int, line: bytes) -> list[Row]:
         try:
-            rows = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BadValue(f"{self.path}:{number}: the line is damaged ({error}): begin afresh") from error
+            rows = parsed_json(line, "the line")
+        except BadValue as error:
+            raise BadValue(f"{self.path}:{number}: {error}: begin afresh") from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise BadValue(f"{self.path}:{number}: the line holds no rows: begin afresh")
+        first = self.batches[0] if self.batches else rows
+        if not rows or not all(_alike(row, first[0]) for row in rows):
+            raise BadValue(f"{self.path}:{number}: the line's rows are of another form than the first: begin afresh")
         return rows
 
     def _check(self, line: bytes, protocol: Mapping[str, Any]) -> None:
         try:
-            found = dict(json.loads(line))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise BadValue(f"{self.path} is not the journal of a run") from error
+            found = parsed_json(line, str(self.path))
+        except BadValue:
+            found = None
+        if not isinstance(found, dict):
+            raise BadValue(f"{self.path} is not the journal of a run")
         other = [key for key in {**protocol, **found} if found.get(key) != protocol.get(key)]
         if other:
             differences = ", ".join(f"{key} {found.get(key)!r}, not {protocol.get(key)!r}" for key in other)
             raise BadValue(f"{self.path} holds rows of another run ({differences}): begin afresh, or write elsewhere")
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values are of one form: the same keys all the way down, and numbers (or null) at the same places."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return not other or all(_alike(inner, other[0]) for inner in one)
+    numbers = (int, float, type(None))
+    return (isinstance(one, numbers) and isinstance(other, numbers)) or type(one) is type(other) is str

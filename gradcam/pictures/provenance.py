@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import pathlib
 import struct
@@ -17,8 +18,11 @@ from PIL import Image
 
 from gradcam.pictures import arrays
 from gradcam.pictures.photograph import heatmap_at, read_photograph
-from slim_models.mistakes import BadValue, MissingFile
+from slim_models.mistakes import BadValue, MissingFile, Mistake
+from slim_models.sizes import height_and_width
+from slim_models.weights import read_npz
 
+_MOST_PIXELS = 2**28  # of any photograph that Pillow would open
 DESCRIPTION = 0x010E  # the EXIF tag ImageDescription, which has it in a JPEG or WebP
 KEY = "provenance"  # of a PNG's text, of an npz's array and of a JSON's entry
 _AFTER_HEADER = 33  # bytes of a PNG: its signature and the chunk IHDR, which comes first
@@ -92,8 +96,14 @@ def read_heatmap(path: str | os.PathLike) -> np.ndarray:
     made = read_provenance(path)
     if pathlib.Path(path).suffix.lower() != ".npz" or not {"size", "fit"} <= made.keys():
         raise BadValue(f"{path} is no npz of gradcam explain")
-    with np.load(path) as found:
-        return heatmap_at(found["cam"], made["size"], made["fit"])
+    arrays_in_it, size = read_npz(pathlib.Path(path)), made["size"]
+    try:
+        cam = arrays_in_it["cam"]
+        if math.prod(height_and_width(size)) > _MOST_PIXELS:
+            raise BadValue(f"a picture of {size} is none")
+        return heatmap_at(cam, size, made["fit"])
+    except (Mistake, TypeError, KeyError, ValueError) as error:
+        raise BadValue(f"{path} is no npz of gradcam explain: {error}") from error
 
 
 def source_of(source: str) -> dict[str, Any]:

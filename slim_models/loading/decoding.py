@@ -19,6 +19,7 @@ from slim_models.loading.passes import VARIABLES, Graph, Say, data_inputs, impor
 from slim_models.loading.structure import Arithmetic, arithmetic_of
 from slim_models.loading.tensors import shape_of
 from slim_models.mistakes import BadValue
+from slim_models.running import new_session
 
 # Beside what decodes, what reaches outside of the graph: none of it is run.
 _OUTSIDE = re.compile(r".*(File|Reader|PyFunc|Save|Restore|Print|Debug|Summary|Dataset|Queue|Lookup|HashTable).*")
@@ -107,7 +108,7 @@ def _made_of_colours(graph: Graph, strings: tf.Tensor, pixels: str) -> list[np.n
         return None
     graph_def = tf.GraphDef(node=nodes, versions=graph.graph_def.versions, library=graph.graph_def.library)
     colours = [(0, 0, 0), *(np.eye(3, dtype=int) * _BRIGHT).tolist(), (_BRIGHT,) * 3, (_BRIGHT // 2,) * 3]
-    with tf.Graph().as_default() as own, tf.Session(graph=own) as session:
+    with tf.Graph().as_default() as own, new_session(own) as session:
         (tensor,) = imported(graph_def, wanted=[pixels])
         fed = own.get_tensor_by_name(strings.name)
         for written in _ways_to_feed(graph, nodes, fed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import zipfile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
@@ -105,9 +105,9 @@ def _keras(path: pathlib.Path) -> Format:
             whole = "model_config" in file.attrs
             kept = any(name in file for name in ("layers", "model_weights", "_layer_checkpoint_dependencies"))
             kept = kept or "layer_names" in file.attrs
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile):
+    except Exception:  # of a damaged one nearly anything
         return Format(f"damaged Keras file: {files.kind(path)}", {}, [path])
-    texts = {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in said.items() if value}
+    texts = {name: _text(value) for name, value in said.items() if value is not None}
     version = texts.get("keras_version", "" if not whole else "1")
     versions = {"keras": texts["keras_version"]} if "keras_version" in texts else {}
     versions |= {"backend": texts["backend"]} if "backend" in texts else {}
@@ -115,6 +115,10 @@ def _keras(path: pathlib.Path) -> Format:
     if whole:
         return Format(f"{generation} model (HDF5)", versions, [path])
     return Format(f"{generation} weights alone (HDF5)" if kept else "HDF5 file", versions, [path], weights=kept)
+
+
+def _text(given: Any) -> str:
+    return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
 
 
 def _file(path: pathlib.Path) -> Format:

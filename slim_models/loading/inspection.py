@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import math
 import os
 import pathlib
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -127,7 +128,8 @@ def inspected(path: str | os.PathLike, **given: Any) -> Inspection:
     steps, lines, warned = _tried(result, path, given)
     result.evidence = _evidence(lines)
     if steps.original is not None:
-        _look_at_graph(result, steps.original, steps)
+        with _as_far_as_it_goes(result):
+            _look_at_graph(result, steps.original, steps)
     if steps.plan is not None:
         result.head, result.num_classes = steps.plan.head, steps.plan.num_classes
         result.parameters = _parameters(steps.plan.part)
@@ -149,24 +151,24 @@ def _tried(result: Inspection, path: pathlib.Path, given: Mapping[str, Any]) -> 
         warnings.simplefilter("always", RuntimeWarning)
         try:
             load(path, say=lines.append, steps=steps, **given)
-        except tf.errors.OpError as error:
-            result.problem = f"TensorFlow cannot run the graph: {_reason(error)}"
         except Mistake as mistake:
             if steps.original is None and isinstance(mistake, UnknownName):
                 raise  # a head or a preprocessing that there is not
-            result.problem = " ".join(str(mistake).split())
+            result.problem = " ".join(str(mistake).removeprefix(f"{path}: ").split())
             untold = steps.network is not None and steps.preprocessing is None
             asked = [flag for flag, words in _ASKED.items() if re.search(words, result.problem)]
             result.flags = ["--preprocessing"] if untold else asked
     return steps, lines, [str(one.message) for one in caught if one.category is RuntimeWarning]
 
 
-def _reason(error: tf.errors.OpError) -> str:
-    """The line of TensorFlow's many that says what went wrong."""
-    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
-    around = ("[[", "Graph execution", "Detected at", "Node:", "Traceback", "File ", "Original stack")
-    told = next((line for line in lines if not line.startswith(around)), "")
-    return f"{told} (at {error.op.name})" if error.op is not None else told
+@contextlib.contextmanager
+def _as_far_as_it_goes(result: Inspection) -> Iterator[None]:
+    """Looks at a graph of which a problem is told already, and which may be damaged anywhere."""
+    try:
+        yield
+    except Exception:
+        if result.problem is None:
+            raise
 
 
 def _evidence(lines: Iterable[str]) -> dict[str, str]:

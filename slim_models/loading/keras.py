@@ -16,6 +16,7 @@ from slim_models.loading.originals import Original
 from slim_models.loading.passes import Say, silent
 from slim_models.loading.signatures import Signature
 from slim_models.mistakes import BadValue
+from slim_models.running import running, shortened
 from slim_models.weights import Restored, fill
 
 _AROUND = ("in user code:", "File ", "Exception encountered when calling", "Arguments received by", "•")
@@ -81,7 +82,8 @@ def reason_of(error: Exception) -> str:
     lines = [re.sub(r"\x1b\[\d+m", "", line).strip() for line in str(error).splitlines()]
     named = [line for line in lines if re.match(r"(\w+(Error|Exception)|Exception encountered): ", line)]
     others = [line for line in lines if line and not line.startswith(_AROUND)]
-    return next(iter([*named[::-1], *others]), type(error).__name__).removeprefix("Exception encountered: ")
+    line = next(iter([*named[::-1], *others]), type(error).__name__)
+    return shortened(line.removeprefix("Exception encountered: "))
 
 
 def _build(model: Any, name: str, arguments: Any, say: Say) -> None:
@@ -104,6 +106,7 @@ def eagerly() -> contextlib.AbstractContextManager:
     """Eager mode, in which Keras works, whatever graph the user is in."""
     import tensorflow
 
+    running()
     return tensorflow.__internal__.eager_context.eager_mode()
 
 

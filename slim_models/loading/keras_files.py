@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import importlib.util
 import inspect
-import json
 import pathlib
 import re
 import shutil
@@ -47,10 +46,11 @@ def _is_hdf5(path: pathlib.Path) -> bool:
 
 
 def _is_archive(path: pathlib.Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "config.json" in archive.namelist()
+    except Exception:  # it is none, or so damaged that it cannot be told what it was
         return False
-    with zipfile.ZipFile(path) as archive:
-        return "config.json" in archive.namelist()
 
 
 def read_keras_model(
@@ -109,15 +109,15 @@ def _archived_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             check_sums(archive, path.stat().st_size)  # Keras reads in places, where none is checked
-            scope = trust.checked(json.loads(archive.read("config.json")), path, keras)
+            config = archive.read("config.json")
             if "model.weights.h5" in archive.namelist():
                 with archive.open("model.weights.h5") as member, open_hdf5(member):
                     pass
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        if isinstance(error, BadValue):
-            raise
+    except BadValue:
+        raise
+    except Exception as error:  # of a damaged archive nearly anything
         raise BadValue(f"{_cannot(keras, path)}: {reason_of(error)}") from error
-    with scope:
+    with trust.checked(files.parsed_json(config, f"{_cannot(keras, path)}: its config.json"), path, keras):
         return _first_that_can([functools.partial(_as_it_is, path, ".keras", keras, trust.all)], keras, path)
 
 
@@ -129,10 +129,7 @@ def _hdf5_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
                 f"{_cannot(keras, path)}: it holds weights only, without their layers; save the whole model with "
                 "model.save, or give the model in memory"
             )
-        try:
-            config = json.loads(config)
-        except ValueError as error:
-            raise BadValue(f"{_cannot(keras, path)}: {error}") from error
+        config = files.parsed_json(config, f"{_cannot(keras, path)}: its model_config")
         scope = trust.checked(config, path, keras)
         old = _text(file.attrs.get("keras_version", "1")).startswith(("0.", "1", "2."))
         theano = _text(file.attrs.get("backend", "")) == "theano"
@@ -225,4 +222,4 @@ def _cannot(keras: Any, path: pathlib.Path) -> str:
 
 
 def _text(given: bytes | str) -> str:
-    return given.decode() if isinstance(given, bytes) else str(given)
+    return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)

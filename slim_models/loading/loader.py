@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import tensorflow.compat.v1 as tf
 
 from slim_models.builders import Preprocessing
 from slim_models.labels import Labels
@@ -17,11 +20,13 @@ from slim_models.loading.examples import Example, settled
 from slim_models.loading.layers import kind_of_layer
 from slim_models.loading.locating import Opening, open_original
 from slim_models.loading.names import class_names
-from slim_models.loading.originals import Original
+from slim_models.loading.originals import Original, check_imports
 from slim_models.loading.passes import Say, silent
 from slim_models.loading.planning import Asked, planned
+from slim_models.mistakes import Mistake
 from slim_models.naming import check_found
 from slim_models.network import Network
+from slim_models.running import told
 from slim_models.sizes import Size, height_and_width
 
 
@@ -119,28 +124,52 @@ def load(
     Raises:
         FileNotFoundError: there is nothing at `path`.
         KeyError: a tensor, input, layer or preprocessing that does not exist.
-        ValueError: the file is none of these, the graph no classifier, or something can be understood in
+        ValueError: the file is none of these, or damaged, the graph no classifier, or something can be understood in
             several ways; the message lists them.
     """
     check_found(preprocessing, prepared, head)
     size = None if image_size is None else height_and_width(image_size, "image_size")
     say, steps = say or silent, steps or Steps()
-    original = averaged(open_original(path, Opening(size, custom_objects, trusted, say)), averages, say)
-    steps.original = original
-    steps.plan = found = planned(original, Asked(images, logits, size, head, prepared, feed or {}, say))
-    for sentence in found.warned:
-        warnings.warn(sentence, RuntimeWarning, stacklevel=3)
-    names = class_names(labels, path, found, say)
-    choices = choices_for(found, preprocessing)
-    theirs = settled(examples or (), found.num_classes, names, say)
-    steps.labels = theirs.labels
-    chosen = known(original, found, preprocessing, choices, prepared, say)
-    steps.network = network = rebuilt(original, found, chosen or "none", layer)
-    if chosen is None:
-        chosen = tried(network, found, theirs, choices, say)
-        network = network if chosen == "none" else rebuilt(original, found, chosen, layer)
-    steps.preprocessing = chosen
-    if layer is None:
-        kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
-        say(f"layer: {network.default_layer} (found: {kind})")
-    return dataclasses.replace(network, labels=theirs.labels)
+    with _told(path, steps):
+        original = averaged(open_original(path, Opening(size, custom_objects, trusted, say)), averages, say)
+        steps.original = original
+        steps.plan = found = planned(original, Asked(images, logits, size, head, prepared, feed or {}, say))
+        for sentence in found.warned:
+            warnings.warn(sentence, RuntimeWarning, stacklevel=3)
+        names = class_names(labels, path, found, say)
+        choices = choices_for(found, preprocessing)
+        theirs = settled(examples or (), found.num_classes, names, say)
+        steps.labels = theirs.labels
+        chosen = known(original, found, preprocessing, choices, prepared, say)
+        steps.network = network = rebuilt(original, found, chosen or "none", layer)
+        if chosen is None:
+            chosen = tried(network, found, theirs, choices, say)
+            network = network if chosen == "none" else rebuilt(original, found, chosen, layer)
+        steps.preprocessing = chosen
+        if layer is None:
+            kind = kind_of_layer(network.images, network.endpoints[network.default_layer])
+            say(f"layer: {network.default_layer} (found: {kind})")
+        return dataclasses.replace(network, labels=theirs.labels)
+
+
+@contextlib.contextmanager
+def _told(given: Any, steps: Steps) -> Iterator[None]:
+    """Tells mistakes with the path of what is loaded; and of a damaged graph what TensorFlow says of it.
+
+    Whatever else is raised is a fault of ours, if TensorFlow takes the graph.
+    """
+    path = os.fspath(given) if isinstance(given, (str, os.PathLike)) else ""
+    try:
+        with told("TensorFlow cannot run the graph"):
+            try:
+                yield
+            except (Mistake, tf.errors.OpError):
+                raise
+            except Exception:
+                if steps.original is not None:
+                    check_imports(steps.original.graph_def)
+                raise
+    except Mistake as mistake:
+        if not path or path in str(mistake):
+            raise
+        raise type(mistake)(f"{path}: {mistake}") from mistake

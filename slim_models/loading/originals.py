@@ -6,18 +6,23 @@ import dataclasses
 import itertools
 import math
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 from google.protobuf import message, text_format
+from tensorflow.core.framework import types_pb2
 
 from slim_models import files
-from slim_models.loading.passes import VARIABLES
+from slim_models.loading.passes import VARIABLES, imported
 from slim_models.loading.refusals import is_saved_model, other_format
 from slim_models.loading.signatures import Signature, Signatures, default, tensors_of
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.network import Values
+from slim_models.running import told
 from slim_models.weights import Restored, check_claim
+
+_COMPLEX = (types_pb2.DT_COMPLEX64, types_pb2.DT_COMPLEX128)  # of which a number is two
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,21 +63,54 @@ def read_frozen(path: pathlib.Path) -> Original:
             f"{path} is not frozen: {len(variables)} variables ({variables[0]}, ...) have no values in it; "
             "give the checkpoint with its .meta, or a SavedModel, or freeze it"
         )
-    functions = (node for function in graph_def.library.function for node in function.node_def)
-    check_constants(itertools.chain(graph_def.node, functions), str(path))
+    check_constants(_nodes_of(graph_def), str(path))
     return Original(path.stem, graph_def)
+
+
+def _nodes_of(graph_def: tf.GraphDef) -> Iterator[tf.NodeDef]:
+    """Those of its functions too."""
+    return itertools.chain(graph_def.node, *(function.node_def for function in graph_def.library.function))
+
+
+def check_imports(graph_def: tf.GraphDef) -> None:
+    """Whether TensorFlow takes a graph.
+
+    Raises:
+        ValueError: it does not, with its reason.
+    """
+    with tf.Graph().as_default():
+        imported(graph_def)
 
 
 def check_constants(nodes: Iterable[tf.NodeDef], name: str) -> None:
     """Whether constants are as large as they claim: one of a few bytes can be a number repeated without end.
 
     Raises:
-        ValueError: they claim too much.
+        ValueError: they claim too much, or one has numbers of no type, or more or fewer than its shape, which
+            TensorFlow finds out when it is run.
     """
-    tensors = [node.attr["value"].tensor for node in nodes if node.op == "Const"]
-    shapes = [[max(dimension.size, 0) for dimension in tensor.tensor_shape.dim] for tensor in tensors]
-    claimed = sum(math.prod(shape) * tf.as_dtype(tensor.dtype).size for shape, tensor in zip(shapes, tensors))
-    check_claim(claimed, sum(tensor.ByteSize() for tensor in tensors), f"what {name} has as constants")
+    constants = [(node.name, node.attr["value"].tensor) for node in nodes if node.op == "Const"]
+    claimed = 0
+    for constant, tensor in constants:
+        try:
+            size = tf.as_dtype(tensor.dtype).size
+        except TypeError as error:
+            raise BadValue(f"{name} is damaged: its constant {constant!r} has numbers of no type") from error
+        count = math.prod(max(dimension.size, 0) for dimension in tensor.tensor_shape.dim)
+        if not _has(tensor, count, size):
+            raise BadValue(f"{name} is damaged: its constant {constant!r} has not the {count} numbers of its shape")
+        claimed += count * size
+    stored = sum(tensor.ByteSize() for _, tensor in constants)
+    check_claim(claimed, stored, f"what {name} has as constants")
+
+
+def _has(tensor: Any, count: int, size: int) -> bool:
+    """Whether a TensorProto has so many numbers of so many bytes: whole, or some of which the last is repeated."""
+    if tensor.tensor_content:
+        return len(tensor.tensor_content) == count * size
+    numbers = [len(value) for field, value in tensor.ListFields() if field.name.endswith("_val")]
+    halves = 2 if tensor.dtype in _COMPLEX else 1
+    return sum(numbers) <= count * halves
 
 
 def read_message(path: pathlib.Path, into: message.Message, name: str) -> message.Message:
@@ -124,23 +162,19 @@ def of_meta_graph(
     name: str, meta_graph: tf.MetaGraphDef, prefix: str, signatures: Signatures | None = None
 ) -> Original:
     """A graph whose variables have their values in the checkpoint with that prefix."""
+    check_constants(_nodes_of(meta_graph.graph_def), name)
     graph = tf.Graph()
-    try:
-        with graph.as_default():
-            saver = tf.train.import_meta_graph(meta_graph, clear_devices=True)
-            copies = [_copy(graph, *pair) for pair in _stand_ins(meta_graph.graph_def)]
-    except (ValueError, KeyError, tf.errors.OpError) as error:
-        raise BadValue(f"TensorFlow cannot import the graph of {name}: {str(error).splitlines()[0]}") from error
+    # Beside the graph it makes variables, savers and loops of what else the file says: of damage it raises anything.
+    with graph.as_default(), told(f"TensorFlow cannot import the graph of {name}", Exception):
+        saver = tf.train.import_meta_graph(meta_graph, clear_devices=True)
+        copies = [_copy(graph, *pair) for pair in _stand_ins(meta_graph.graph_def)]
 
     def restore(session: tf.Session) -> None:
         if saver is None:
             return
-        try:
-            with graph.as_default():  # outside of a graph a saver would look for eager variables
-                saver.restore(session, prefix)
-                session.run(copies)
-        except (ValueError, tf.errors.OpError) as error:
-            raise BadValue(f"no values for the variables at {prefix}: {str(error).splitlines()[0]}") from error
+        with graph.as_default(), told(f"no values for the variables at {prefix}", Exception):
+            saver.restore(session, prefix)  # outside of a graph it would look for eager variables
+            session.run(copies)
 
     usual, signatures = default(signatures or {}), signatures or {}
     images, logits = tensors_of(usual, "inputs"), tensors_of(usual, "outputs")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import operations_between
+from slim_models.graphs import kept
 from slim_models.loading.checked import check_values
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import VARIABLES
 from slim_models.mistakes import BadValue
 from slim_models.network import Network
+from slim_models.running import running
 from slim_models.weights import Opened, Restored, check_open
 
 _OWN = (tf.Session, tf.InteractiveSession)
@@ -39,6 +42,7 @@ def of_session(given: Any) -> Original:
     Raises:
         ValueError: the session is closed.
     """
+    running()  # as this session has, or may have
     session = _inside(given)
     check_open(given if session is None else session)
     return _copied(session) if session.graph.finalized else _of(session.graph, Opened(session))
@@ -118,9 +122,10 @@ class Copied:
             raise BadValue(
                 f"the session has no values for variables of {network.name}: initialize or restore them before"
             ) from error
-        with network.graph.as_default(), tf.name_scope("copied"):
-            for name, value in values.items():
-                _assign(session, network.graph.get_operation_by_name(name), value)
+        for name, value in values.items():
+            variable = network.graph.get_operation_by_name(name)
+            fed, assigned = kept(network.graph, ("copied", name), functools.partial(_assigning, variable, value.dtype))
+            session.run(assigned, {fed: value})
         check_values(session, network)
 
 
@@ -142,11 +147,11 @@ def _reading(variable: tf.Operation) -> tf.Tensor:
     )
 
 
-def _assign(session: tf.Session, variable: tf.Operation, value: np.ndarray) -> None:
+def _assigning(variable: tf.Operation, dtype: np.dtype) -> tuple[tf.Tensor, tf.Operation]:
+    """A placeholder, and what gives a variable what that is fed."""
     (handle,) = variable.outputs
-    fed = tf.placeholder(value.dtype if value.dtype != object else tf.string)
-    if handle.dtype.base_dtype == tf.resource:
-        assigned = tf.raw_ops.AssignVariableOp(resource=handle, value=fed)
-    else:
-        assigned = tf.raw_ops.Assign(ref=handle, value=fed, validate_shape=False).op
-    session.run(assigned, {fed: value})
+    with tf.name_scope("copied"):
+        fed = tf.placeholder(tf.string if dtype.kind == "O" else dtype)
+        if handle.dtype.base_dtype == tf.resource:
+            return fed, tf.raw_ops.AssignVariableOp(resource=handle, value=fed)
+        return fed, tf.raw_ops.Assign(ref=handle, value=fed, validate_shape=False).op

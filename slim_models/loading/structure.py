@@ -17,6 +17,7 @@ from slim_models.backward import reached, signal_path
 from slim_models.builders import Affine
 from slim_models.loading.passes import VARIABLES, Graph, Say, imported
 from slim_models.loading.tensors import CONVOLUTIONS
+from slim_models.running import new_session
 
 _LAYERS = (*CONVOLUTIONS, "MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum")
 # What changes numbers by adding and multiplying, and so says something of their range.
@@ -162,7 +163,7 @@ def _made_of(
     nodes = [node for node in part.graph_def.node if node.name in names]
     graph_def = tf.GraphDef(node=nodes, versions=part.graph_def.versions, library=part.graph_def.library)
     size = [dim or 1 for dim in shape]
-    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+    with tf.Graph().as_default() as graph, new_session(graph) as session:
         fed = tf.placeholder(tf.float32, shape)
         (tensor,) = imported(graph_def, {images: fed}, [end.name])
         views = (colour.reshape([1, -1, 1, 1] if axis == 1 else [1, 1, 1, -1]) for colour in colours)

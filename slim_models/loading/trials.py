@@ -14,6 +14,7 @@ from slim_models.heads import sigmoid, softmax
 from slim_models.loading.batch_norms import divergence, first_statistics
 from slim_models.mistakes import MissingFile
 from slim_models.network import Network
+from slim_models.running import new_session
 
 _PHOTOGRAPHS = "photographs.npz"
 # What is tried: who takes raw BGR has the mean to subtract in the graph, where it is found.
@@ -50,7 +51,7 @@ def trials(
         choices: keys of `PREPROCESSINGS`.
     """
     statistics = first_statistics(network.images, network.logits)
-    session = network.values.session or tf.Session(graph=network.graph)
+    session = network.values.session or new_session(network.graph)
     names = [name for name in _TRIED if name in choices]
     try:
         network.values.fill(session, network)
@@ -63,7 +64,7 @@ def trials(
 
 def prepare(pictures: Sequence[np.ndarray], size: tuple[int, int], names: Sequence[str]) -> dict[str, np.ndarray]:
     """Pictures in a network's size, `[P, height, width, 3]`, as each of the preprocessings makes them."""
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), new_session() as session:
         fed = tf.placeholder(tf.float32, [1, None, None, 3])
         # What shrinks is averaged, what grows interpolated.
         resized = [resize(images=fed, size=size) for resize in (tf.raw_ops.ResizeBilinear, tf.raw_ops.ResizeArea)]

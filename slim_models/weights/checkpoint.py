@@ -117,10 +117,14 @@ def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathl
 
     Raises:
         FileNotFoundError: there is none, or there are several and no record.
+        ValueError: the record is damaged.
     """
     import tensorflow.compat.v1 as tf
 
-    latest = tf.train.latest_checkpoint(str(folder))
+    try:
+        latest = tf.train.latest_checkpoint(str(folder))
+    except Exception as error:  # of a damaged record nearly anything
+        raise BadValue(f"{folder / 'checkpoint'} is no record of checkpoints: {error}") from error
     if latest:
         return pathlib.Path(latest)
     # A V1 checkpoint, `model.ckpt-1000`, is known by the graph beside it where its name does not end in .ckpt.

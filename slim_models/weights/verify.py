@@ -10,7 +10,7 @@ import re
 import shutil
 import tarfile
 
-from slim_models.files import whole_file
+from slim_models.files import read_text, whole_file
 from slim_models.mistakes import BadValue
 
 MOST = 2**30  # bytes; VGG19 has little more than half as many
@@ -50,7 +50,8 @@ def record(file: pathlib.Path, record: pathlib.Path) -> bool:
         return False
     recorded[file.name] = _digest(file, "sha256")
     with whole_file(record) as temporary:
-        temporary.write_text("".join(f"{digest}  {name}\n" for name, digest in recorded.items()))
+        lines = [f"{digest}  {name}\n" for name, digest in recorded.items()]
+        temporary.write_text("".join(lines), encoding="utf-8")
     return True
 
 
@@ -64,7 +65,7 @@ def _recorded(record: pathlib.Path) -> dict[str, str]:
     """File name -> SHA-256; empty if there is no record."""
     if not record.exists():
         return {}
-    matches = [re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)", line) for line in record.read_text().splitlines()]
+    matches = [re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)", line) for line in read_text(record).splitlines()]
     if not matches or None in matches:
         raise BadValue(f"{record} does not record SHA-256s as 'HASH  FILE'; remove it to begin a new record")
     return {match[2]: match[1].lower() for match in matches if match}

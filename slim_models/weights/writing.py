@@ -11,6 +11,7 @@ import numpy as np
 
 from slim_models.files import whole_file, workshop
 from slim_models.mistakes import BadValue
+from slim_models.running import new_session
 from slim_models.weights.npy import write_npy
 from slim_models.weights.placing import put_in_place
 from slim_models.weights.reading import evaluated_weights
@@ -95,7 +96,7 @@ def _write_checkpoint(path: pathlib.Path, weights: Mapping[str, np.ndarray]) -> 
     import tensorflow.compat.v1 as tf
 
     arrays = {name: np.asarray(array) for name, array in weights.items()}
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), new_session() as session:
         # Fed, not constants: a GraphDef holds at most 2 GB.
         tensors = [tf.placeholder(array.dtype, array.shape) for array in arrays.values()]
         whole = [""] * len(arrays)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -30,6 +31,23 @@ def test_one_has_it_at_a_time_and_nothing_is_left(tmp_path):
     del second
     assert first.acquire()
     first.release()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked on Windows")
+def test_a_forked_process_does_not_give_back_what_its_parent_has(tmp_path):
+    lock = Lock(tmp_path / "a")
+    assert lock.acquire()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Python's own: that there may be threads
+        child = os.fork()
+    if not child:
+        lock.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (tmp_path / "a").exists()
+    assert not Lock(tmp_path / "a").acquire()
+    lock.release()
     assert not list(tmp_path.iterdir())
 
 

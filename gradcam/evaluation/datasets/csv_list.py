@@ -11,8 +11,9 @@ import pathlib
 from collections.abc import Iterator, Mapping
 
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets.example import Example, read_text, unique
+from gradcam.evaluation.datasets.example import Example, unique
 from gradcam.pictures import read_image
+from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
 
 COLUMNS = ("path", "class", "boxes")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pathlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from gradcam.boxes import Box
-from slim_models.mistakes import BadValue, MissingFile
+from slim_models.mistakes import BadValue
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,9 +42,15 @@ def half_open(first: tuple[float, float], last: tuple[float, float], size: tuple
         The box, half open.
 
     Raises:
-        ValueError: no pixel of the picture is in it.
+        ValueError: no pixel of the picture is in it, or a side is not finite.
     """
-    (x0, y0), (x1, y1), (width, height) = first, last, size or (math.inf, math.inf)
+    width, height = size or (math.inf, math.inf)
+    try:
+        x0, y0, x1, y1 = map(float, (*first, *last))
+    except OverflowError:  # a whole number of hundreds of digits
+        x0, y0, x1, y1 = (math.inf,) * 4
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        raise BadValue("a side of the box is not finite")
     box = (max(x0, 0.0), max(y0, 0.0), min(x1 + 1, width), min(y1 + 1, height))
     if not (box[0] < box[2] and box[1] < box[3]):
         where = f" in a picture of {width:g} x {height:g}" if size else ""
@@ -63,18 +68,3 @@ def unique(names: Iterable[str]) -> list[str]:
             candidate = f"{name}#{number}"
         result[candidate] = None
     return list(result)
-
-
-def read_text(path: pathlib.Path) -> str:
-    """A text file, with or without a byte order mark.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no UTF-8.
-    """
-    if not path.is_file():
-        raise MissingFile(f"no file {path}")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadValue(f"{path} is no text in UTF-8: {error}") from error

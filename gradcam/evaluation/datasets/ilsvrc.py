@@ -14,10 +14,11 @@ from xml.etree import ElementTree
 import numpy as np
 
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets.example import Example, half_open, read_text
+from gradcam.evaluation.datasets.example import Example, half_open
 from gradcam.evaluation.datasets.matlab import read_records
 from gradcam.evaluation.datasets.tiny_imagenet import decode
 from gradcam.pictures import images
+from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
 
 # Where the data lies below its root, as its archives, Kaggle's and the devkits' are unpacked.
@@ -201,7 +202,7 @@ def _by_name(rows: Iterator[tuple[str, Annotation]], path: pathlib.Path) -> dict
 
 def _kaggle(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotation]]:
     """'ILSVRC2012_val_00048981,n03995372 85 1 499 272 n03995372 ...': a class and four numbers a box."""
-    for number, row in enumerate(csv.reader(lines[1:]), 2):
+    for number, row in _csv_rows(path, lines):
         try:
             name, words = row[0], row[1].split()
             boxes = [[float(word) for word in words[i + 1 : i + 5]] for i in range(0, len(words), 5)]
@@ -209,6 +210,15 @@ def _kaggle(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotat
         except (IndexError, ValueError) as error:
             raise BadValue(f"{path}:{number}: {row} is no picture with a class and four numbers a box") from error
         yield name, Annotation(the_class(words[::5], f"{path}:{number}"), found)
+
+
+def _csv_rows(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The lines below the first, with their numbers, taken apart."""
+    reader = csv.reader(lines[1:])
+    try:
+        yield from enumerate(reader, 2)
+    except csv.Error as error:
+        raise BadValue(f"{path}:{reader.line_num + 1}: {error}") from error
 
 
 def _caffe(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotation]]:
@@ -288,10 +298,13 @@ def read_xml(path: pathlib.Path) -> Annotation:
     """
     try:
         root = ElementTree.parse(path).getroot()
+    except Exception as error:  # of damage the parser raises nearly anything: a LookupError of an unknown encoding
+        raise BadValue(f"{path} cannot be read: {error}") from error
+    try:
         size = (int(_text(root, "size/width")), int(_text(root, "size/height")))
         objects = [(_text(item, "name"), _sides(item)) for item in root.iter("object")]
         boxes = tuple(half_open((x0, y0), (x1, y1), size) for _, (x0, y0, x1, y1) in objects)
-    except (ElementTree.ParseError, ValueError) as error:
+    except ValueError as error:
         raise BadValue(f"{path} cannot be read: {error}") from error
     return Annotation(the_class([name for name, _ in objects], str(path)), boxes, size)
 

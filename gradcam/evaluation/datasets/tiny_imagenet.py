@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -32,18 +33,29 @@ def tiny_imagenet_examples(path: str | os.PathLike) -> list[Example]:
     """
     read = reader(path)
     result = []
-    for number, row in enumerate(validation_rows(read), 1):
+    try:
+        rows = validation_rows(read)
+    except UnicodeDecodeError as error:
+        raise BadValue(f"{path}: val_annotations.txt is no text in UTF-8: {error}") from error
+    for number, row in enumerate(rows, 1):
         try:
             name, wnid, x0, y0, x1, y1 = row
             box = half_open((int(x0), int(y0)), (int(x1), int(y1)))
         except ValueError as error:
             raise BadValue(f"{path}: val_annotations.txt:{number}: {error} in {row}") from error
-        result.append(Example(name, wnid, (box,), _member(read, f"val/images/{name}")))
+        result.append(Example(name, wnid, (box,), _member(path, read, f"val/images/{name}")))
     return result
 
 
-def _member(read: Callable[[str], bytes], name: str) -> Callable[[], np.ndarray]:
-    return lambda: decode(read(name))
+def _member(path: str | os.PathLike, read: Callable[[str], bytes], name: str) -> Callable[[], np.ndarray]:
+    def picture() -> np.ndarray:
+        data = read(name)
+        try:
+            return decode(data)
+        except BadValue as error:
+            raise BadValue(f"{path}: {name}: {error}") from error
+
+    return picture
 
 
 def reader(path: str | os.PathLike) -> Callable[[str], bytes]:
@@ -64,15 +76,28 @@ def reader(path: str | os.PathLike) -> Callable[[str], bytes]:
     if path.is_dir() and (path / "wnids.txt").is_file():
         return lambda name: (path / name).read_bytes()
     if path.is_file() and zipfile.is_zipfile(path):
-        archive, lock = zipfile.ZipFile(path), threading.Lock()
+        with _told(path):
+            archive, lock = zipfile.ZipFile(path), threading.Lock()
         if "tiny-imagenet-200/wnids.txt" in archive.namelist():
 
             def read(name: str) -> bytes:
-                with lock:  # ZipFile counts its open members, and nothing promises that the count is safe
+                with lock, _told(path, name):  # ZipFile counts its open members; nothing promises that this is safe
                     return archive.read(f"tiny-imagenet-200/{name}")
 
             return read
     raise MissingFile(missing)
+
+
+@contextlib.contextmanager
+def _told(path: pathlib.Path, name: str = "") -> Iterator[None]:
+    """Whatever `zipfile` raises of a damaged archive, which is nearly anything, as the archive's fault."""
+    try:
+        yield
+    except KeyError as error:
+        raise MissingFile(f"{path} has no {name}") from error
+    except Exception as error:
+        where = f"{path}: {name}" if name else f"{path}, the archive,"
+        raise BadValue(f"{where} is damaged: {error or type(error).__name__}") from error
 
 
 def validation_rows(read: Callable[[str], bytes]) -> list[list[str]]:
@@ -82,7 +107,10 @@ def validation_rows(read: Callable[[str], bytes]) -> list[list[str]]:
 
 def decode(data: bytes) -> np.ndarray:
     """JPEG bytes -> uint8 `[H, W, 3]`, RGB, as stored: EXIF turns nothing (a few of the pictures are greyscale)."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # of an empty file, or of one that claims too many pixels
+        pixels = None
     if pixels is None:
         raise BadValue("a picture of the data set is damaged")
     return np.ascontiguousarray(pixels[..., ::-1])

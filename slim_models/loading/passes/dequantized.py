@@ -9,6 +9,7 @@ from __future__ import annotations
 import tensorflow.compat.v1 as tf
 
 from slim_models.loading.passes.graph import Graph, Rewriting, data_inputs, imported, node_name
+from slim_models.running import new_session
 
 
 def dequantized(graph: Graph) -> Graph:
@@ -56,7 +57,7 @@ def _value(graph: Graph, node: tf.NodeDef) -> tf.TensorProto:
         constant.name, constant.device = f"{node.name}/input_{place}", ""
         del constant.input[:]
         alone.input.append(constant.name)
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), new_session() as session:
         (tensor,) = imported(small, wanted=[f"{node.name}:0"])
         return tf.make_tensor_proto(session.run(tensor))
 

