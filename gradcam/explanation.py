@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcam import maps
 from gradcam.cams import CamMethod, formula, grad_cam
-from slim_models.heads import probabilities_of, said_of
+from slim_models.heads import in_words, probabilities_of, said_of
 from slim_models.mistakes import UnknownName
 
 
@@ -71,9 +71,11 @@ class Explanation:
 
     def _told(self, number: int) -> str:
         """The class that an image was explained for, and what the network says of it."""
-        target = int(self.targets[number])
-        said = float(self.said[number, target])
-        return f"class {target} ({said:.4g})" if self.head == "linear" else f"class {target} ({said:.1%})"
+        return f"class {int(self.targets[number])} ({self.says(number)})"
+
+    def says(self, number: int) -> str:
+        """What the network says of the class that an image was explained for: `34.3%`, or of a linear head `12.3`."""
+        return in_words(float(self.said[number, self.targets[number]]), self.head)
 
     @property
     def said(self) -> np.ndarray:
