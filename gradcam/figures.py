@@ -47,6 +47,7 @@ BOXES: dict[str, dict[str, Any]] = {
     "true box": {"edgecolor": "white", "linestyle": "-"},
     "box of the map": {"edgecolor": "cyan", "linestyle": (0, (3, 1.5))},
 }
+_BAR = 3.0  # inches: as long as a bar of colours gets
 _SALIENCY = "Saliency: 0 is mid-grey, contrast is full at the 99.5th percentile of a panel's absolute values."
 
 
@@ -93,8 +94,9 @@ def grid(
     remarks = [*remarks, *([_SALIENCY] if any(isinstance(one, Saliency) for one in shown) else [])]
     foot = _Foot(_bars(shown, look, scale), _kinds_of_boxes(shown), [_wrapped(line, width, 7) for line in remarks])
     headings = [[heading(*pair) for pair in row] for row in rows]
-    lines = max(text.count("\n") for row in headings for text in row)
-    figure, top = _above(foot, width, sum(heights) + (0.25 + 0.14 * lines) * len(rows) + 0.35 * bool(title))
+    lines = [max(len(text.splitlines()) for text in row) for row in headings]
+    above = sum(heights) + sum(0.11 + 0.14 * count for count in lines) + 0.35 * bool(title)
+    figure, top = _above(foot, width, above)
     spec = top.add_gridspec(len(rows), first + columns, height_ratios=heights)
     for r, (row, row_title) in enumerate(zip(rows, row_titles)):
         for c, (_, one) in enumerate(row):
@@ -141,7 +143,7 @@ def _box(kind: str, corner: tuple[float, float], width: float, height: float) ->
     from matplotlib.patheffects import withStroke
 
     rim = [withStroke(linewidth=2.6, foreground="black")]
-    return Rectangle(corner, width, height, fill=False, linewidth=1.3, path_effects=rim, **BOXES[kind])
+    return Rectangle(corner, width, height, fill=False, linewidth=1.3, path_effects=rim, clip_on=False, **BOXES[kind])
 
 
 def _kinds_of_boxes(shown: Sequence[Panel]) -> list[str]:
@@ -197,13 +199,16 @@ def _above(foot: _Foot, width: float, height: float) -> tuple[Figure, Figure | S
         return figure, figure
     top, bottom = figure.subfigures(2, 1, height_ratios=[height, foot.height], squeeze=False)[:, 0]
     count = len(foot.bars) + bool(foot.legend)
-    axes = list(bottom.subplots(1, count, squeeze=False)[0]) if count else []
+    each = min(width / max(count, 1), _BAR)
+    beside = max((width - count * each) / 2, 0.01)
+    places = bottom.add_gridspec(1, count + 2, width_ratios=[beside, *[each] * count, beside])
+    axes = [bottom.add_subplot(places[number + 1]) for number in range(count)]
     for bar, axis in zip(foot.bars, axes):
         axis.imshow(bar.colours, aspect="auto", extent=(*bar.ends, 0, 1))
-        axis.set_box_aspect(0.04 * count)
+        axis.set_box_aspect(0.1 / each)
         axis.set(yticks=[], xticks=np.linspace(*bar.ends, 3))
         axis.tick_params(labelsize=6.5, length=2)
-        axis.set_xlabel(_wrapped(bar.words, width / count - 0.5, 7), fontsize=7)
+        axis.set_xlabel(_wrapped(bar.words, each - 0.3, 7), fontsize=7)
     if foot.legend:
         axes[-1].set_axis_off()
         handles = [_box(kind, (0, 0), 1, 1) for kind in foot.legend]
