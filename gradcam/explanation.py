@@ -59,7 +59,8 @@ class Explanation:
         if not self.activations:
             return f"<pre>{html.escape(repr(self))}</pre>"
         shown = [self._figure(number) for number in range(min(len(self), 5))]
-        return f"<div>{''.join(shown)}</div><pre>{html.escape(repr(self))}</pre>"
+        scale = f"Grad-CAM of {html.escape(self.default_layer)}, each map over its own maximum"
+        return f"<div>{''.join(shown)}</div><div>{scale}</div><pre>{html.escape(repr(self))}</pre>"
 
     def _figure(self, number: int) -> str:
         one = self[number]

@@ -7,8 +7,9 @@ For each class, above: Grad-CAM; without the ReLU of eq. 2; with the gradients' 
 values, for channel weights. Below: the gradient passed back by the rule of guided backprop or of the deconvnet
 (neither is Grad-CAM, though public scripts compute the first); guided Grad-CAM, and the same with a deconvnet.
 
-What it shows with vgg16_tiny: without the ReLU, and with maxima or absolute values, the map is warm nearly everywhere
-and loses the class; the other rules' gradients find the cup, but for the cat they are on its mouth and the table.
+What it shows with vgg16_tiny: without the ReLU, where what speaks against the class is blue, it is the cup against the
+cat; with maxima or absolute values the map is warm nearly everywhere and loses the class; the other rules' gradients
+find the cup, but for the cat they are on its mouth and the table.
 """
 
 from __future__ import annotations

@@ -136,9 +136,9 @@ def _row(explainer: Explainer, prediction: Prediction) -> tuple[figures.Panels, 
     row: list[tuple[str, figures.Panel]] = [("original", shown.pixels)]
     roles = ("predicted", "true") if wrong else ("second", "true, predicted")
     for number, (role, target) in enumerate(zip(roles, explanation.targets)):
-        title = reproduction.row_title(explainer, explanation.logits[number], target)
-        row.append((f"{role}: guided", figures.Saliency(shown, explanation.guided_grad_cam()[number], title)))
-        row.append((f"{role}: Grad-CAM", figures.Overlay(shown, explanation.cam()[number], title)))
+        note = f"{role}:\n{reproduction.row_title(explainer, explanation.logits[number], target)}"
+        row.append(("guided Grad-CAM", figures.Saliency(shown, explanation.guided_grad_cam()[number], note)))
+        row.append(("Grad-CAM", figures.Overlay(shown, explanation.cam()[number], note)))
     numbers = {
         "image": photograph.name,
         "misclassified": wrong,

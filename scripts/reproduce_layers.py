@@ -6,8 +6,9 @@
 
 A row a network, picture and class; the layers get deeper to the right: the last of each spatial size, unless others are
 named. By default EfficientNet-Lite0, which knows ImageNet, and the embedded ResNet.
-On the embedded networks deeper is better, as in the paper: the first blocks show edges and specks whatever the class,
-and only the last two tell the cat from the cup.
+Deeper is better, as in the paper: the first layers show edges and specks whatever the class, or all of the picture, or
+nothing (a channel has one weight for all places, and early on it is an edge or a colour that is everywhere), and only
+the last tell the cat from the cup.
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ def test_a_notebook_shows_the_overlays(explainer):
         by_hand = maps.overlay(np.rint(IMAGES[n]), explanation.heatmap()[n])
         assert np.abs(picture.astype(int) - by_hand).max() <= 1
     assert "class 3 (" in explanation._repr_html_()
+    assert "Grad-CAM of block4, each map over its own maximum" in explanation._repr_html_()
 
 
 def made(images, **changed):
