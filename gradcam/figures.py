@@ -181,14 +181,14 @@ def _bars(shown: Sequence[Panel], look: Look, scale: str) -> list[_Bar]:
     overlays = [one for one in map(bare, shown) if isinstance(one, Overlay)]
     values = np.linspace(0, 1, 256)[None].repeat(32, axis=0)
     greys = np.linspace(0, 255, 32).round()[:, None, None] * np.ones((32, 256, 3))
-    whose = {"own": "its own maximum", "shared": "that of the largest of its kind"}[scale]
-    absolute = {"own": "its largest absolute value", "shared": "that of the largest of its kind"}[scale]
+    whose = {"own": "its own maximum", "shared": "the largest one's maximum"}[scale]
+    absolute = {"own": "its largest absolute value", "shared": "the largest one's"}[scale]
     bars: list[_Bar] = []
     if not all(one.signed for one in overlays):
-        bars.append(_Bar(f"heat map, as a share of {whose}", (0, 1), maps.overlay(greys, values, *look)))
+        bars.append(_Bar(f"heat map: share of {whose}", (0, 1), maps.overlay(greys, values, *look)))
     if any(one.signed for one in overlays):
         look = look._replace(colormap=maps.DIVERGING)
-        bars.append(_Bar(f"signed map, as a share of {absolute}", (-1, 1), maps.overlay(greys, values, *look)))
+        bars.append(_Bar(f"signed map: share of {absolute}", (-1, 1), maps.overlay(greys, values, *look)))
     return bars
 
 

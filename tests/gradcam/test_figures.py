@@ -93,8 +93,8 @@ class TestScales:
         top, bottom = figure.subfigs
         assert [axis.images[0].get_array().max() for axis in top.axes] == [brightest, 255]
         (bar,) = bottom.axes
-        words = {"own": "its own maximum", "shared": "that of the largest of its kind"}[scale]
-        assert " ".join(bar.get_xlabel().split()) == f"heat map, as a share of {words}"
+        words = {"own": "its own maximum", "shared": "the largest one's maximum"}[scale]
+        assert " ".join(bar.get_xlabel().split()) == f"heat map: share of {words}"
         assert bottom.get_supxlabel() == "Of nothing."
         np.testing.assert_array_equal(bar.images[0].get_array()[0, [0, -1], 0], [0, 255])
 

@@ -416,7 +416,8 @@ class TestBlankMaps:
         assert run(pictures / "a.png", "--target", 0, "--target", 2, write="figure")[0] == 0
         (blank, options), (other, options_of_other) = drawn
         headings = [heading(*pair).splitlines()[0] for pair in blank[0]]
-        assert headings == ["original", "guided backprop", "Grad-CAM (blank)", "guided Grad-CAM (blank)"]
+        # Everything speaks against class 0, so that guided backprop lets nothing through.
+        assert headings == ["original", "guided backprop (blank)", "Grad-CAM (blank)", "guided Grad-CAM (blank)"]
         assert options["remarks"][-1] == f"The map is blank: {NOTHING}."
         assert "blank" not in str([heading(*pair) for pair in other[0]]) + str(options_of_other["remarks"])
 
@@ -437,7 +438,7 @@ class TestOverlays:
         for stem in stems:
             with np.load(f"{stem}.npz") as arrays:
                 peaks.append(float(arrays["cam"].max()))
-        assert max(peaks) > 1.05 * min(peaks)
+        assert max(peaks) > 1.01 * min(peaks)  # by more than two levels of 255
         for stem, peak in zip(stems, peaks):
             with Image.open(f"{stem}.overlay.png") as overlay:
                 levels = np.asarray(overlay)[..., 0]
