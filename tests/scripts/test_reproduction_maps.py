@@ -32,7 +32,12 @@ def test_figure1(thin_script, tmp_path):
     assert [(row["image"], row["class"]) for row in numbers["rows"]] == [
         (f"sample:{image}", f"class {target}") for image in ("chelsea", "coffee") for target in (3, 7)
     ]
-    assert numbers["networks"] == [numbers["resnet"]] == [thin_script.network.name]
+    assert numbers["networks"] == [numbers["resnet"]]
+    assert numbers["resnet"] == {
+        "network": thin_script.network.name,
+        "weights": thin_script.explainer.fingerprint,
+        "layer": thin_script.network.default_layer,
+    }
     image = read_photograph("sample:coffee").fitted(thin_script.network.image_size)
     explanation = thin_script.explainer.explain(image[None], 7)
     row = numbers["rows"][3]
