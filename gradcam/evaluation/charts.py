@@ -36,7 +36,7 @@ def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
         A figure that belongs to no window.
     """
     lengths = [len(table) for table in tables.values()]
-    figure = blank((6.5, 0.24 * sum(lengths) + 0.85 * len(tables) + 0.4))
+    figure = blank((6.5, 0.24 * sum(lengths) + 1.05 * len(tables) + 0.6))
     axes = figure.subplots(len(tables), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": lengths})[:, 0]
     for (heading, table), axis in zip(tables.items(), axes):
         columns = columns_of(table)
@@ -54,10 +54,10 @@ def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
         axis.set_ylim(len(table) - 0.5, -0.5)  # downwards
         axis.grid(axis="x", lw=0.4, alpha=0.6)
         axis.tick_params(axis="x", labelsize=8)
-        axis.set_title(f"{heading}, {unit}", fontsize=9, loc="left")
-        axis.legend(fontsize=7, ncols=len(columns), frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
+        axis.set_title(f"{heading}, {unit}", fontsize=9, loc="left", pad=18)  # above the legend, which may be as wide
+        axis.legend(fontsize=7, ncols=len(columns), frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     figure.suptitle(title, fontsize=10)
-    figure.supxlabel(f"Marks: shares or means over the pictures. Lines: {INTERVALS}.", fontsize=7)
+    figure.supxlabel(f"Marks: shares or means over the pictures. Lines: {INTERVALS}.".replace(". ", ".\n"), fontsize=7)
     return figure
 
 
