@@ -28,7 +28,10 @@ KINDS_OF_MISTAKES = {
 }
 # What a command's help has to name, which is all that its registry has.
 REGISTRIES = {
-    "explain": [*REGISTRY, *COLORMAPS, *OUTPUTS, *slim_models.PREPROCESSINGS, *slim_models.PRECISIONS, *LISTS],
+    "explain": [
+        *(*REGISTRY, *COLORMAPS, *OUTPUTS, *slim_models.PREPROCESSINGS, *slim_models.PRECISIONS, *LISTS),
+        *(f"sample:{name}" for name in gradcam.SAMPLES),
+    ],
     "compare": [*LAYOUTS, *slim_models.PREPROCESSINGS, *slim_models.HEADS],
     "download": list(slim_models.SOURCES),
     "layers": list(slim_models.PREPROCESSINGS),
