@@ -97,7 +97,8 @@ def run_script(name: str, main: Callable[[], object]) -> None:
 
 
 def run(name: str, main: Callable[[], object], verbose: bool = False) -> object:
-    """What a program's `main` returns; or, told in one line, 2 for a mistake and 130 for Ctrl-C.
+    """What a program's `main` returns, or the code that it exits with; or, told in one line, 2 for a mistake and 130
+    for Ctrl-C.
 
     Whoever read what it prints may have seen enough (`| head`): then it ends without a word, with 141 as by the
     signal that shells know.
@@ -108,7 +109,12 @@ def run(name: str, main: Callable[[], object], verbose: bool = False) -> object:
         verbose: shows the traceback of a mistake too.
     """
     try:
-        code = main()
+        try:
+            code = main()
+        except SystemExit as stop:  # argparse's, of --help, --version or flags that it does not know
+            if isinstance(stop.code, str):
+                raise
+            code = stop.code or 0
         if sys.stdout is not None:
             sys.stdout.flush()  # while a broken pipe can be told from an error of Python's own
         return code

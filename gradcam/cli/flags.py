@@ -96,13 +96,15 @@ def add_convert_flags(convert: argparse.ArgumentParser) -> None:
 def add_explain_flags(explain: argparse.ArgumentParser) -> None:
     """Of `gradcam explain`."""
     from gradcam.methods import REGISTRY
+    from gradcam.pictures import SAMPLES
 
     explain.add_argument(
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="a picture, a folder of pictures, or sample:NAME; an npy file [H, W, K] or [N, H, W, K], "
-        "or of these stack.npy[2]; where the network takes arrays also a TIFF with a band a page",
+        help=f"a picture, a folder of pictures, or one that comes along ({', '.join(f'sample:{n}' for n in SAMPLES)}); "
+        "an npy file [H, W, K] or [N, H, W, K], or of these stack.npy[2]; where the network takes arrays also a TIFF "
+        "with a band a page",
     )
     add_network_flags(explain)
     add_prepared_flag(explain)

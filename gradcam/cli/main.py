@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -86,12 +87,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         user's mistake, which is told in one line; 130 for Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    try:
-        args = _parser(next((word for word in argv if word in COMMANDS), None)).parse_args(argv)
-    except SystemExit as stop:  # --help, --version, or flags that argparse does not know
-        return int(stop.code or 0)
-    code = terminal.run("gradcam", lambda: _run(args), args.verbose)
-    return code if isinstance(code, int) else 0
+    parser = _parser(next((word for word in argv if word in COMMANDS), None))
+    args = terminal.run("gradcam", lambda: parser.parse_args(argv))
+    if isinstance(args, argparse.Namespace):
+        args = terminal.run("gradcam", functools.partial(_run, args), args.verbose)
+    return args if isinstance(args, int) else 0
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         Table as Table,
         as_rows as as_rows,
         as_text as as_text,
+        columns_of as columns_of,
+        counts_of as counts_of,
         estimate as estimate,
     )
     from gradcam.evaluation.faithfulness import Faithfulness as Faithfulness
@@ -54,7 +56,7 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "charts": "SERIES intervals similarity_curves",
-        "estimates": "Estimate Table as_rows as_text estimate",
+        "estimates": "Estimate Table as_rows as_text columns_of counts_of estimate",
         "faithfulness": "Faithfulness",
         "journal": "Journal Row",
         "localization": "RESIZINGS BoxProtocol Localization",

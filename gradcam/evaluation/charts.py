@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcam.evaluation.estimates import Table, columns_of
+from gradcam.evaluation.estimates import INTERVALS, Table, columns_of, counts_of
 from gradcam.evaluation.metrics import MEASURES
 from gradcam.figures import blank
 
@@ -21,7 +21,9 @@ _DASHES = ("-", "--", "-.", ":")  # they tell curves apart without colours
 
 
 def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
-    """Tables as dots with 95 % intervals: a panel a table, a line a row, a colour a column.
+    """Tables as dots with 95 % intervals: a panel a table, on one scale, a line a row, a colour a column.
+
+    The legends say of how many pictures each column is.
 
     Args:
         tables: by title.
@@ -32,8 +34,8 @@ def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
         A figure that belongs to no window.
     """
     lengths = [len(table) for table in tables.values()]
-    figure = blank((6.5, 0.24 * sum(lengths) + 0.85 * len(tables) + 0.4))
-    axes = figure.subplots(len(tables), 1, squeeze=False, gridspec_kw={"height_ratios": lengths})[:, 0]
+    figure = blank((6.5, 0.24 * sum(lengths) + 1.05 * len(tables) + 0.6))
+    axes = figure.subplots(len(tables), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": lengths})[:, 0]
     for (heading, table), axis in zip(tables.items(), axes):
         columns = columns_of(table)
         for number, column in enumerate(columns):
@@ -43,16 +45,17 @@ def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
             values = np.array([[cell.value, cell.low, cell.high] for cell in cells])
             offset = 0.16 * (number - (len(columns) - 1) / 2)
             errors = np.abs(values[:, 1:] - values[:, :1]).T
-            axis.errorbar(
-                values[:, 0], np.array(lines) + offset, xerr=errors, fmt=marker, color=colour, ms=4, lw=1, label=column
-            )
+            look = {"fmt": marker, "color": colour, "ms": 4, "lw": 1}
+            label = f"{column} ({counts_of(table, column)})"
+            axis.errorbar(values[:, 0], np.array(lines) + offset, xerr=errors, label=label, **look)
         axis.set_yticks(range(len(table)), list(table), fontsize=8)
         axis.set_ylim(len(table) - 0.5, -0.5)  # downwards
         axis.grid(axis="x", lw=0.4, alpha=0.6)
         axis.tick_params(axis="x", labelsize=8)
-        axis.set_title(f"{heading}, {unit}", fontsize=9, loc="left")
-        axis.legend(fontsize=7, ncols=len(columns), frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
+        axis.set_title(f"{heading}, {unit}", fontsize=9, loc="left", pad=18)  # above the legend, which may be as wide
+        axis.legend(fontsize=7, ncols=len(columns), frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     figure.suptitle(title, fontsize=10)
+    figure.supxlabel(f"Marks: shares or means over the pictures. Lines: {INTERVALS}.".replace(". ", ".\n"), fontsize=7)
     return figure
 
 

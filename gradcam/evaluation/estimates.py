@@ -1,4 +1,4 @@
-"""Means over a data set with their uncertainty, in tables."""
+"""Shares and means over a data set with their uncertainty, in tables."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gradcam.evaluation.metrics import bootstrap_interval
+from gradcam.evaluation.metrics import mean_interval, share_interval
+
+INTERVALS = "95 % intervals, of shares Wilson's, of means Gaffke's, which hold for few pictures too"
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean and its 95 % bootstrap interval.
+    """A share or mean and its 95 % interval.
 
     Attributes:
         value: the mean.
@@ -31,17 +33,24 @@ class Estimate:
         return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 
-def estimate(values: Sequence[float] | np.ndarray, scale: float = 1.0) -> Estimate:
+def estimate(
+    values: Sequence[float] | np.ndarray, scale: float = 1.0, bounds: tuple[float, float] = (0.0, 1.0)
+) -> Estimate:
     """The mean of values, one a picture; those that are NaN, as of a constant map, do not count.
 
     Args:
-        values: `[M]`.
+        values: `[M]`; of truth values it is the share that is true, with `metrics.share_interval`, of numbers the mean,
+            with `metrics.mean_interval`.
         scale: of the result: 100 for per cent.
+        bounds: of the numbers.
     """
-    array = np.asarray(values, np.float64)
-    array = scale * array[np.isfinite(array)]
-    low, high = bootstrap_interval(array)
-    return Estimate(float(array.mean()) if len(array) else float("nan"), low, high, len(array))
+    array = np.asarray(values)
+    if array.dtype == bool:
+        low, high = share_interval(int(array.sum()), len(array))
+    else:
+        array = array[np.isfinite(array)]
+        low, high = mean_interval(array, bounds)
+    return Estimate(scale * float(array.mean()) if len(array) else float("nan"), scale * low, scale * high, len(array))
 
 
 Table = Mapping[str, Mapping[str, Estimate]]  # row -> column -> estimate; not all rows have all columns
@@ -52,12 +61,24 @@ def columns_of(table: Table) -> list[str]:
     return list(dict.fromkeys(column for row in table.values() for column in row))
 
 
+def counts_of(table: Table, column: str | None = None) -> str:
+    """Of how many values the cells are, or those of one column: `n = 10,000`, or `n = 9,893 to 10,000`."""
+    counts = {cell.count for cells in table.values() for name, cell in cells.items() if column in (None, name)}
+    fewest, most = min(counts), max(counts)
+    return f"n = {fewest:,}" if fewest == most else f"n = {fewest:,} to {most:,}"
+
+
 def as_text(table: Table, digits: int = 2) -> str:
-    """The table for a terminal, with so many digits after the point."""
+    """The table for a terminal, with so many digits after the point; of how many values, where cells differ in it."""
     columns = columns_of(table)
+    differ = len({cell.count for cells in table.values() for cell in cells.values()}) > 1
+
+    def text(cell: Estimate) -> str:
+        return cell.text(digits) + (f" n = {cell.count:,}" if differ else "")
+
     lines = [["", *columns]]
     for row, cells in table.items():
-        lines.append([row, *(cells[column].text(digits) if column in cells else "" for column in columns)])
+        lines.append([row, *(text(cells[column]) if column in cells else "" for column in columns)])
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 

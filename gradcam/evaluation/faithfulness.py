@@ -92,7 +92,7 @@ def correlations(rows: Sequence[Row], methods: Mapping[str, Method]) -> dict[str
     right = [row for row in rows if row["rank"] == 0]
     return {
         title: {
-            column: estimate([np.nan if (c := row["correlation"][name]) is None else c for row in of])
+            column: estimate([np.nan if (c := row["correlation"][name]) is None else c for row in of], bounds=(-1, 1))
             for column, of in (("all pictures", rows), ("class predicted", right))
         }
         for name, title in titles.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from slim_models.mistakes import BadValue, MissingPackage
 MEASURES = {"spearman": "Spearman's rank correlation", "ssim": "SSIM", "hog": "correlation of HOGs"}
 SIZE = (112, 112)  # what maps are brought to, so that windows and cells are the same shares of any map
 _WINDOW = 7  # pixels of SIZE: side of SSIM's uniform window
+_AT_ONCE = 2**20  # random weights of an interval
 _CELL = 14  # pixels of SIZE: side of HOG's cells, which are 8 x 8
 
 
@@ -57,27 +59,57 @@ def _distance(x: float, y: float, box: Box) -> float:
     return float(np.hypot(max(box[0] - x, 0, x - box[2]), max(box[1] - y, 0, y - box[3])))
 
 
-def bootstrap_interval(
-    values: np.ndarray, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+def share_interval(hits: int, count: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share (Wilson 1927; Brown, Cai & DasGupta 2001 on how it holds for few).
+
+    Args:
+        hits: how many of the pictures count, 0 to `count`.
+        count: of the pictures.
+        level: of confidence.
+
+    Returns:
+        Lower and upper end within [0, 1]; also of no or all pictures it is no point. NaN twice of no pictures at all.
+    """
+    if not count:
+        return float("nan"), float("nan")
+    z = statistics.NormalDist().inv_cdf((1 + level) / 2)
+    centre = (hits + z**2 / 2) / (count + z**2)
+    half = z * np.sqrt(hits * (count - hits) / count + z**2 / 4) / (count + z**2)
+    return (max(0.0, float(centre - half)) if hits else 0.0), (min(1.0, float(centre + half)) if hits < count else 1.0)
+
+
+def mean_interval(
+    values: np.ndarray, bounds: tuple[float, float] = (0.0, 1.0), *, level: float = 0.95, draws: int = 2000
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mean (Efron & Tibshirani 1993, ch. 13).
+    """Gaffke's interval of the mean of values within bounds, which holds for few and of any distribution.
+
+    Gaffke 2005, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative
+    variable"; Learned-Miller & Thomas 2019 (arXiv 1905.06208), where it is compared, and conjectured to hold always.
+    The values, and a bound that stands for what was not seen, get random weights, uniformly distributed among those
+    that add up to 1: the ends are quantiles of the weighted means. Of values that are all 0 or 1 that is Clopper and
+    Pearson's exact interval, of many values the bootstrap's. Student's, of six equal values, would be a point.
 
     Args:
         values: `[M]`, one a picture.
+        bounds: the least and the largest possible value.
         level: of confidence.
-        resamples: drawn with replacement.
-        seed: of the draws: the same values give the same interval.
+        draws: of the weights, by one seed: the same values give the same interval.
 
     Returns:
-        Lower and upper end; NaN twice where there are no values.
+        Lower and upper end within the bounds; NaN twice where there are no values.
     """
-    values = np.asarray(values, np.float64)
+    values = np.clip(np.asarray(values, np.float64), *bounds)
     if not len(values):
         return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(resamples)]
-    lower, upper = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(lower), float(upper)
+    rng = np.random.default_rng(0)
+    ended = np.stack([np.append(values, bound) for bound in bounds], axis=1)
+    step = max(1, _AT_ONCE // len(ended))
+    means = []
+    for start in range(0, draws, step):
+        weights = rng.standard_exponential((min(step, draws - start), len(ended)))
+        means.append(weights @ ended / weights.sum(axis=1, keepdims=True))
+    lower, upper = np.concatenate(means).T
+    return float(np.quantile(lower, (1 - level) / 2)), float(np.quantile(upper, (1 + level) / 2))
 
 
 def similarities(first: np.ndarray, second: np.ndarray) -> dict[str, float]:

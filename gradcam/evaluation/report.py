@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from gradcam.evaluation import charts
-from gradcam.evaluation.estimates import as_rows, as_text
+from gradcam.evaluation.estimates import INTERVALS, as_rows, as_text, counts_of
 from gradcam.evaluation.running import Run
 from gradcam.figures import write_figure
 from slim_models.files import whole_file
@@ -30,11 +30,11 @@ def write_run(
     say = say or (lambda line: None)
     smooth = f"blurred by {run.protocol['smooth']:g} of the height"
     made = f"pictures made square by: {run.protocol['fit']}; saliency: largest absolute value of the channels, {smooth}"
-    said = [run.measure.remark(), made, *remarks]
+    said = [run.measure.remark(), made, INTERVALS, *remarks]
     tables, unit = run.tables(), run.measure.unit
     say(run.title)
     for title, table in tables.items():
-        say(f"\n{title}, {unit} [95 % bootstrap interval]")
+        say(f"\n{title}, {unit} [95 % interval], {counts_of(table)}")
         say(as_text(table, run.measure.digits))
     for remark in said:
         say(f"\n{remark}")

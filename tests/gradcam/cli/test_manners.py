@@ -1,5 +1,6 @@
 """How the command line behaves: its version, its help, mistakes in one line, errors of our own, Ctrl-C."""
 
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import gradcam
 import slim_models
 from gradcam.cli import main, quick
 from gradcam.cli.evaluate import KINDS
+from gradcam.cli.main import COMMANDS
 from gradcam.cli.writer import OUTPUTS
 from gradcam.comparison.references import LAYOUTS
 from gradcam.maps import COLORMAPS
@@ -26,7 +28,10 @@ KINDS_OF_MISTAKES = {
 }
 # What a command's help has to name, which is all that its registry has.
 REGISTRIES = {
-    "explain": [*REGISTRY, *COLORMAPS, *OUTPUTS, *slim_models.PREPROCESSINGS, *slim_models.PRECISIONS, *LISTS],
+    "explain": [
+        *(*REGISTRY, *COLORMAPS, *OUTPUTS, *slim_models.PREPROCESSINGS, *slim_models.PRECISIONS, *LISTS),
+        *(f"sample:{name}" for name in gradcam.SAMPLES),
+    ],
     "compare": [*LAYOUTS, *slim_models.PREPROCESSINGS, *slim_models.HEADS],
     "download": list(slim_models.SOURCES),
     "layers": list(slim_models.PREPROCESSINGS),
@@ -101,6 +106,43 @@ def test_help_does_not_wait_for_tensorflow(arguments):
     code = "import sys, gradcam.cli; gradcam.cli.main(sys.argv[1:]); sys.exit('tensorflow' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, timeout=60)
     assert result.returncode == 0
+
+
+HELPS = [[], *([name] for name in COMMANDS), *(["evaluate", kind] for kind in KINDS)]
+
+
+@pytest.mark.parametrize("arguments", [*([*words, "--help"] for words in HELPS), ["--version"], ["networks"]])
+def test_what_nobody_reads_ends_without_a_word(arguments, monkeypatch, capfd):
+    """As `gradcam --help | head -1`: the reader is gone before the rest is written."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w", encoding="utf-8") as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        assert main(arguments) == 141
+    assert capfd.readouterr().err == ""
+
+
+def test_nor_does_a_script_complain(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import argparse\nfrom gradcam.terminal import run_script\n"
+        "run_script('script', argparse.ArgumentParser(description='x' * 100).parse_args)\n"
+    )
+    command = [sys.executable, str(tmp_path / "script.py"), "--help"]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_a_process_ends_with_the_words_of_its_exit():
+    """Only a code is taken for one."""
+    with pytest.raises(SystemExit, match="no such thing"):
+        run_script("script", lambda: sys.exit("no such thing"))
+    with pytest.raises(SystemExit) as stop:
+        run_script("script", lambda: sys.exit(3))
+    assert stop.value.code == 3
+    assert run_script("script", sys.exit) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

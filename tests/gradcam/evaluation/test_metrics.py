@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from gradcam.evaluation import estimates, metrics
+from gradcam.evaluation import charts, estimates, metrics
 
 
 class TestRankCorrelation:
@@ -56,24 +57,60 @@ class TestPointing:
         assert metrics.points_at(np.ones((10, 20)), [(9, 4, 11, 6)], 0)
 
 
-class TestBootstrap:
-    def test_like_the_normal_interval_of_a_proportion(self):
-        values = np.arange(10_000) % 4 == 0  # 25 %: a standard error of 0.433 %
-        low, high = metrics.bootstrap_interval(values, resamples=2000)
-        assert low == pytest.approx(0.25 - 1.96 * 0.00433, abs=1e-3)
-        assert high == pytest.approx(0.25 + 1.96 * 0.00433, abs=1e-3)
+class TestShareInterval:
+    @pytest.mark.parametrize("hits", range(7))
+    def test_it_is_where_the_share_could_be_told_from_the_true_one(self, hits):
+        """Wilson's ends are the true shares whose own normal test of the observed one just says no."""
+        low, high = metrics.share_interval(hits, 6)
+        for end in (low, high):
+            if 0 < end < 1:
+                assert abs(hits / 6 - end) / np.sqrt(end * (1 - end) / 6) == pytest.approx(1.959964, rel=1e-5)
+        assert (low == 0) == (hits == 0) and (high == 1) == (hits == 6)
+        assert low < high
 
-    def test_the_same_values_have_the_same_interval(self):
-        values = np.random.default_rng(1).normal(size=50)
-        assert metrics.bootstrap_interval(values) == metrics.bootstrap_interval(values)
+    def test_it_holds_for_six(self):
+        """The probability that six pictures' interval has the true share in it, on the mean of all true shares."""
+        intervals = [metrics.share_interval(hits, 6) for hits in range(7)]
+        shares = np.linspace(0.005, 0.995, 199)
+        probabilities = stats.binom.pmf(np.arange(7)[:, None], 6, shares)
+        covered = [(low <= shares) & (shares <= high) for low, high in intervals]
+        held = (probabilities * covered).sum(axis=0)
+        assert held.mean() > 0.95 and held.min() > 0.83
 
-    def test_values_without_spread(self):
-        assert metrics.bootstrap_interval(np.full(20, 3.0)) == (3, 3)
+    def test_no_pictures(self):
+        assert np.isnan(metrics.share_interval(0, 0)).all()
 
-    def test_a_wider_level_is_wider(self):
-        values = np.random.default_rng(1).normal(size=50)
-        (low, high), (lower, higher) = (metrics.bootstrap_interval(values, level=level) for level in (0.5, 0.99))
-        assert lower < low < high < higher
+
+class TestMeanInterval:
+    def test_of_truths_it_is_the_exact_one(self):
+        """Clopper and Pearson's, by the quantiles of beta distributions: 2 of 6."""
+        found = metrics.mean_interval(np.array([0, 1, 0, 0, 1, 0]), draws=40_000)
+        assert found == pytest.approx(stats.beta.ppf([0.025, 0.975], [2, 3], [5, 4]), abs=0.006)
+
+    @pytest.mark.parametrize("share", [0.1, 0.5, 0.775])
+    def test_it_holds_for_six(self, share):
+        """Values of 0.8 but for a share of 1, as the recall's are, where Student's and the bootstrap's are points."""
+        rng = np.random.default_rng(0)
+        true = 0.8 + 0.2 * share
+        tried = [metrics.mean_interval(np.where(rng.random(6) < share, 1, 0.8), draws=400) for _ in range(200)]
+        assert np.mean([low <= true <= high for low, high in tried]) > 0.93
+
+    def test_of_many_it_is_the_normal_one(self):
+        values = np.random.default_rng(1).uniform(-1, 1, 4000)
+        half = 1.96 * values.std() / np.sqrt(4000)
+        low, high = metrics.mean_interval(values, (-1, 1))
+        assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
+        assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+    def test_it_stays_within_the_bounds_and_is_no_point(self):
+        low, high = metrics.mean_interval(np.full(6, 0.8))
+        assert 0 < low < 0.75 and 0.85 < high < 1
+        assert metrics.mean_interval(np.full(6, 0.8)) == (low, high)
+        low, high = metrics.mean_interval(np.array([0.3]), (-1, 1))
+        assert -1 < low < -0.9 and 0.9 < high < 1
+
+    def test_no_values(self):
+        assert np.isnan(metrics.mean_interval(np.array([]))).all()
 
 
 TABLE = {
@@ -84,9 +121,26 @@ TABLE = {
 
 class TestEstimates:
     def test_undefined_values_do_not_count(self):
-        found = estimates.estimate([1.0, np.nan, 3.0], scale=100)
-        assert (found.value, found.count) == (200, 2)
+        found = estimates.estimate([0.1, np.nan, 0.3], scale=100)
+        assert (found.value, found.count) == (pytest.approx(20), 2)
         assert np.isnan(estimates.estimate([np.nan]).value)
+
+    def test_truths_have_the_interval_of_a_share(self):
+        found = estimates.estimate([True, False, True, True], scale=100)
+        assert (found.value, found.count) == (75, 4)
+        assert (found.low, found.high) == pytest.approx([100 * end for end in metrics.share_interval(3, 4)])
+        numbers = estimates.estimate([1.0, 0.0, 1.0, 1.0], scale=100)  # the exact one, which is wider
+        assert numbers.low < found.low and found.high < numbers.high
+
+    def test_numbers_have_bounds(self):
+        assert estimates.estimate([-0.5], bounds=(-1, 1)).low < -0.5
+
+    def test_counts(self):
+        assert estimates.counts_of(TABLE) == "n = 4"
+        cells = {"first": {"a": estimates.Estimate(1, 0, 2, 9893), "b": estimates.Estimate(1, 0, 2, 50)}}
+        assert estimates.counts_of({**TABLE, **cells}) == "n = 4 to 9,893"
+        assert estimates.counts_of({**TABLE, **cells}, "b") == "n = 4 to 50"
+        assert "10.1 [9.0, 11.0] n = 4" in estimates.as_text({**TABLE, **cells}, digits=1)
 
     def test_as_text(self):
         assert estimates.as_text(TABLE, digits=1) == (
@@ -98,3 +152,14 @@ class TestEstimates:
             {"row": "second row", "column": "a", "value": 10.126, "low": 9, "high": 11, "count": 4},
             {"row": "second row", "column": "b", "value": 2, "low": 1, "high": 3, "count": 4},
         ]
+
+
+class TestChart:
+    def test_it_says_of_how_many_and_what_its_marks_are(self):
+        lower = {"first": {"a": estimates.Estimate(60, 50, 70, 6), "b": estimates.Estimate(50, 40, 60, 5)}}
+        figure = charts.intervals({"upper": TABLE, "lower": lower}, "%", "net, data: 6 pictures")
+        legends = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes]
+        assert legends == [["a (n = 4)", "b (n = 4)"], ["a (n = 6)", "b (n = 5)"]]
+        assert "Wilson" in figure.get_supxlabel() and "Gaffke" in figure.get_supxlabel()
+        upper, lower = (axis.get_xlim() for axis in figure.axes)
+        assert upper == lower and lower[0] < 0.5 and lower[1] > 70
