@@ -46,12 +46,15 @@ ARROWS = {
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, NAMING, LOADING},
     "gradcam.pictures": {"gradcam.maps", FILES},
     "gradcam.explanation": {"gradcam.cams", "gradcam.maps", HEADS},
+    "gradcam.targets": {LABELS},
     "gradcam.sessions": {"slim_models", WEIGHTS},
+    "gradcam.again": {"gradcam.explanation", "gradcam.runs", "gradcam.sessions", "slim_models"},
     "gradcam.runs": {"slim_models", MEMORY},
     "gradcam.methods": {"gradcam.cams", "gradcam.maps", "gradcam.explanation"},
     "gradcam.figures": {*NUMBERS, "gradcam.explanation", "gradcam.methods", "gradcam.pictures", FILES},
     "gradcam.explainer": {
-        *("gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions"),
+        *("gradcam.again", "gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions"),
+        "gradcam.targets",
         *("slim_models", LABELS, WEIGHTS),
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
@@ -63,7 +66,8 @@ ARROWS = {
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
-        *("gradcam.pipeline", "gradcam.terminal", FILES, HEADS, LABELS, NETWORK, WEIGHTS, DOWNLOADING, NAMING),
+        *("gradcam.pipeline", "gradcam.targets", "gradcam.terminal"),
+        *(FILES, HEADS, LABELS, NETWORK, WEIGHTS, DOWNLOADING, NAMING),
     },
 }
 # The public faces of the packages import whatever they show; python -m gradcam is the command line.
@@ -73,6 +77,7 @@ FACES = {"slim_models", "gradcam", "gradcam.__main__"}
 WITH_TENSORFLOW = {"gradcam.explainer", "gradcam.runs", "gradcam.sessions"}
 # Modules that bring TensorFlow when they are imported, beside those of slim_models that are about graphs.
 BRING_TENSORFLOW = WITH_TENSORFLOW | {
+    "gradcam.again",
     "gradcam.comparison.authors",
     "gradcam.comparison.comparing",
     "gradcam.comparison.side_by_side",

@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slim_models
 from gradcam.cli.network_flags import add_averages_flag, add_network_flags, add_prepared_flag, add_tensor_flags, listed
 from slim_models.mistakes import BadValue
+
+if TYPE_CHECKING:
+    from gradcam.targets import Target
 
 FIGURES = (".png", ".pdf", ".svg")
 
@@ -35,6 +38,20 @@ def band_numbers(text: str) -> tuple[int, ...]:
     if not all(word.strip().isdecimal() for word in words):
         raise BadValue(f"--bands are three numbers such as 3,2,1, or one, not {text!r}")
     return tuple(int(word) for word in words)
+
+
+def targets_of(args: argparse.Namespace) -> list[Target]:
+    """What `--target` and `--against` say.
+
+    Raises:
+        ValueError: it is not said what should be told from a class.
+    """
+    from gradcam.targets import Difference
+
+    if args.against and not args.target:
+        raise BadValue("--against needs a --target: the class that is to be told from it")
+    against = tuple(args.against or ())
+    return [Difference(target, against) if against else target for target in args.target or ()]
 
 
 def add_compare_flags(compare: argparse.ArgumentParser) -> None:
@@ -107,8 +124,11 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
         "--target",
         action="append",
         metavar="CLASS",
-        help="a class by index, WordNet id or name; may be given again (default: the predicted class)",
+        help="a class by index, WordNet id or name, or with a minus before it, --target=-espresso, what speaks against "
+        "it; may be given again (default: the predicted class)",
     )
+    text = "what makes it each --target rather than this class, or than the mean of several; may be given again"
+    explain.add_argument("--against", action="append", metavar="CLASS", help=text)
     explain.add_argument("--layer", action="append", metavar="NAME", help="may be given again; see gradcam layers")
     text = f"{listed(REGISTRY, 'grad_cam')}; may be given again"
     explain.add_argument("--method", action="append", metavar="NAME", help=text)

@@ -15,7 +15,7 @@ from gradcam.cli.predictions import made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
 from gradcam.methods import REGISTRY, why_blank
 from gradcam.pictures import Photograph, write_npz, write_picture
-from slim_models.labels import class_name
+from gradcam.targets import Asked, subject, title, told
 from slim_models.mistakes import BadValue
 
 # What can be written -> the ReLU rules that the explainer needs for it.
@@ -82,7 +82,7 @@ class Writer:
     format: str = "png"
     max_size: int | None = None
 
-    def files(self, name: str, target: int) -> list[File]:
+    def files(self, name: str, target: Asked) -> list[File]:
         """The files of a picture of that name and a class."""
         suffixes = {"overlay": f"overlay.{self.format}", "figure": "figure.png", "arrays": "npz"}
         return [
@@ -95,55 +95,58 @@ class Writer:
             for layer, method, output in itertools.product(self.naming.layers, self.naming.methods, self.outputs)
         ]
 
-    def provenance(self, source: Mapping[str, Any], target: int, file: File) -> dict[str, Any]:
+    def provenance(self, source: Mapping[str, Any], target: Asked, file: File) -> dict[str, Any]:
         """What a file is made of, as far as it is known before anything is computed."""
         return {
             **self.made,
             **source,
-            "target": target,
-            "class": class_name(target, self.naming.labels),
+            "target": subject(target),
+            "class": title(target, self.naming.labels),
+            **told(target),
             "layer": file.layer,
             "method": file.method,
             **({} if file.output == "arrays" else {"colormap": self.colormap}),
             **({"max_size": self.max_size} if file.output == "overlay" and self.max_size else {}),
         }
 
-    def write(self, picture: Picture, explanation: Explanation) -> Written:
-        """Writes the files of one picture and class.
+    def write(self, picture: Picture, explanation: Explanation, target: Asked | None = None) -> Written:
+        """Writes the files of one picture and target.
 
         Args:
             picture: as it was read.
             explanation: of it alone.
+            target: that it was explained for; None is the class that the explanation names.
 
         Raises:
             ValueError: a file is there that was made otherwise.
         """
-        target = int(explanation.targets[0])
+        target = int(explanation.targets[0]) if target is None else target
         files = self.files(picture.name, target)
-        said = one_class(explanation, target, self.naming.labels)
+        said, name = one_class(explanation, subject(target), self.naming.labels), title(target, self.naming.labels)
         size = list(picture.photograph.pixels.shape[:2])
-        told = {"size": size, "predicted": predicted(explanation, self.naming.labels, max(TOP, self.top)), **said}
-        made = {file: {**self.provenance(picture.source, target, file), **told} for file in files}
+        known = {"size": size, "predicted": predicted(explanation, self.naming.labels, max(TOP, self.top)), **said}
+        made = {file: {**self.provenance(picture.source, target, file), **known} for file in files}
         for file in files:
             del made[file]["index"]  # which is the target
+            made[file]["class"] = name
             if not self.force and (how := made_otherwise(file.path, made[file])):
                 raise in_the_way([(file.path, how)])
         blank: list[str] = []
         for (layer, method), group in itertools.groupby(files, lambda file: (file.layer, file.method)):
-            blank += self._write(
-                picture.photograph, explanation, layer, method, {f.output: (f, made[f]) for f in group}
-            )
+            written = {f.output: (f, made[f]) for f in group}
+            blank += self._write(picture.photograph, explanation, name, layer, method, written)
         return Written([file.path.relative_to(self.naming.folder).as_posix() for file in files], blank)
 
     def _write(
         self,
         photograph: Photograph,
         explanation: Explanation,
+        name: str,
         layer: str,
         word: str,
         files: Mapping[str, tuple[File, dict[str, Any]]],
     ) -> list[str]:
-        """The files of a layer and method; what is to be told if the map is blank."""
+        """The files of a layer and method; what is to be told if the map is blank. `name`: of the target."""
         method = REGISTRY[word]
         cam = method.make(explanation, layer)[0]
         reason = "" if cam.any() else why_blank(explanation, method, layer)
@@ -156,33 +159,31 @@ class Writer:
             write_picture(file.path, shown.overlay(shown.heatmap(cam), self.colormap), made)
         if "figure" in files:
             file, made = files["figure"]
-            figures.save_figure(self._figure(photograph, explanation, layer, word, reason), file.path, 150, made)
+            figures.save_figure(self._figure(photograph, explanation, name, layer, word, reason), file.path, 150, made)
         if "arrays" in files:
             file, made = files["arrays"]
             everything = explanation.arrays(method.formula or grad_cam, layer)
             arrays: dict[str, Any] = {key: array[0] for key, array in everything.items()}
             write_npz(file.path, {**arrays, "cam": cam}, made)
-        target = class_name(int(explanation.targets[0]), self.naming.labels)
-        return [f"the map of {target!r} at {layer} ({word}) is blank: {reason}"] if reason else []
+        return [f"the map of {name!r} at {layer} ({word}) is blank: {reason}"] if reason else []
 
     def _figure(
-        self, photograph: Photograph, explanation: Explanation, layer: str, word: str, reason: str
+        self, photograph: Photograph, explanation: Explanation, name: str, layer: str, word: str, reason: str
     ) -> figures.Figure:
         row = figures.panels(photograph, explanation, layer=layer, method=word, colormap=self.colormap)
-        title = f"{self._title(explanation)}   {self.naming.network} {layer}"
+        heading = f"{self._title(explanation, name)}   {self.naming.network} {layer}"
         if reason:
             blank = REGISTRY[word].title
-            row = {f"{name} (blank)" if blank in name else name: panel for name, panel in row.items()}
-            title += f"\nthe map is blank: {reason}"
-        return figures.grid([list(row.items())], [""], title)
+            row = {f"{word} (blank)" if blank in word else word: panel for word, panel in row.items()}
+            heading += f"\nthe map is blank: {reason}"
+        return figures.grid([list(row.items())], [""], heading)
 
-    def _title(self, explanation: Explanation) -> str:
-        target = int(explanation.targets[0])
-        said = explanation.said[0, target]
+    def _title(self, explanation: Explanation, name: str) -> str:
+        said = explanation.said[0, int(explanation.targets[0])]
         number = f"{said:.4g}" if explanation.head == "linear" else f"{said:.1%}"
         if explanation.head == "linear" and explanation.one_output:  # the number is no class's
-            return f"{number}: {class_name(target, self.naming.labels)}"
-        return f"{class_name(target, self.naming.labels)}: {number}"
+            return f"{number}: {name}"
+        return f"{name}: {number}"
 
 
 def in_the_way(others: Sequence[tuple[pathlib.Path, str]]) -> BadValue:
