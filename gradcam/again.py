@@ -79,6 +79,18 @@ class Again:
         arrays = self._run(wanted, {self._network.images: images, self._fetches.directions: directions})
         return Slopes(**{"activations": images, **arrays})
 
+    def arrays(self, images: np.ndarray, directions: np.ndarray) -> dict[str, Any]:
+        """All that the explainer was made to say of pictures and directions, by names of `Explanation`'s attributes.
+
+        Args:
+            images: `[N, H, W, K]`, whatever their range.
+            directions: `[N, C]`.
+
+        Returns:
+            `logits`, `activations`, `gradients`, `signals` and `saliency`; N comes first in all.
+        """
+        return self._run(self._fetches.tensors, {self._network.images: images, self._fetches.directions: directions})
+
     def _run(self, wanted: Any, feed: Mapping[tf.Tensor, np.ndarray]) -> Any:
         try:
             with values_there(self._network):

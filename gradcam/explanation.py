@@ -48,6 +48,9 @@ class Runs(Protocol):
     def slopes(self, images: np.ndarray, directions: np.ndarray, layer: str | None = None) -> Slopes:
         """At a layer that was explained; None is the pictures, if the rule `backprop` was."""
 
+    def arrays(self, images: np.ndarray, directions: np.ndarray) -> dict[str, Any]:
+        """All that was explained, by the names of `Explanation`'s attributes, of other pictures and directions."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Explanation:

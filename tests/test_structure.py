@@ -50,7 +50,15 @@ ARROWS = {
     "gradcam.sessions": {"slim_models", WEIGHTS},
     "gradcam.again": {"gradcam.explanation", "gradcam.runs", "gradcam.sessions", "slim_models"},
     "gradcam.runs": {"slim_models", MEMORY},
-    "gradcam.methods": {"gradcam.cams", "gradcam.maps", "gradcam.explanation"},
+    "gradcam.noise": {"gradcam.cams", "gradcam.perturbation"},
+    "gradcam.paths": {"gradcam.noise", "gradcam.perturbation"},
+    "gradcam.more_runs": {
+        *("gradcam.cams", "gradcam.explanation", "gradcam.noise", "gradcam.paths", "gradcam.perturbation", HEADS),
+    },
+    "gradcam.methods": {
+        *("gradcam.baselines", "gradcam.cams", "gradcam.explanation", "gradcam.maps", "gradcam.more_runs"),
+        "gradcam.paths",
+    },
     "gradcam.figures": {*NUMBERS, "gradcam.explanation", "gradcam.methods", "gradcam.pictures", FILES},
     "gradcam.explainer": {
         *("gradcam.again", "gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions"),

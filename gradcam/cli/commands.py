@@ -40,7 +40,7 @@ def explain(args: argparse.Namespace) -> int:
     sources = expand(args.images, suffixes, recursive=args.recursive, say=tell)
     names = names_of(sources, {source: name_of(source) for source in sources})
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
-    options = {**_rules(network, written, named), "precision": args.precision, "device": args.device}
+    options = {**_rules(network, written, named), "precision": args.precision, "device": args.device, "say": tell}
     with Explainer(network, layers=layers, **options) as explainer:
         targets = list(dict.fromkeys(asked(target, explainer.index) for target in targets_of(args)))
         naming = _naming(args, explainer, layers, list(named))

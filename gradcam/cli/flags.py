@@ -109,7 +109,7 @@ def add_convert_flags(convert: argparse.ArgumentParser) -> None:
 
 def add_explain_flags(explain: argparse.ArgumentParser) -> None:
     """Of `gradcam explain`."""
-    from gradcam.methods import REGISTRY
+    from gradcam.methods import FLIP, REGISTRY
 
     explain.add_argument(
         "images",
@@ -130,7 +130,7 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
     text = "what makes it each --target rather than this class, or than the mean of several; may be given again"
     explain.add_argument("--against", action="append", metavar="CLASS", help=text)
     explain.add_argument("--layer", action="append", metavar="NAME", help="may be given again; see gradcam layers")
-    text = f"{listed(REGISTRY, 'grad_cam')}; may be given again"
+    text = f"{listed(REGISTRY, 'grad_cam')}; with {FLIP} behind it the mean over flips; may be given again"
     explain.add_argument("--method", action="append", metavar="NAME", help=text)
     add_fit_flag(explain)
     explain.add_argument("--recursive", action="store_true", help="go into folders within folders")

@@ -13,7 +13,7 @@ from gradcam.cams import grad_cam
 from gradcam.cli.naming import Naming
 from gradcam.cli.predictions import made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
-from gradcam.methods import REGISTRY, why_blank
+from gradcam.methods import methods_named, why_blank
 from gradcam.pictures import Photograph, write_npz, write_picture
 from gradcam.targets import Asked, subject, title, told
 from slim_models.mistakes import BadValue
@@ -147,7 +147,7 @@ class Writer:
         files: Mapping[str, tuple[File, dict[str, Any]]],
     ) -> list[str]:
         """The files of a layer and method; what is to be told if the map is blank. `name`: of the target."""
-        method = REGISTRY[word]
+        method = methods_named([word])[word]
         cam = method.make(explanation, layer)[0]
         reason = "" if cam.any() else why_blank(explanation, method, layer)
         if reason:
@@ -173,7 +173,7 @@ class Writer:
         row = figures.panels(photograph, explanation, layer=layer, method=word, colormap=self.colormap)
         heading = f"{self._title(explanation, name)}   {self.naming.network} {layer}"
         if reason:
-            blank = REGISTRY[word].title
+            blank = methods_named([word])[word].title
             row = {f"{word} (blank)" if blank in word else word: panel for word, panel in row.items()}
             heading += f"\nthe map is blank: {reason}"
         return figures.grid([list(row.items())], [""], heading)

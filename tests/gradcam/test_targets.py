@@ -184,7 +184,7 @@ class TestCommandLine:
         """What is done is found again under its own name, and the table says what was explained."""
         flags = [
             "explain",
-            "sample:cat",
+            "sample:chelsea",
             *self.FLAGS[1:],
             "--target",
             "espresso",
