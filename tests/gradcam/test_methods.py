@@ -1,6 +1,7 @@
 """The one registry of methods: names, titles, what each needs; and where the formulas are not defined."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -77,6 +78,16 @@ def test_every_formula_is_in_the_registry_under_its_name():
     assert all(REGISTRY[name].formula is FORMULAS[name] for name in FORMULAS)
     assert gradcam.METHODS is METHODS
     assert {"grad_cam": "Grad-CAM", "hires_cam": "HiResCAM"}.items() <= figures.TITLES.items()
+
+
+def test_the_table_of_methods_has_every_method_once():
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "METHODS.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(row[0].strip("`") for row in rows) == sorted([*REGISTRY, "cam"])
+    for name, formula_, source, runs, good_for in rows:
+        assert formula_ and source and good_for
+        expected = REGISTRY[name.strip("`")].runs if name != "`cam`" else ""
+        assert runs.replace("K forward", "one forward a channel") == (expected or "0"), name
 
 
 def test_a_cam_by_name_is_that_by_function(explanation):
