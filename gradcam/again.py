@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcam.explanation import Slopes
+from gradcam.fixations import traced
 from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import values_there
+from gradcam.tracing import steps_of
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:
@@ -90,6 +92,26 @@ class Again:
             `logits`, `activations`, `gradients`, `signals` and `saliency`; N comes first in all.
         """
         return self._run(self._fetches.tensors, {self._network.images: images, self._fetches.directions: directions})
+
+    def fixations(self, image: np.ndarray, direction: np.ndarray) -> list[tuple[int, int]]:
+        """Where a picture's output along a direction is traced back to, as `gradcam.fixations` has it.
+
+        Args:
+            image: `[1, H, W, K]`.
+            direction: `[C]`: what is above 0 is traced for being high, what is below for being low.
+
+        Returns:
+            Rows and columns of the picture.
+
+        Raises:
+            ValueError: the network has operations that nothing is known of, or another output than a classifier's.
+        """
+        if direction.ndim != 1 or self._network.batch_size not in (None, 1):
+            raise BadValue(f"CNN-Fixations are of a classifier that takes a picture alone, not of {self._network.name}")
+        start = [((int(index),), int(np.sign(direction[index]))) for index in np.flatnonzero(direction)]
+        with values_there(self._network):
+            steps = steps_of(self._network, self._session, image)
+            return traced(steps, self._network.logits.name, start, self._network.images.name)
 
     def _run(self, wanted: Any, feed: Mapping[tf.Tensor, np.ndarray]) -> Any:
         try:

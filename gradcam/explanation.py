@@ -51,6 +51,9 @@ class Runs(Protocol):
     def arrays(self, images: np.ndarray, directions: np.ndarray) -> dict[str, Any]:
         """All that was explained, by the names of `Explanation`'s attributes, of other pictures and directions."""
 
+    def fixations(self, image: np.ndarray, direction: np.ndarray) -> list[tuple[int, int]]:
+        """Where the output of one picture `[1, H, W, K]` along a direction is traced back to: rows and columns."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Explanation:

@@ -97,6 +97,7 @@ def _more(smooth: float) -> dict[str, Method]:
         "ablation_cam": Method("Ablation-CAM", more_runs.ablation_cam, runs=f"{forward}, from the layer on"),
         "rise": Method("RISE", more_runs.rise, runs=f"{more_runs.COUNTS['masks']} forward"),
         "occlusion": Method("occlusion", more_runs.occlusion, runs="196 forward"),
+        "cnn_fixations": Method("CNN-Fixations", more_runs.cnn_fixations, runs="1 forward"),
         "gradient_input": _attribution("gradient x input", _input_product, smooth),
         "integrated_gradients": _attribution(
             "integrated gradients", more_runs.integrated_gradients, smooth, f"{steps} backward"

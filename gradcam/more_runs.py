@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcam import cams, noise, paths
+from gradcam import cams, fixations, noise, paths
 from gradcam.explanation import Explanation
 from gradcam.perturbation import ablation_weights, occlusion_map, rise_map, score_cam_weights
 from slim_models.heads import said_of
@@ -190,6 +190,17 @@ def _complete(title: str, one: Explanation, attributions: np.ndarray, beginning:
         off = paths.gap(attributions, image, begin)
         say(f"{title} add up to {attributions.sum():.5g}, and the score rises by {image - begin:.5g}: {off:.2%} off")
     return attributions
+
+
+def cnn_fixations(explanation: Explanation, layer: str | None = None) -> np.ndarray:
+    """`fixations.density` of what the picture's own layers are traced back to, without outliers."""
+    size = explanation.images.shape[1:3]
+
+    def of_one(one: Explanation) -> np.ndarray:
+        points = np.array(one.more_runs().fixations(one.images, one.ways[0]), int).reshape(-1, 2)
+        return fixations.density(fixations.without_outliers(points, size), size)
+
+    return _each(explanation, of_one)
 
 
 def flipped(explanation: Explanation, make: Callable[[Explanation], np.ndarray]) -> np.ndarray:

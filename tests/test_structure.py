@@ -48,12 +48,17 @@ ARROWS = {
     "gradcam.explanation": {"gradcam.cams", "gradcam.maps", HEADS},
     "gradcam.targets": {LABELS},
     "gradcam.sessions": {"slim_models", WEIGHTS},
-    "gradcam.again": {"gradcam.explanation", "gradcam.runs", "gradcam.sessions", "slim_models"},
+    "gradcam.tracing": {"gradcam.fixations", BACKWARD, "slim_models"},
+    "gradcam.again": {
+        *("gradcam.explanation", "gradcam.fixations", "gradcam.runs", "gradcam.sessions", "gradcam.tracing"),
+        "slim_models",
+    },
     "gradcam.runs": {"slim_models", MEMORY},
     "gradcam.noise": {"gradcam.cams", "gradcam.perturbation"},
     "gradcam.paths": {"gradcam.noise", "gradcam.perturbation"},
     "gradcam.more_runs": {
-        *("gradcam.cams", "gradcam.explanation", "gradcam.noise", "gradcam.paths", "gradcam.perturbation", HEADS),
+        *("gradcam.cams", "gradcam.explanation", "gradcam.fixations", "gradcam.noise", "gradcam.paths"),
+        *("gradcam.perturbation", HEADS),
     },
     "gradcam.methods": {
         *("gradcam.baselines", "gradcam.cams", "gradcam.explanation", "gradcam.maps", "gradcam.more_runs"),
@@ -86,6 +91,7 @@ WITH_TENSORFLOW = {"gradcam.explainer", "gradcam.runs", "gradcam.sessions"}
 # Modules that bring TensorFlow when they are imported, beside those of slim_models that are about graphs.
 BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.again",
+    "gradcam.tracing",
     "gradcam.comparison.authors",
     "gradcam.comparison.comparing",
     "gradcam.comparison.side_by_side",
