@@ -40,26 +40,51 @@ def steps_of(network: slim_models.Network, session: tf.Session, image: np.ndarra
         ValueError: the network has an operation that nothing is known of.
     """
     changing = depending([network.images]) | {network.images.op}
-    path = [op for op in signal_path(network.logits, [network.images]) if op in changing]
-    for op in path:
-        if op.type not in _RULES:
-            known = "convolutions, pooling, sums, fully connected layers and ReLUs"
-            raise BadValue(f"CNN-Fixations go back through {known}; {network.name} has {op.type} ({op.name})")
-    inputs = {tensor.name: tensor for op in path for tensor in op.inputs if tensor.op in changing}
-    outputs = {op.outputs[0].name: op.outputs[0] for op in path}
-    values = {name: array[0] for name, array in session.run({**inputs, **outputs}, {network.images: image}).items()}
+    path = _path(network, changing)
+    entries = {op: _entry(op, changing) for op in path}
+    wanted = {tensor.name: tensor for op in path for tensor in (*entries[op][0], op.outputs[0])}
+    values = {name: array[0] for name, array in session.run(wanted, {network.images: image}).items()}
     # As the authors do: in a network with shortcuts at the peaks, but of the picture itself at the centres. Depthwise
     # networks, which they have not, reduce their maps by convolutions too: centres alone would be a grid.
     convolutions = [op for op in path if op.type in _CONVOLUTIONS]
     depthwise = any(op.type == "DepthwiseConv2dNative" for op in path)
-    shortcuts = any(sum(tensor.op in changing for tensor in op.inputs) > 1 for op in path if op.type in _SUMS)
+    shortcuts = any(len(entries[op][0]) > 1 for op in path if op.type in _SUMS)
     at_peak = convolutions[1:] if shortcuts or depthwise else []
     for op in reversed(path):
-        names = tuple(tensor.name for tensor in op.inputs if tensor.op in changing)
-        parameters = session.run([tensor for tensor in op.inputs if tensor.op not in changing])
+        before, parameters = entries[op]
         rule = functools.partial(_convolved, at_peak=True) if op in at_peak else _RULES[op.type]
-        back = rule(op, [values[name] for name in names], values[op.outputs[0].name], parameters)
+        names = tuple(tensor.name for tensor in before)
+        back = rule(op, [values[name] for name in names], values[op.outputs[0].name], session.run(parameters))
         yield Step(op.outputs[0].name, names, back)
+
+
+def _path(network: slim_models.Network, changing: set[tf.Operation]) -> list[tf.Operation]:
+    """The operations from the picture to the logits, those within a convolution with holes left out."""
+    path = [op for op in signal_path(network.logits, [network.images]) if op in changing]
+    within = {op for last in path if _is_spread(last) for op in (last.inputs[0].op, last.inputs[0].op.inputs[0].op)}
+    path = [op for op in path if op not in within]
+    for op in path:
+        if op.type not in _RULES or (op.type == "BatchToSpaceND" and not _is_spread(op)):
+            known = "convolutions, pooling, sums, fully connected layers and ReLUs"
+            raise BadValue(f"CNN-Fixations go back through {known}; {network.name} has {op.type} ({op.name})")
+    return path
+
+
+def _is_spread(op: tf.Operation) -> bool:
+    """Whether this is the end of a convolution with holes, written as one of every so many places."""
+    if op.type != "BatchToSpaceND" or op.inputs[0].op.type not in _CONVOLUTIONS:
+        return False
+    inner = op.inputs[0].op
+    return inner.inputs[0].op.type == "SpaceToBatchND" and inner.get_attr("padding") == b"VALID"
+
+
+def _entry(op: tf.Operation, changing: set[tf.Operation]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """What an operation makes its output of: tensors of the picture, and parameters."""
+    tensors = list(op.inputs)
+    if op.type == "BatchToSpaceND":
+        inner = op.inputs[0].op
+        tensors = [inner.inputs[0].op.inputs[0], inner.inputs[1], *inner.inputs[0].op.inputs[1:]]
+    return [t for t in tensors if t.op in changing], [t for t in tensors if t.op not in changing]
 
 
 def _window(op: tf.Operation, values: np.ndarray, output: np.ndarray, size: tuple[int, int]) -> Window:
@@ -117,11 +142,20 @@ def _convolved(
 ) -> Back:
     (values,), kernel = inputs, parameters[0]
     window = _window(op, values, output, kernel.shape[:2])
-    if op.type == "DepthwiseConv2dNative":
-        return lambda point: _first(fixations.depthwise(values, kernel, window, point, at_peak))
-    if output.shape[:2] == (1, 1) and kernel.shape[:2] == values.shape[:2]:
+    if op.type != "DepthwiseConv2dNative" and output.shape[:2] == (1, 1) and kernel.shape[:2] == values.shape[:2]:
         return lambda point: _first(fixations.dense(values, kernel, point))
-    return lambda point: _first(fixations.convolution(values, kernel, window, point, at_peak))
+    rule = fixations.depthwise if op.type == "DepthwiseConv2dNative" else fixations.convolution
+    return lambda point: _first(rule(values, kernel, window, point, at_peak))
+
+
+def _spread(op: tf.Operation, inputs: list[np.ndarray], output: np.ndarray, parameters: list[np.ndarray]) -> Back:
+    """A convolution with holes; they are in late layers of networks with shortcuts, and so at the peaks."""
+    (values,), (kernel, holes, pads) = inputs, parameters
+    (top, left), (down, across) = map(int, pads[:, 0]), map(int, holes)
+    window = Window(kernel.shape[:2], (1, 1), (top, left), (down, across))
+    inner = op.inputs[0].op.type
+    rule = fixations.depthwise if inner == "DepthwiseConv2dNative" else fixations.convolution
+    return lambda point: _first(rule(values, kernel, window, point, True))
 
 
 def _multiplied(op: tf.Operation, inputs: list[np.ndarray], output: np.ndarray, parameters: list[np.ndarray]) -> Back:
@@ -212,6 +246,7 @@ _RULES: dict[str, Callable[..., Back]] = {
     **dict.fromkeys(["Pad", "PadV2", "MirrorPad"], _padded),
     "MatMul": _multiplied,
     "Sub": _subtracted,
+    "BatchToSpaceND": _spread,
     "Mean": _averaged,
     "ReverseV2": _turned,
     "ConcatV2": _joined,

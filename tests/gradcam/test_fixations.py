@@ -194,3 +194,24 @@ class TestOnNetworks:
                 squared = dataclasses.replace(network, logits=logits * logits)
                 with pytest.raises(ValueError, match="two maps are multiplied"):
                     list(steps_of(squared, session, image))
+
+
+def test_holes_are_seen_through(monkeypatch):
+    """A convolution with holes, as TensorFlow writes it and as one operation, leads to the same places."""
+    kernel = np.random.default_rng(0).standard_normal((3, 3, 3, 4)).astype(np.float32)
+    image = np.random.default_rng(1).uniform(0, 9, (1, 8, 8, 3)).astype(np.float32)
+    base = slim_models.build("vgg16", image_size=32, **THIN)
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.placeholder(tf.float32, [None, 8, 8, 3])
+        apart = tf.space_to_batch(images, [[2, 2], [2, 2]], 2)
+        written = tf.batch_to_space(tf.nn.conv2d(apart, kernel, 1, "VALID"), [[0, 0], [0, 0]], 2)
+        alone = tf.nn.conv2d(images, kernel, 1, "SAME", dilations=2)
+        np.testing.assert_allclose(*session.run([written, alone], {images: image}), rtol=1e-4)
+        found = []
+        for net in (written, alone):
+            logits = tf.reduce_mean(tf.nn.relu(net), [1, 2])
+            network = dataclasses.replace(base, images=images, logits=logits, endpoints={})
+            ((_, spread), *_) = [(s, s.back) for s in steps_of(network, session, image) if s.inputs == (images.name,)]
+            found.append([spread(((row, column, k), 1)) for row in range(8) for column in range(8) for k in range(4)])
+    for (left,), (right,) in zip(*found):  # one at the peak, one at the centre, of the same channel
+        assert left[1][0][2] == right[1][0][2] and max(np.abs(np.subtract(left[1][0], right[1][0]))) <= 2
