@@ -38,6 +38,12 @@ if TYPE_CHECKING:
         read_provenance as read_provenance,
         write_png as write_png,
     )
+    from gradcam.targets import (
+        Difference as Difference,
+        Direction as Direction,
+        Opposite as Opposite,
+        Region as Region,
+    )
     from gradcam.terminal import quiet_tensorflow as quiet_tensorflow
     from slim_models.labels import Labels as Labels, read_labels as read_labels
     from slim_models.mistakes import Mistake as Mistake
@@ -55,6 +61,7 @@ __getattr__, __dir__, __all__ = lazy(
         "methods": "METHODS",
         "perturbation": "occlusion_map",
         "pictures": "SAMPLES Photograph fit_image read_heatmap read_image read_photograph read_provenance write_png",
+        "targets": "Difference Direction Opposite Region",
         "terminal": "quiet_tensorflow",
         "slim_models.labels": "Labels read_labels",
         "slim_models.mistakes": "Mistake",

@@ -79,7 +79,7 @@ def grad_cam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.nda
         ValueError: an activation is negative: sum_ab A^k_ab may be so too, and eq. 19 is then no coefficient.
     """
     activations, gradients = checked(activations, gradients)
-    _refuse_negative(activations, "Grad-CAM++", "the denominator of its eq. 19")
+    refuse_negative(activations, "Grad-CAM++", "the denominator of its eq. 19")
     # Only places with a positive gradient count, and there eq. 19 divided by the squared gradient is
     # 1 / (2 + sum_ab A_ab g): no 0 / 0, and no squares that underflow.
     positive = np.maximum(gradients, 0)
@@ -106,7 +106,7 @@ def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         ValueError: an activation is negative: A^k_ij / sum_ab A^k_ab is then no share.
     """
     activations, gradients = checked(activations, gradients)
-    _refuse_negative(activations, "XGrad-CAM", "the sum that it divides by")
+    refuse_negative(activations, "XGrad-CAM", "the sum that it divides by")
     total = activations.sum(axis=(1, 2))
     product = (activations * gradients).sum(axis=(1, 2))
     return positive_sum(activations, np.divide(product, total, out=np.zeros_like(product), where=total != 0))
@@ -142,6 +142,71 @@ def layer_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """
     activations, gradients = checked(activations, gradients)
     return hires_cam(activations, np.maximum(gradients, 0))
+
+
+def grad_cam_elementwise(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Grad-CAM element-wise: what each element adds to the score, where it adds to it.
+
+    sum_k ReLU(d y^c / d A^k * A^k), as pytorch-grad-cam has it (Gildenblat et al. 2021, GradCAMElementWise). After a
+    ReLU it is LayerCAM; below 0 an activation whose gradient is negative counts too.
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`.
+
+    Returns:
+        `[N, h, w]`, >= 0.
+    """
+    activations, gradients = checked(activations, gradients)
+    return np.maximum(activations * gradients, 0).sum(axis=-1)
+
+
+def eigen_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """EigenCAM: the activations' first principal component; of no class, the gradients are not used.
+
+    Muhammad & Yeasin 2020 (arXiv 2008.00299), sec. III: with A = U S V^T of `[h w, K]`, not centred, L = A v_1. A
+    singular vector has no sign: the one is taken in which the map agrees with the activations' sum, which after a ReLU
+    makes it >= 0 everywhere.
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`, of any values.
+
+    Returns:
+        `[N, h, w]`, >= 0.
+    """
+    return _principal(checked(activations, gradients)[0])
+
+
+def eigen_grad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """EigenGradCAM: EigenCAM of activations times gradients, and so of a class.
+
+    The first principal component of d y^c / d A^k * A^k, as pytorch-grad-cam has it (Gildenblat et al. 2021,
+    EigenGradCAM), not centred; its sign is the one in which it agrees with their sum, HiResCAM before its ReLU.
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`.
+
+    Returns:
+        `[N, h, w]`, >= 0.
+    """
+    activations, gradients = checked(activations, gradients)
+    return _principal(activations * gradients)
+
+
+def _principal(arrays: np.ndarray) -> np.ndarray:
+    """The projection of each place's K numbers on the first right singular vector of all, its positive part."""
+    count, height, width, channels = arrays.shape
+    flat = arrays.reshape(count, height * width, channels).astype(np.float64)
+    turned = flat.swapaxes(1, 2)
+    if height * width <= channels:  # A v_1 = s_1 u_1, whichever of A A^T and A^T A is smaller
+        values, vectors = np.linalg.eigh(flat @ turned)
+        found = vectors[..., -1] * np.sqrt(np.maximum(values[..., -1:], 0))
+    else:
+        found = (flat @ np.linalg.eigh(turned @ flat)[1][..., -1:])[..., 0]
+    signs = np.sign((found * flat.sum(axis=-1)).sum(axis=-1, keepdims=True))
+    return np.maximum(signs * found, 0).reshape(count, height, width).astype(arrays.dtype)
 
 
 def without_relu(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -230,6 +295,9 @@ FORMULAS: dict[str, CamMethod] = {
         xgrad_cam,
         hires_cam,
         layer_cam,
+        grad_cam_elementwise,
+        eigen_cam,
+        eigen_grad_cam,
         without_relu,
         max_pooled,
         absolute_gradients,
@@ -276,7 +344,7 @@ def _finite(array: np.ndarray, name: str) -> np.ndarray:
     return array
 
 
-def _refuse_negative(activations: np.ndarray, title: str, what: str) -> None:
+def refuse_negative(activations: np.ndarray, title: str, what: str) -> None:
     """Raises a ValueError if activations can be negative, as those of a swish are: the method is not defined there."""
     lowest = float(activations.min(initial=0))
     if lowest < 0:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 import slim_models
+from gradcam.again import Again
 from gradcam.explanation import Explanation
 from gradcam.pictures import checked_images
 from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import filled_session, tensorflow_version, values_of, values_there
+from gradcam.targets import Asked, Target, asked, directions, subject
 from slim_models.graphs import growing
-from slim_models.labels import Labels, class_index, class_indices
+from slim_models.labels import Labels, class_index, one_each
 from slim_models.mistakes import BadValue
 from slim_models.weights import Stored, fingerprint
 
-Targets = int | str | Sequence[int | str | None] | np.ndarray
+Targets = Target | Sequence[Target | None] | np.ndarray
 
 
 class Explainer:
@@ -46,6 +48,7 @@ class Explainer:
         layer_rules: Sequence[str] = (),
         precision: str | None = None,
         device: str | None = None,
+        say: Callable[[str], None] | None = None,
     ):
         """Prepares the gradients and gives the network its weights.
 
@@ -59,6 +62,8 @@ class Explainer:
             layer_rules: ReLU rules under which the layers' `signals` are wanted, beside the true gradient.
             precision: `"float32"` or `"bfloat16"`, with a warning where that is slow; None is the network's own.
             device: `"cpu"`, `"gpu"` or `"gpu:1"`; None leaves it to TensorFlow.
+            say: is told what methods of many runs have to say of their maps, and lets them show a bar on a terminal;
+                None is silence.
 
         Raises:
             KeyError: an unknown layer or rule.
@@ -86,6 +91,7 @@ class Explainer:
             self._fetches = Fetches(network, layers, rules, layer_rules)
             self._session = filled_session(network, device)
         self._closed = False
+        self._again = Again(network, self._fetches, self._session, say)
 
     def __repr__(self) -> str:
         layers = ", ".join(self._fetches.tensors["activations"]) or "none"
@@ -134,8 +140,10 @@ class Explainer:
         Args:
             images: `[N, H, W, 3]`, RGB in [0, 255], of any numeric type; of a network that `takes_arrays`
                 `[N, H, W, K]`, any finite numbers.
-            targets: None for each image's predicted class, one class for all, or one an image, None among them for
-                that image's predicted class (which takes a second run); a class is an index, a WordNet id or a name.
+            targets: None for each image's predicted class, one target for all, or one an image, None among them for
+                that image's predicted class (which takes a second run). A target is a class, by index, WordNet id or
+                name (with a minus before it, its opposite), or one of `gradcam.targets`: an `Opposite`, a
+                `Difference`, a `Region` of an output that is a map, a `Direction`.
             overrides: tensors of the graph and the values, N first, that are put in their place.
 
         Returns:
@@ -148,10 +156,12 @@ class Explainer:
         """
         images = self._checked(images)
         feed = {self.network.images: images, **(overrides or {})}
+        found = None
         if targets is not None:
-            feed[self._fetches.targets] = self._indices(self._predicted(images, targets, feed), len(images))
+            found = self._asked(self._predicted(images, targets, feed), len(images))
+            feed[self._fetches.directions] = self._directions(found)
         with values_there(self.network):
-            return self._explanation(images, self._fetches.run(self._session, feed))
+            return self._explanation(images, found, self._fetches.run(self._session, feed))
 
     def _predicted(self, images: np.ndarray, targets: Targets, feed: Mapping[tf.Tensor, np.ndarray]) -> Targets:
         """The targets, with the predicted class in place of each None among them."""
@@ -161,7 +171,7 @@ class Explainer:
             return targets
         with values_there(self.network):
             logits = in_batches(self._session, self.network.logits, feed, self.network.batch_size)
-        return [int(logits[n].argmax()) if target is None else target for n, target in enumerate(given)]
+        return [_class_of(logits[n]) if target is None else target for n, target in enumerate(given)]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""
@@ -169,12 +179,12 @@ class Explainer:
         with values_there(self.network):
             return in_batches(self._session, self.network.logits, feed, self.network.batch_size)
 
-    def explain_classes(self, image: np.ndarray, targets: Sequence[int | str] | np.ndarray) -> Explanation:
-        """Explains several classes of one picture; the forward pass, which they share, is run once.
+    def explain_classes(self, image: np.ndarray, targets: Sequence[Target] | np.ndarray) -> Explanation:
+        """Explains several targets of one picture; the forward pass, which they share, is run once.
 
         Args:
             image: `[H, W, 3]`, RGB in [0, 255], or `[H, W, K]`, as of `explain`.
-            targets: K classes.
+            targets: K classes, or other targets as `explain` takes them.
 
         Returns:
             An explanation whose batch axis is that of the classes: `[K, ...]`.
@@ -185,14 +195,13 @@ class Explainer:
         image = np.asarray(image)
         if image.ndim != 3:
             raise BadValue(f"one image must be [H, W, {self.network.channels}], not {list(image.shape)}")
-        if np.ndim(targets) != 1 or not len(targets):
+        if np.asarray(targets, object).ndim != 1 or not len(targets):
             raise BadValue(f"targets must be a list of classes, not {targets!r}")
         images = self._checked(image[None])
-        indices = self._indices(targets, len(targets))
+        found = self._asked(targets, len(targets))
         with values_there(self.network):
-            arrays = self._fetches.run_classes(self._session, images, indices)
-        images = np.repeat(images, len(indices), axis=0)
-        return self._explanation(images, arrays)
+            arrays = self._fetches.run_classes(self._session, images, self._directions(found))
+        return self._explanation(np.repeat(images, len(found), axis=0), found, arrays)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -225,10 +234,15 @@ class Explainer:
         network = self.network
         return checked_images(images, network.image_size, network.channels if network.takes_arrays else None)
 
-    def _explanation(self, images: np.ndarray, arrays: Mapping[str, Any]) -> Explanation:
-        network = self.network
+    def _explanation(self, images: np.ndarray, found: Sequence[Asked] | None, arrays: Mapping[str, Any]) -> Explanation:
+        """Of what a run gave for the targets; None for the predicted classes."""
+        network, logits = self.network, arrays["logits"]
+        predicted = logits.argmax(axis=-1)[..., None] == np.arange(network.num_classes)
         return Explanation(
             images=images,
+            targets=np.array([*(map(_class_of, logits) if found is None else map(subject, found))], np.int64),
+            directions=predicted.astype(np.float32) if found is None else self._directions(found),
+            runs=self._again,
             default_layer=self._default_layer,
             head=network.head,
             one_output=network.one_output,
@@ -244,5 +258,13 @@ class Explainer:
         """
         return class_index(target, self.network.num_classes, self.labels, self.network.name)
 
-    def _indices(self, targets: Targets, count: int) -> np.ndarray:
-        return class_indices(targets, count, self.network.num_classes, self.labels, self.network.name)
+    def _asked(self, targets: Targets, count: int) -> list[Asked]:
+        return [asked(target, self.index) for target in one_each(targets, count)]
+
+    def _directions(self, found: Sequence[Asked]) -> np.ndarray:
+        return directions(found, self.network.logits.shape.as_list()[1:])
+
+
+def _class_of(logits: np.ndarray) -> int:
+    """The predicted class of one image; of an output that is a map, that of most places."""
+    return int(np.bincount(logits.argmax(axis=-1).ravel()).argmax())

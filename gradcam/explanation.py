@@ -6,14 +6,54 @@ import base64
 import dataclasses
 import html
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gradcam import maps
 from gradcam.cams import CamMethod, formula, grad_cam
 from slim_models.heads import in_words, probabilities_of, said_of
-from slim_models.mistakes import UnknownName
+from slim_models.mistakes import BadValue, UnknownName
+
+
+class Slopes(NamedTuple):
+    """What a run says of N pictures and directions at one place of the network.
+
+    Attributes:
+        logits: `[N, C]`.
+        activations: `[N, h, w, K]` of a layer; the pictures themselves, where no layer is.
+        gradients: of the same shape.
+    """
+
+    logits: np.ndarray
+    activations: np.ndarray
+    gradients: np.ndarray
+
+
+class Runs(Protocol):
+    """More runs of a network, for methods that need them: with the numbers that it has when it is run.
+
+    The pictures may leave [0, 255], as noise does; a few dozen go through the network at once, all that are given.
+    """
+
+    @property
+    def say(self) -> Callable[[str], None] | None:
+        """Is told what there is to say; None is silence, also of progress."""
+
+    def predict(
+        self, images: np.ndarray, layer: str | None = None, activations: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The logits `[N, C]`, with these activations `[N, h, w, K]` in the place of a layer's, if they are given."""
+
+    def slopes(self, images: np.ndarray, directions: np.ndarray, layer: str | None = None) -> Slopes:
+        """At a layer that was explained; None is the pictures, if the rule `backprop` was."""
+
+    def arrays(self, images: np.ndarray, directions: np.ndarray) -> dict[str, Any]:
+        """All that was explained, by the names of `Explanation`'s attributes, of other pictures and directions."""
+
+    def fixations(self, image: np.ndarray, direction: np.ndarray) -> list[tuple[int, int]]:
+        """Where the output of one picture `[1, H, W, K]` along a direction is traced back to: rows and columns."""
 
 
 class BlankMapWarning(UserWarning):
@@ -29,14 +69,17 @@ class Explanation:
     Attributes:
         images: `[N, H, W, 3]`, RGB in [0, 255], as fed; or arrays `[N, H, W, K]`, where the network takes these.
         logits: `[N, C]`, before the softmax.
-        targets: `[N]`, the class that each image was explained for.
+        targets: `[N]`, the class that each image was explained for, or that its target is about.
         activations: layer -> `[N, h, w, K]`, after the ReLU.
-        gradients: layer -> `[N, h, w, K]`, the true gradient d logits[n, targets[n]] / d activations.
+        gradients: layer -> `[N, h, w, K]`, the true gradient d y[n] / d activations of what was explained,
+            y[n] = sum(logits[n] * directions[n]): of a class its logit.
         signals: rule -> layer -> `[N, h, w, K]`, what reaches the layer under another rule (for ablations).
-        saliency: rule -> `[N, H, W, 3]`, d logits[n, targets[n]] / d images under the rule; of their channels.
+        saliency: rule -> `[N, H, W, 3]`, d y[n] / d images under the rule; of their channels.
         default_layer: the layer that the methods take unless told otherwise.
         head: how logits become what the network says: `"softmax"`, `"sigmoid"` or `"linear"`.
         one_output: whether the logits are `[-z, z]` of a network's only output z.
+        directions: `[N, C]`, what was explained, as of `gradcam.targets`; None is the classes.
+        runs: of the network, for methods that need more than one; None if there can be none.
     """
 
     images: np.ndarray
@@ -49,6 +92,12 @@ class Explanation:
     default_layer: str
     head: str = "softmax"
     one_output: bool = False
+    directions: np.ndarray | None = None
+    runs: Runs | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arrays, which can be kept and sent; a session cannot."""
+        return {**self.__dict__, "runs": None}
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.images.shape[1:]))
@@ -83,7 +132,8 @@ class Explanation:
 
     def says(self, number: int) -> str:
         """What the network says of the class that an image was explained for: `34.3%`, or of a linear head `12.3`."""
-        return in_words(float(self.said[number, self.targets[number]]), self.head)
+        # Of an output that is a map, all over it.
+        return in_words(float(self.said[number, ..., self.targets[number]].mean()), self.head)
 
     @property
     def said(self) -> np.ndarray:
@@ -92,6 +142,23 @@ class Explanation:
         Of one linear output that is its value, for what makes it lower as for what makes it higher.
         """
         return said_of(self.logits, self.head, self.one_output)
+
+    @property
+    def ways(self) -> np.ndarray:
+        """`[N, C]`, the directions that were explained, those of the classes among them."""
+        if self.directions is not None:
+            return self.directions
+        return np.float32(self.targets[:, None] == np.arange(self.logits.shape[-1]))
+
+    def more_runs(self) -> Runs:
+        """Of the network that was explained.
+
+        Raises:
+            ValueError: there can be none: the explanation was made of arrays.
+        """
+        if self.runs is None:
+            raise BadValue("this needs more runs of the network, and the explanation is of arrays alone")
+        return self.runs
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -179,6 +246,7 @@ class Explanation:
             images=self.images[one],
             logits=self.logits[one],
             targets=self.targets[one],
+            directions=self.ways[one],
             activations=alone(self.activations),
             gradients=alone(self.gradients),
             signals={rule: alone(layers) for rule, layers in self.signals.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -94,6 +95,22 @@ def _enlarged(cam: np.ndarray, size: Size) -> np.ndarray:
     # Divided first, by the peak of the small map, so that the smallest cams do not underflow on the way.
     maps = [cv2.resize(_divided(one), (width, height), interpolation=cv2.INTER_LINEAR) for one in cam]
     return np.stack([_divided(one) for one in maps]).astype(np.float32)
+
+
+def fused(cams: Sequence[np.ndarray]) -> np.ndarray:
+    """The maps of several layers as one: the greatest of tanh(2 M / max M) (Jiang et al. 2021, LayerCAM, sec. III-C).
+
+    Args:
+        cams: of each layer `[N, h, w]`, >= 0; h and w may differ.
+
+    Returns:
+        float32 `[N, h, w]` in [0, 1), of the largest h and w.
+
+    Raises:
+        ValueError: as `heatmap`.
+    """
+    size = max(cam.shape[1] for cam in cams), max(cam.shape[2] for cam in cams)
+    return np.tanh(2 * np.max([heatmap(cam, size) for cam in cams], axis=0))
 
 
 def _divided(array: np.ndarray) -> np.ndarray:
@@ -294,8 +311,12 @@ def magnitude(saliency: np.ndarray, smooth: float = 0.02) -> np.ndarray:
     Raises:
         ValueError: `smooth` is no share.
     """
+    return smoothed(np.abs(np.asarray(saliency, np.float32)).max(axis=-1), smooth)
+
+
+def smoothed(maps: np.ndarray, smooth: float) -> np.ndarray:
+    """Maps `[N, H, W]` blurred by a Gaussian of a share of their height; a ValueError if that is no share."""
     if not 0 <= smooth <= 1:
         raise BadValue(f"saliency is blurred by a share of the height, from 0 to 1, not {smooth}")
-    largest = np.abs(np.asarray(saliency, np.float32)).max(axis=-1)
-    sigma = smooth * largest.shape[1]
-    return np.stack([cv2.GaussianBlur(one, (0, 0), sigma) for one in largest]) if sigma else largest
+    sigma = smooth * maps.shape[1]
+    return np.stack([cv2.GaussianBlur(one, (0, 0), sigma) for one in maps]) if sigma else maps

@@ -22,9 +22,9 @@ class Fetches:
     """Everything that one run is to say, by the names of `Explanation`'s attributes.
 
     Attributes:
-        targets: the placeholder of the classes, `[N]`, whose default is the prediction.
-        tensors: `logits`, `targets` and `activations`, and what depends on the class: `gradients`,
-            `signals` and `saliency`.
+        directions: the placeholder of what is explained, as the logits are: `[N, C]`; its default is the prediction.
+        tensors: `logits` and `activations`, and what depends on the direction: `gradients`, `signals` and
+            `saliency`.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Fetches:
             KeyError: an unknown rule.
         """
         self._network = network
-        self.targets, _ = self._kept("total", (), functools.partial(_total, network))
+        self.directions, _ = self._kept("total", (), functools.partial(_total, network))
         endpoints = [network.endpoints[layer] for layer in layers]
 
         def at_layers(rule: str) -> dict[str, tf.Tensor]:
             return dict(zip(layers, self._signals(endpoints, rule) if layers else []))
 
-        self._of_class = {
+        self._of_direction = {
             "gradients": at_layers("backprop"),
             "signals": {rule: at_layers(rule) for rule in layer_rules},
             "saliency": {rule: self._signals([network.images], rule)[0] for rule in rules},
@@ -56,9 +56,8 @@ class Fetches:
         activations = self._kept("activations", endpoints, lambda: [_full(tensor) for tensor in endpoints])
         self.tensors = {
             "logits": network.logits,
-            "targets": self.targets,
             "activations": dict(zip(layers, activations)),
-            **self._of_class,
+            **self._of_direction,
         }
 
     def _kept(self, what: str, of: Sequence[tf.Tensor], make: Callable[[], T]) -> T:
@@ -76,63 +75,63 @@ class Fetches:
         """All of it in ONE session run, or as few as a network of a fixed batch size takes."""
         return in_batches(session, self.tensors, feed, self._network.batch_size)
 
-    def run_classes(self, session: tf.Session, image: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
-        """All of it for K classes of one picture, whose forward pass is run once where that can be.
+    def run_classes(self, session: tf.Session, image: np.ndarray, directions: np.ndarray) -> dict[str, Any]:
+        """All of it for K directions of one picture, whose forward pass is run once where that can be.
 
         Args:
             session: of the network's graph.
             image: `[1, H, W, C]`.
-            targets: `[K]` indices.
+            directions: `[K, C]`.
 
         Returns:
             Arrays `[K, ...]`.
         """
-        if len(targets) == 1 or self._network.batch_size is not None or self._read is None:
-            return self._run_repeated(session, image, targets)
+        if len(directions) == 1 or self._network.batch_size is not None or self._read is None:
+            return self._run_repeated(session, image, directions)
         once = {"logits": self._network.logits, "activations": self.tensors["activations"], "read": self._read}
         forward = session.run(once, {self._network.images: image})
         size = sum(array.nbytes for array in forward["read"]) or 1
         step = max(1, _MOST_BYTES // size)
         # What is read of the pictures' shape, by TensorFlow 2.12 for one, is not among what is read of their values.
         read = {self._network.images: image, **dict(zip(self._read, forward["read"]))}
-        parts = [self._run_backward(session, read, chunk) for chunk in _portions(targets, step)]
+        parts = [self._run_backward(session, read, chunk) for chunk in _portions(directions, step)]
         repeated = {key: forward[key] for key in ("logits", "activations")}
         return {
-            "targets": targets,
-            **tf.nest.map_structure(lambda array: np.repeat(array, len(targets), axis=0), repeated),
+            **tf.nest.map_structure(lambda array: np.repeat(array, len(directions), axis=0), repeated),
             **_joined(parts),
         }
 
-    def _run_repeated(self, session: tf.Session, image: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    def _run_repeated(self, session: tf.Session, image: np.ndarray, directions: np.ndarray) -> dict[str, Any]:
         feeds = [
-            {self._network.images: _repeated(image, len(chunk)), self.targets: chunk}
-            for chunk in _portions(targets, self._network.batch_size or _MOST_PICTURES)
+            {self._network.images: _repeated(image, len(chunk)), self.directions: chunk}
+            for chunk in _portions(directions, self._network.batch_size or _MOST_PICTURES)
         ]
         return _joined([self.run(session, feed) for feed in feeds])
 
     def _run_backward(
-        self, session: tf.Session, read: Mapping[tf.Tensor, np.ndarray], targets: np.ndarray
+        self, session: tf.Session, read: Mapping[tf.Tensor, np.ndarray], directions: np.ndarray
     ) -> dict[str, Any]:
-        feed = {tensor: _repeated(array, len(targets)) for tensor, array in read.items()}
-        return session.run(self._of_class, {**feed, self.targets: targets})
+        feed = {tensor: _repeated(array, len(directions)) for tensor, array in read.items()}
+        return session.run(self._of_direction, {**feed, self.directions: directions})
 
     @functools.cached_property
     def _read(self) -> list[tf.Tensor] | None:
         """What the backward passes read of the forward pass; None if classes of one picture cannot share it."""
         network, activations = self._network, list(self.tensors["activations"].values())
-        of_class = tf.nest.flatten(self._of_class)
-        find = functools.partial(slim_models.read_by_backward, network.images, network.logits, of_class, activations)
-        return self._kept("read", [*of_class, *activations], find)
+        signals = tf.nest.flatten(self._of_direction)
+        find = functools.partial(slim_models.read_by_backward, network.images, network.logits, signals, activations)
+        return self._kept("read", [*signals, *activations], find)
 
 
 def _total(network: slim_models.Network) -> tuple[tf.Tensor, tf.Tensor]:
-    """The placeholder of the classes, whose default is the prediction, so that explaining it needs no second run.
+    """The placeholder of the directions, whose default is the prediction's, so that explaining it needs no second run.
 
-    And the sum of every y^c, each of which depends on its own image alone.
+    And the sum of every y^c along them, each of which depends on its own image alone.
     """
-    targets = tf.placeholder_with_default(tf.argmax(network.logits, axis=1), [None], name="targets")
-    chosen = tf.one_hot(targets, network.num_classes, dtype=network.logits.dtype)
-    return targets, tf.reduce_sum(network.logits * chosen)
+    predicted = tf.argmax(network.logits, axis=-1)
+    chosen = tf.one_hot(predicted, network.num_classes, dtype=network.logits.dtype)
+    directions = tf.placeholder_with_default(chosen, network.logits.shape, name="directions")
+    return directions, tf.reduce_sum(network.logits * directions)
 
 
 def _full(tensor: tf.Tensor) -> tf.Tensor:
@@ -161,9 +160,9 @@ def in_batches(session: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.nd
     return tf.nest.map_structure(lambda array: array[:count], _joined(parts))
 
 
-def _portions(targets: np.ndarray, most: int) -> list[np.ndarray]:
+def _portions(array: np.ndarray, most: int) -> list[np.ndarray]:
     """As few as can be, of nearly the same size."""
-    return np.array_split(targets, -(-len(targets) // most))
+    return np.array_split(array, -(-len(array) // most))
 
 
 def _joined(parts: Sequence[Any]) -> Any:

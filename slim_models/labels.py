@@ -260,10 +260,20 @@ def class_indices(
     targets: Any, count: int, num_classes: int, labels: Labels | None = None, network: str | None = None
 ) -> np.ndarray:
     """One class for all images or one for each -> int64 `[count]`; errors as `class_index`'s."""
+    given = one_each(targets, count)
+    return np.array([class_index(target, num_classes, labels, network) for target in given], np.int64)
+
+
+def one_each(targets: Any, count: int) -> Sequence[Any]:
+    """One target for all images, or one for each -> one for each.
+
+    Raises:
+        ValueError: there are more or fewer than images.
+    """
     given = [targets] * count if np.ndim(targets) == 0 else targets
     if len(given) != count:
         raise BadValue(f"{len(given)} targets for {count} images: give one for all, or one for each")
-    return np.array([class_index(target, num_classes, labels, network) for target in given], np.int64)
+    return given
 
 
 def class_name(index: int, labels: Labels | None) -> str:

@@ -8,6 +8,7 @@ from scripted import as_script
 from thin import SIZES, THIN
 
 import slim_models
+from gradcam import more_runs
 from gradcam.explainer import Explainer
 from slim_models.weights import random_weights
 
@@ -21,6 +22,15 @@ def thin(request):
     images = np.random.default_rng(0).uniform(0, 255, (3, SIZES[name], SIZES[name], 3)).astype(np.float32)
     with Explainer(network, weights, rules=slim_models.RULES) as explainer:
         yield types.SimpleNamespace(network=network, weights=weights, explainer=explainer, images=images)
+
+
+@pytest.fixture(scope="module")
+def few_runs():
+    """Methods that are means over many runs of a network take a few; what they compute of them stays the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, count in {"samples": 3, "steps": 3, "masks": 20}.items():
+            patch.setitem(more_runs.COUNTS, kind, count)
+        yield more_runs.COUNTS
 
 
 @pytest.fixture(scope="session")

@@ -46,13 +46,29 @@ ARROWS = {
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, NAMING, LOADING},
     "gradcam.pictures": {"gradcam.maps", FILES, WEIGHTS},
     "gradcam.explanation": {"gradcam.cams", "gradcam.maps", HEADS},
+    "gradcam.targets": {LABELS},
     "gradcam.sessions": {"slim_models", WEIGHTS},
+    "gradcam.tracing": {"gradcam.fixations", BACKWARD, "slim_models"},
+    "gradcam.again": {
+        *("gradcam.explanation", "gradcam.fixations", "gradcam.runs", "gradcam.sessions", "gradcam.tracing"),
+        "slim_models",
+    },
     "gradcam.runs": {"slim_models", MEMORY},
-    "gradcam.methods": {"gradcam.cams", "gradcam.maps", "gradcam.explanation"},
+    "gradcam.noise": {"gradcam.cams", "gradcam.perturbation"},
+    "gradcam.paths": {"gradcam.noise", "gradcam.perturbation"},
+    "gradcam.more_runs": {
+        *("gradcam.cams", "gradcam.explanation", "gradcam.fixations", "gradcam.noise", "gradcam.paths"),
+        *("gradcam.perturbation", HEADS),
+    },
+    "gradcam.methods": {
+        *("gradcam.baselines", "gradcam.cams", "gradcam.explanation", "gradcam.maps", "gradcam.more_runs"),
+        "gradcam.paths",
+    },
     "gradcam.panels": {*NUMBERS, "gradcam.explanation", "gradcam.methods", "gradcam.pictures"},
     "gradcam.figures": {"gradcam.maps", "gradcam.methods", "gradcam.panels", "gradcam.pictures", FILES},
     "gradcam.explainer": {
-        *("gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions"),
+        *("gradcam.again", "gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions"),
+        "gradcam.targets",
         *("slim_models", LABELS, WEIGHTS),
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
@@ -64,7 +80,8 @@ ARROWS = {
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
-        *("gradcam.pipeline", "gradcam.terminal", FILES, HEADS, LABELS, NETWORK, WEIGHTS, DOWNLOADING, NAMING),
+        *("gradcam.pipeline", "gradcam.targets", "gradcam.terminal"),
+        *(FILES, HEADS, LABELS, NETWORK, WEIGHTS, DOWNLOADING, NAMING),
     },
 }
 # The public faces of the packages import whatever they show; python -m gradcam is the command line.
@@ -74,6 +91,8 @@ FACES = {"slim_models", "gradcam", "gradcam.__main__"}
 WITH_TENSORFLOW = {"gradcam.explainer", "gradcam.runs", "gradcam.sessions"}
 # Modules that bring TensorFlow when they are imported, beside those of slim_models that are about graphs.
 BRING_TENSORFLOW = WITH_TENSORFLOW | {
+    "gradcam.again",
+    "gradcam.tracing",
     "gradcam.comparison.authors",
     "gradcam.comparison.comparing",
     "gradcam.comparison.side_by_side",

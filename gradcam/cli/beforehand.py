@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import slim_models
-from gradcam.cli.flags import band_numbers, check_words, look_of
+from gradcam.cli.flags import band_numbers, check_words, look_of, targets_of
 from gradcam.cli.network_flags import found_words
 from slim_models.labels import class_index
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
 from slim_models.naming import Meant, check_there, meant
 from slim_models.network import check_layer, check_precision
+
+if TYPE_CHECKING:
+    from gradcam.targets import Target
 
 
 def check(args: argparse.Namespace) -> None:
@@ -52,7 +56,7 @@ def _check_explain(args: argparse.Namespace) -> None:
         band_numbers(args.bands)
     network = _network(args)
     _check_pictures(args.images)
-    _check_classes(args.target or (), network)
+    _check_classes(targets_of(args), network)
     if network.entry is not None:
         for layer in args.layer or ():
             check_layer(network.network, network.entry.endpoints, layer)
@@ -80,11 +84,13 @@ def _check_pictures(sources: Sequence[str]) -> None:
         raise MissingFile(f"none of the {len(sources)} pictures is there: {'; '.join(map(str, missing))}")
 
 
-def _check_classes(targets: Collection[str], network: Meant) -> None:
+def _check_classes(targets: Sequence[Target], network: Meant) -> None:
+    from gradcam.targets import asked
+
     known = network.classes()
     if known is not None:
         for target in targets:
-            class_index(target, *known, network.network)
+            asked(target, lambda word: class_index(word, *known, network.network))
 
 
 def _check_compare(args: argparse.Namespace) -> None:

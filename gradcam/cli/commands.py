@@ -15,7 +15,7 @@ from gradcam import figures, methods
 from gradcam.cli.evaluate import KINDS
 from gradcam.cli.explain import Reports
 from gradcam.cli.explaining import explained
-from gradcam.cli.flags import band_numbers, look_of
+from gradcam.cli.flags import band_numbers, look_of, targets_of
 from gradcam.cli.inspection import as_text
 from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.network_flags import chosen_network, found_in, tell
@@ -23,6 +23,7 @@ from gradcam.cli.writer import OUTPUTS, Writer, rules_for
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, name_of, read_photograph, write_json
+from gradcam.targets import asked, title
 from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
 
@@ -39,17 +40,17 @@ def explain(args: argparse.Namespace) -> int:
     sources = expand(args.images, suffixes, recursive=args.recursive, say=tell)
     names = names_of(sources, {source: name_of(source) for source in sources})
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
-    options = {**_rules(network, written, named), "precision": args.precision, "device": args.device}
+    options = {**_rules(network, written, named), "precision": args.precision, "device": args.device, "say": tell}
     with Explainer(network, layers=layers, **options) as explainer:
-        asked = list(dict.fromkeys(explainer.index(target) for target in args.target or []))
+        targets = list(dict.fromkeys(asked(target, explainer.index) for target in targets_of(args)))
         naming = _naming(args, explainer, layers, list(named))
-        naming.check(len(names), len(asked))
+        naming.check(len(names), len(targets))
         made = {**explainer.provenance(), "fit": args.fit, **({"bands": list(reading["bands"])} if reading else {})}
-        classes = ", ".join(class_name(target, explainer.labels) for target in asked)
-        scale = args.scale if args.scale == "own" else f"{args.scale} by {classes}"
+        words = ", ".join(title(target, explainer.labels) for target in targets)
+        scale = args.scale if args.scale == "own" else f"{args.scale} by {words}"
         shown = {"format": args.format, "max_size": args.max_size, "scale": scale}
         writer = Writer(naming, written, look_of(args), made, args.force, args.top, **shown)
-        reports = Reports(explainer, asked, writer, args.fit, args.top, args.scale != "own", **reading)
+        reports = Reports(explainer, targets, writer, args.fit, args.top, args.scale != "own", **reading)
         outcome = explained(reports, names, args.batch, args.skip_existing)
     if outcome.failures and outcome.total == 1:
         raise outcome.failures[0][1]

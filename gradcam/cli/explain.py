@@ -14,6 +14,7 @@ from gradcam.cli.writer import TOP, Picture, Writer
 from gradcam.explanation import Explanation
 from gradcam.pictures import read_photograph, source_of
 from gradcam.pipeline import ahead
+from gradcam.targets import Asked, classes, subject, title, told
 from gradcam.terminal import MISTAKES
 from slim_models.labels import class_name
 
@@ -60,7 +61,7 @@ class Reports:
 
     Attributes:
         explainer: with the layers and rules that the writer needs.
-        targets: the classes to explain; empty for each picture's predicted one.
+        targets: to explain, as of `gradcam.targets`; empty for each picture's predicted class.
         writer: of the files.
         fit: `"stretch"` or `"crop"`.
         top: how many classes are told of each picture.
@@ -71,7 +72,7 @@ class Reports:
     def __init__(
         self,
         explainer: Explainer,
-        targets: Sequence[int],
+        targets: Sequence[Asked],
         writer: Writer,
         fit: str = "stretch",
         top: int = TOP,
@@ -142,9 +143,10 @@ class Reports:
         """The files of each picture of a batch, and its table."""
         for picture, explanations in zip(pictures, explained):
             source = picture.source["source"]
+            targets = self.targets or [int(one.targets[0]) for one in explanations]
             try:
-                shared = {"peaks": self.writer.peaks(explanations)} if self.shared else {}
-                written = [self.writer.write(picture, explanation, **shared) for explanation in explanations]
+                peaks = self.writer.peaks(explanations) if self.shared else None
+                written = [self.writer.write(picture, *pair, peaks) for pair in zip(explanations, targets)]
             except MISTAKES as error:
                 outcome.failures.append((source, error))
                 continue
@@ -158,9 +160,13 @@ class Reports:
 
     def _row(self, picture: Picture, explanations: Sequence[Explanation], files: list[str]) -> Row:
         labels = self.explainer.labels
-        classes = {int(one.targets[0]): one_class(one, int(one.targets[0]), labels) for one in explanations}
+        targets = self.targets or [int(one.targets[0]) for one in explanations]
+        asked = [
+            {**one_class(one, subject(target), labels), "class": title(target, labels), **told(target)}
+            for one, target in zip(explanations, targets)
+        ]
         shown = predicted(explanations[0], labels, self.top)
-        return {**picture.source, "predicted": shown, "explained": list(classes.values()), "files": files}
+        return {**picture.source, "predicted": shown, "explained": asked, "files": files}
 
     def _heading(self, picture: Picture, files: Sequence[str]) -> str:
         """Which picture, and where its files are."""
@@ -173,12 +179,13 @@ class Reports:
         """The most probable classes, and those asked for, marked with a star."""
         share, said, labels = explanation.head != "linear", explanation.said[0], self.explainer.labels
         if explanation.one_output and not share:  # one number, whatever it was explained for
-            names = [class_name(target, labels) for target in self.targets or explanation.targets]
+            names = [title(target, labels) for target in self.targets or map(int, explanation.targets)]
             return [f"  {said[0]:9.4g}  explained: {', '.join(names)}"]
         lines = []
         top = [entry["index"] for entry in predicted(explanation, labels, self.top)]
-        for index in dict.fromkeys([*top, *self.targets]):
-            mark = " *" if index in self.targets else ""
+        marked = {subject(target) for target in self.targets}
+        for index in dict.fromkeys([*top, *(index for target in self.targets for index in classes(target))]):
+            mark = " *" if index in marked else ""
             number = f"{said[index]:7.2%}" if share else f"{said[index]:9.4g}"
             lines.append(f"  {number}  {index:4d}  {class_name(index, labels)}{mark}")
         return lines

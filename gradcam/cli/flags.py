@@ -17,6 +17,9 @@ from slim_models.mistakes import BadValue, UnknownName
 if TYPE_CHECKING:
     from gradcam.maps import Look
 
+if TYPE_CHECKING:
+    from gradcam.targets import Target
+
 FIGURES = (".png", ".pdf", ".svg")
 
 
@@ -38,6 +41,20 @@ def band_numbers(text: str) -> tuple[int, ...]:
     if not all(word.strip().isdecimal() for word in words):
         raise BadValue(f"--bands are three numbers such as 3,2,1, or one, not {text!r}")
     return tuple(int(word) for word in words)
+
+
+def targets_of(args: argparse.Namespace) -> list[Target]:
+    """What `--target` and `--against` say.
+
+    Raises:
+        ValueError: it is not said what should be told from a class.
+    """
+    from gradcam.targets import Difference
+
+    if args.against and not args.target:
+        raise BadValue("--against needs a --target: the class that is to be told from it")
+    against = tuple(args.against or ())
+    return [Difference(target, against) if against else target for target in args.target or ()]
 
 
 def add_compare_flags(compare: argparse.ArgumentParser) -> None:
@@ -95,7 +112,7 @@ def add_convert_flags(convert: argparse.ArgumentParser) -> None:
 
 def add_explain_flags(explain: argparse.ArgumentParser) -> None:
     """Of `gradcam explain`."""
-    from gradcam.methods import REGISTRY
+    from gradcam.methods import FLIP, REGISTRY
     from gradcam.pictures import SAMPLES
 
     explain.add_argument(
@@ -112,10 +129,13 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
         "--target",
         action="append",
         metavar="CLASS",
-        help="a class by index, WordNet id or name; may be given again (default: the predicted class)",
+        help="a class by index, WordNet id or name, or with a minus before it, --target=-espresso, what speaks against "
+        "it; may be given again (default: the predicted class)",
     )
+    text = "what makes it each --target rather than this class, or than the mean of several; may be given again"
+    explain.add_argument("--against", action="append", metavar="CLASS", help=text)
     explain.add_argument("--layer", action="append", metavar="NAME", help="may be given again; see gradcam layers")
-    text = f"{listed(REGISTRY, 'grad_cam')}; may be given again"
+    text = f"{listed(REGISTRY, 'grad_cam')}; with {FLIP} behind it the mean over flips; may be given again"
     explain.add_argument("--method", action="append", metavar="NAME", help=text)
     add_fit_flag(explain)
     explain.add_argument("--recursive", action="store_true", help="go into folders within folders")

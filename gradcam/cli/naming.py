@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import slim_models
 from gradcam.pictures import FITS
+from gradcam.targets import Asked, file_name
 from slim_models.labels import Labels
 from slim_models.mistakes import BadValue, UnknownName
 
@@ -43,12 +44,12 @@ class Naming:
     usual_layer: str = ""
     pattern: str | None = None
 
-    def stem(self, picture: str, target: int, layer: str, method: str) -> pathlib.Path:
+    def stem(self, picture: str, target: Asked, layer: str, method: str) -> pathlib.Path:
         """What the names of the files of a picture, class, layer and method begin with."""
         fields = {
             "picture": picture,
-            "class": self.labels.file_name(target) if self.labels else f"class_{target}",
-            "index": str(target),
+            "class": file_name(target, self.labels),
+            "index": file_name(target, None).replace("class_", ""),
             "layer": _word(layer),
             "method": method,
             "network": _word(self.network),

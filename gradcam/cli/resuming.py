@@ -12,6 +12,7 @@ from gradcam.cli.explain import Outcome
 from gradcam.cli.predictions import Row, made_otherwise
 from gradcam.cli.writer import File, Writer, in_the_way
 from gradcam.pictures import read_provenance, source_of
+from gradcam.targets import Asked, subject, told
 from gradcam.terminal import MISTAKES
 from slim_models.mistakes import BadValue
 
@@ -36,12 +37,12 @@ class Resuming:
 
     Attributes:
         writer: that would write them.
-        targets: the classes to explain; empty for each picture's predicted one, which is not known before it is run.
+        targets: to explain; empty for each picture's predicted class, which is not known before it is run.
         num_classes: C.
         skip: whether pictures of which all files are there are done.
     """
 
-    def __init__(self, writer: Writer, targets: Sequence[int], num_classes: int, skip: bool):
+    def __init__(self, writer: Writer, targets: Sequence[Asked], num_classes: int, skip: bool):
         self.writer, self.targets, self.num_classes, self.skip = writer, targets, num_classes, skip
         self._folders: dict[str, set[str]] = {}
 
@@ -73,7 +74,7 @@ class Resuming:
 
     def _found(self, source: str, name: str) -> tuple[Row | None, list[tuple[pathlib.Path, str]]]:
         """The row of a picture, if all its files are there; and those of other pictures or numbers."""
-        targets = list(dict.fromkeys(self.targets)) or self._candidates(name)
+        targets: list[Asked] = list(dict.fromkeys(self.targets)) or self._candidates(name)
         files = {target: self.writer.files(name, target) for target in targets}
         if not any(self._is_there(str(file.path)) for those in files.values() for file in those):
             return None, []
@@ -97,11 +98,15 @@ class Resuming:
                 return row, []
         return None, []  # the class that the picture will be explained for may be another
 
-    def _row(self, which: Mapping[str, Any], files: Mapping[int, Sequence[File]]) -> Row:
+    def _row(self, which: Mapping[str, Any], files: Mapping[Asked, Sequence[File]]) -> Row:
         """The row of a picture, out of its files."""
         said = {target: read_provenance(those[0].path) for target, those in files.items()}
         explained = [
-            {"index": target, **{key: made[key] for key in ("class", "probability", "output") if key in made}}
+            {
+                "index": subject(target),
+                **{key: made[key] for key in ("class", "probability", "output") if key in made},
+                **told(target),
+            }
             for target, made in said.items()
         ]
         folder = self.writer.naming.folder
@@ -109,7 +114,7 @@ class Resuming:
         shown = next(iter(said.values()))["predicted"][: self.writer.top]
         return {**which, "predicted": shown, "explained": explained, "files": paths}
 
-    def _candidates(self, name: str) -> list[int]:
+    def _candidates(self, name: str) -> list[Asked]:
         """The classes of which there is a file of a picture."""
         if not self.skip:
             return []

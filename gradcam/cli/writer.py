@@ -16,9 +16,9 @@ from gradcam.cli.naming import Naming
 from gradcam.cli.predictions import made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
 from gradcam.maps import Look
-from gradcam.methods import REGISTRY, why_blank
+from gradcam.methods import methods_named, why_blank
 from gradcam.pictures import Photograph, write_npz, write_picture
-from slim_models.labels import class_name
+from gradcam.targets import Asked, subject, title, told
 from slim_models.mistakes import BadValue
 
 # What can be written -> the ReLU rules that the explainer needs for it.
@@ -90,7 +90,7 @@ class Writer:
     max_size: int | None = None
     scale: str = "own"
 
-    def files(self, name: str, target: int) -> list[File]:
+    def files(self, name: str, target: Asked) -> list[File]:
         """The files of a picture of that name and a class."""
         suffixes = {"overlay": f"overlay.{self.format}", "figure": "figure.png", "arrays": "npz"}
         return [
@@ -103,13 +103,14 @@ class Writer:
             for layer, method, output in itertools.product(self.naming.layers, self.naming.methods, self.outputs)
         ]
 
-    def provenance(self, source: Mapping[str, Any], target: int, file: File) -> dict[str, Any]:
+    def provenance(self, source: Mapping[str, Any], target: Asked, file: File) -> dict[str, Any]:
         """What a file is made of, as far as it is known before anything is computed."""
         return {
             **self.made,
             **source,
-            "target": target,
-            "class": class_name(target, self.naming.labels),
+            "target": subject(target),
+            "class": title(target, self.naming.labels),
+            **told(target),
             "layer": file.layer,
             "method": file.method,
             **({} if file.output == "arrays" else {**self.look._asdict(), "scale": self.scale}),
@@ -117,56 +118,56 @@ class Writer:
         }
 
     def peaks(self, explanations: Sequence[Explanation]) -> Peaks:
-        """The largest value of a picture's maps for several classes, by layer and method: their scale, if it is one."""
+        """The largest value of a picture's maps for several targets, by layer and method: their scale, if it is one."""
+        methods = methods_named(self.naming.methods)
         return {
-            (layer, word): max(float(np.abs(REGISTRY[word].shown(one, layer)).max()) for one in explanations)
-            for layer, word in itertools.product(self.naming.layers, self.naming.methods)
+            (layer, word): max(float(np.abs(method.shown(one, layer)).max()) for one in explanations)
+            for layer, (word, method) in itertools.product(self.naming.layers, methods.items())
         }
 
-    def write(self, picture: Picture, explanation: Explanation, peaks: Peaks | None = None) -> Written:
-        """Writes the files of one picture and class.
+    def write(
+        self, picture: Picture, explanation: Explanation, target: Asked | None = None, peaks: Peaks | None = None
+    ) -> Written:
+        """Writes the files of one picture and target.
 
         Args:
             picture: as it was read.
             explanation: of it alone.
+            target: that it was explained for; None is the class that the explanation names.
             peaks: as of `peaks`; None is each map's own.
 
         Raises:
             ValueError: a file is there that was made otherwise.
         """
-        target = int(explanation.targets[0])
+        target = int(explanation.targets[0]) if target is None else target
         files = self.files(picture.name, target)
-        said = one_class(explanation, target, self.naming.labels)
+        said, name = one_class(explanation, subject(target), self.naming.labels), title(target, self.naming.labels)
         size = list(picture.photograph.pixels.shape[:2])
-        told = {"size": size, "predicted": predicted(explanation, self.naming.labels, max(TOP, self.top)), **said}
-        made = {file: {**self.provenance(picture.source, target, file), **told} for file in files}
+        known = {"size": size, "predicted": predicted(explanation, self.naming.labels, max(TOP, self.top)), **said}
+        made = {file: {**self.provenance(picture.source, target, file), **known} for file in files}
         for file in files:
             del made[file]["index"]  # which is the target
+            made[file]["class"] = name
             if not self.force and (how := made_otherwise(file.path, made[file])):
                 raise in_the_way([(file.path, how)])
         blank: list[str] = []
         for (layer, method), group in itertools.groupby(files, lambda file: (file.layer, file.method)):
-            blank += self._write(
-                picture.photograph,
-                explanation,
-                layer,
-                method,
-                {f.output: (f, made[f]) for f in group},
-                (peaks or {}).get((layer, method)),
-            )
+            written, peak = {f.output: (f, made[f]) for f in group}, (peaks or {}).get((layer, method))
+            blank += self._write(picture.photograph, explanation, name, layer, method, written, peak)
         return Written([file.path.relative_to(self.naming.folder).as_posix() for file in files], blank)
 
     def _write(
         self,
         photograph: Photograph,
         explanation: Explanation,
+        name: str,
         layer: str,
         word: str,
         files: Mapping[str, tuple[File, dict[str, Any]]],
         peak: float | None,
     ) -> list[str]:
-        """The files of a layer and method; what is to be told if the map is blank."""
-        method = REGISTRY[word]
+        """The files of a layer and method; what is to be told if the map is blank. `name`: of the target."""
+        method = methods_named([word])[word]
         cam = method.make(explanation, layer)[0]
         reason = "" if cam.any() else why_blank(explanation, method, layer)
         if reason:
@@ -180,20 +181,20 @@ class Writer:
             write_picture(file.path, panel.pixels(self.look, peak), made)
         if "figure" in files:
             file, made = files["figure"]
-            figure = self._figure(photograph, explanation, layer, word, reason, peak)
+            figure = self._figure(photograph, explanation, name, layer, word, reason, peak)
             figures.save_figure(figure, file.path, 150, made)
         if "arrays" in files:
             file, made = files["arrays"]
             everything = explanation.arrays(method.formula or grad_cam, layer)
             arrays: dict[str, Any] = {key: array[0] for key, array in everything.items()}
             write_npz(file.path, {**arrays, "cam": cam}, made)
-        target = class_name(int(explanation.targets[0]), self.naming.labels)
-        return [f"the map of {target!r} at {layer} ({word}) is blank: {reason}"] if reason else []
+        return [f"the map of {name!r} at {layer} ({word}) is blank: {reason}"] if reason else []
 
     def _figure(
         self,
         photograph: Photograph,
         explanation: Explanation,
+        name: str,
         layer: str,
         word: str,
         reason: str,
@@ -205,13 +206,12 @@ class Writer:
             remarks.append(f"The scale of the heat map is {self.scale}.")
         if reason:
             remarks.append(f"The map is blank: {reason}.")
-        scale, title = "own" if peak is None else "shared", self._title(explanation)
-        peaks: dict[Hashable, float] = {} if peak is None else {(layer, REGISTRY[word].title): peak}
+        scale, title = "own" if peak is None else "shared", self._title(explanation, name)
+        peaks: dict[Hashable, float] = {} if peak is None else {(layer, methods_named([word])[word].title): peak}
         return figures.grid([list(row.items())], [""], title, look=self.look, scale=scale, peaks=peaks, remarks=remarks)
 
-    def _title(self, explanation: Explanation) -> str:
-        target = int(explanation.targets[0])
-        number, name = explanation.says(0), class_name(target, self.naming.labels)
+    def _title(self, explanation: Explanation, name: str) -> str:
+        number = explanation.says(0)
         one_number = explanation.head == "linear" and explanation.one_output  # it is no class's
         return f"{number}: {name}" if one_number else f"{name}: {number}"
 

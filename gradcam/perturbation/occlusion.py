@@ -7,11 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
+from gradcam.perturbation.scoring import in_portions, mean_colour
 from slim_models.mistakes import BadValue
-
-GREY = (124.0, 117.0, 104.0)  # ImageNet's mean colour, RGB: what a network sees as nothing
 
 
 def occlusion_map(
@@ -51,7 +49,7 @@ def occlusion_map(
     """
     if image.ndim != 3 or not image.size:
         raise BadValue(f"one image must be [H, W, K], not {list(image.shape)}")
-    colour = np.asarray(_mean_colour(image) if fill is None else fill, np.float32)
+    colour = np.asarray(mean_colour(image) if fill is None else fill, np.float32)
     if colour.shape != image.shape[2:]:
         raise BadValue(f"the fill of a patch must be {image.shape[2]} numbers, not {fill!r}")
     patch = max(1, round(image.shape[0] / 5)) if patch is None else patch
@@ -63,22 +61,15 @@ def occlusion_map(
     logits = predict(image[None])[0]
     if not 0 <= target < len(logits):
         raise BadValue(f"target {target} is out of range: classes are 0 to {len(logits) - 1}")
-    scores = []
-    with tqdm(total=len(regions), unit="patch", disable=None if progress else True, leave=False) as bar:
-        for start in range(0, len(regions), batch):
-            part = regions[start : start + batch]
-            images = np.repeat(np.asarray(image, np.float32)[None], len(part), axis=0)
-            for occluded, region in zip(images, part):
-                occluded[region] = colour
-            scores.append(predict(images)[:, target])
-            bar.update(len(part))
-    return (logits[target] - np.concatenate(scores)).reshape(len(rows), len(columns))
 
+    def with_patches(part: slice) -> np.ndarray:
+        images = np.repeat(np.asarray(image, np.float32)[None], len(regions[part]), axis=0)
+        for occluded, region in zip(images, regions[part]):
+            occluded[region] = colour
+        return predict(images)[:, target]
 
-def _mean_colour(image: np.ndarray) -> np.ndarray:
-    """Of ImageNet's photographs, or of an array itself."""
-    is_photograph = image.shape[2] == 3 and image.min() >= 0 and (image.max() > 1 or not image.any())
-    return np.array(GREY) if is_photograph and image.max() <= 255 else image.mean((0, 1))
+    scores = in_portions(len(regions), with_patches, batch=batch, unit="patch", progress=progress)
+    return (logits[target] - scores).reshape(len(rows), len(columns))
 
 
 def _spans(side: int, patch: int, stride: int) -> list[slice]:

@@ -94,7 +94,7 @@ class TestClassesOfOnePicture:
         runs.clear()
         monkeypatch.setattr(runs_of_explainers, "_MOST_BYTES", 2 * read + 1)
         chunked = thin.explainer.explain_classes(thin.images[0], range(5))
-        assert [len(feed[thin.explainer._fetches.targets]) for _, feed in runs[1:]] == [2, 2, 1]
+        assert [len(feed[thin.explainer._fetches.directions]) for _, feed in runs[1:]] == [2, 2, 1]
         for rule in slim_models.RULES:
             np.testing.assert_allclose(
                 chunked.saliency[rule], whole.saliency[rule], atol=1e-5 * abs(whole.saliency[rule]).max()

@@ -98,7 +98,7 @@ class Names:
     def __init__(self):
         self.names = []
 
-    def write(self, picture, explanation):
+    def write(self, picture, explanation, target):
         self.names.append(picture.name)
         return Written([], [])
 
@@ -122,9 +122,9 @@ class TestOverlap:
                 return super().explain(images)
 
         class MetNames(Names):
-            def write(self, picture, explanation):
+            def write(self, picture, explanation, target):
                 assert threading.current_thread() is threading.main_thread()  # where matplotlib may draw
-                written = super().write(picture, explanation)
+                written = super().write(picture, explanation, target)
                 if picture.name == "p0":
                     meeting.wait(LONG)
                 return written
@@ -140,7 +140,7 @@ class TestOverlap:
         monkeypatch.setattr(explain, "read_photograph", lambda source, _: read[source].set() or read_photograph(source))
 
         class Patient(Names):
-            def write(self, picture, explanation):
+            def write(self, picture, explanation, target):
                 number = int(picture.name[1:])
                 for source in sources[number + 1 : number + 3]:
                     assert read[source].wait(LONG)
@@ -186,9 +186,9 @@ class TestErrors:
                 return super().explain(images)
 
         class FailingNames(Names):
-            def write(self, picture, explanation):
+            def write(self, picture, explanation, target):
                 fail("writing", picture.name == "p2")
-                return super().write(picture, explanation)
+                return super().write(picture, explanation, target)
 
         before = threading.active_count()
         monkeypatch.setattr(explain, "read_photograph", read)

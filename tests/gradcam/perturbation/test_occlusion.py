@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gradcam.perturbation.occlusion import GREY, occlusion_map
+from gradcam.perturbation.occlusion import occlusion_map
+from gradcam.perturbation.scoring import GREY
 
 
 def brightness(region):
