@@ -75,8 +75,11 @@ WITH_TENSORFLOW = {"gradcam.explainer", "gradcam.runs", "gradcam.sessions"}
 BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.comparison.authors",
     "gradcam.comparison.comparing",
+    "gradcam.comparison.differences",
+    "gradcam.comparison.influence",
     "gradcam.comparison.side_by_side",
     "gradcam.comparison.ties",
+    "gradcam.comparison.variants",
     "gradcam.cli.commands",
     "gradcam.cli.reproduction",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -56,6 +57,16 @@ def from_caffe(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if layers - heads == table.keys() and len(heads) == 1:
             return {f"{scope}/{name}": array for name, array in _renamed(weights, table)}
     return dict(weights)
+
+
+def resnet_layer(name: str) -> str | None:
+    """Ours for the layer that adds a unit to its shortcut in He et al.'s ResNets: `res3b`, `res4b22` (the last of
+    ResNet-101's `res4`) -> `block2/unit_2`, `block3/unit_23`. None for any other name."""
+    match = re.fullmatch(r"res([2-5])([a-z])(\d*)(?:_relu)?", name)
+    if match is None:
+        return None
+    unit = 1 + int(match[3]) if match[3] else 1 + string.ascii_lowercase.index(match[2])
+    return f"block{int(match[1]) - 1}/unit_{unit}"
 
 
 def _renamed(weights: Mapping[str, np.ndarray], table: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:
