@@ -19,7 +19,14 @@ from slim_models.weights.npy import read_npy
 from slim_models.weights.pytorch import read_pytorch, read_safetensors
 from slim_models.weights.torch_names import from_torch
 from slim_models.weights.training import Say, evaluated
-from slim_models.weights.vgg_names import from_flat_vgg, from_slim_vgg, is_flat_vgg, is_slim_vgg, read_keras_hdf5
+from slim_models.weights.vgg_names import (
+    from_flat_vgg,
+    from_slim_vgg,
+    is_flat_vgg,
+    is_slim_vgg,
+    read_keras_hdf5,
+    with_last_layer,
+)
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -85,6 +92,7 @@ def _read(path: str | os.PathLike, chosen: Chosen, say: Say | None) -> dict[str,
         weights = from_flat_vgg(weights, say)
     if is_slim_vgg(weights):
         weights = from_slim_vgg(weights)
+    weights = with_last_layer(weights, say)
     _check_numbers(path, weights)
     return weights
 
