@@ -68,8 +68,10 @@ class Net:
             if kind not in LAYERS:
                 fatal("layer_factory.hpp:81", f"Check failed: Unknown layer type: {kind}")
             if kind == "Input":
-                for top, (count, *shape) in zip(layer["top"], input_shapes(layer)):
-                    self.blobs[top] = Blob(np.zeros((1, *shape)))  # one of the batch tells all shapes
+                shapes = input_shapes(layer)
+                count = shapes[0][0]
+                for top, shape in zip(layer["top"], shapes):
+                    self.blobs[top] = Blob(np.zeros((1, *shape[1:])))  # one of the batch tells all shapes
                     self.inputs.append(top)
             bottoms = layer.get("bottom", [])
             made = LAYERS[kind](kind, layer, [self.blobs[name].shape for name in bottoms])
