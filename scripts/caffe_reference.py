@@ -469,6 +469,8 @@ def layers_with_weights(path):
                 if blobs:
                     found.append(name)
     except ValueError:
+        if pathlib.Path(path).read_bytes()[:4] == b"\x89HDF":
+            stop(f"{path} is Caffe's HDF5; save the weights as .caffemodel, its usual form")
         stop(f"{path} is no caffemodel; the prototxt comes first, then the caffemodel")
     if not found:
         stop(f"{path} holds no layer with weights")

@@ -119,7 +119,7 @@ class Ties:
             if not ties:
                 break
             tried |= set(ties)
-            again, rest = self._round(difference, target, now, left, [*ties, *now[-_AT_ONCE:]])
+            again, rest = self._round(difference, target, now, left, [*ties, *now[-_AT_ONCE:]], tolerance)
             if np.linalg.norm(rest) <= _LESS * np.linalg.norm(left):
                 now, left, fruitless = again, rest, 0
                 tried, most = set(now), min(2 * most, _MOST_TRIED)
@@ -129,15 +129,28 @@ class Ties:
         return now
 
     def _round(
-        self, difference: Difference, target: int, now: list[Tie], left: np.ndarray, ties: Sequence[Tie]
+        self,
+        difference: Difference,
+        target: int,
+        now: list[Tie],
+        left: np.ndarray,
+        ties: Sequence[Tie],
+        tolerance: float,
     ) -> tuple[list[Tie], np.ndarray]:
-        """Turns each of the ties alone, then those that are kept, and gives what is turned then and what is left."""
-        steps = []
+        """Turns one tie after the other alone, then those that are kept, and gives what is turned then and is left.
+
+        The likeliest come first; once some add up to all that is to be explained, the others are not tried.
+        """
+        steps = np.zeros((0, left.size), np.float32)
+        kept = np.zeros(0, bool)
         for first in range(0, len(ties), _AT_ONCE):
             some = ties[first : first + _AT_ONCE]
             explanation = self.explain([target] * len(some), [_with(now, [tie]) for tie in some])
-            steps += [left - difference(explanation, entry) for entry in range(len(some))]
-        again = _with(now, [tie for tie, kept in zip(ties, adding_up(np.array(steps), left)) if kept])
+            steps = np.stack([*steps, *(left - difference(explanation, entry) for entry in range(len(some)))])
+            kept = adding_up(steps, left)
+            if self.spent or np.linalg.norm(left - kept @ steps) < tolerance / 2:
+                break
+        again = _with(now, [tie for tie, is_kept in zip(ties, kept) if is_kept])
         return again, difference(self.explain([target], [again]), 0)
 
     def _likeliest(

@@ -38,13 +38,14 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
             - `.npy`: a pickled dictionary `{layer: [weights, biases]}`, also one written by Python 2;
             - `.npz`: arrays by name, also those of `vgg16_weights.npz` (`conv1_1_W`, `conv1_1_b`, ...);
             - `.h5`: Keras' VGG16 or VGG19;
-            - `.caffemodel`: VGG16, VGG19, or He et al.'s ResNet-50 and ResNet-101;
+            - `.caffemodel`: VGG16, VGG19 (also fine-tuned), ResNet-50 and ResNet-101, or the layers of any other net;
             - `.pth`, `.pt`, `.bin`: a state dict of PyTorch, nothing of which is executed; `.safetensors`;
             - a checkpoint, V1 or V2: the file, the prefix, or the directory with one in it.
 
     Returns:
         Arrays by the names of the variables, `resnet_v1_50/conv1/weights`; those of VGG16 and VGG19 by the names
-        and in the layout of `vgg16.npy`, `conv1_1/weights`, whichever program wrote it. PyTorch's are in TensorFlow's
+        and in the layout of `vgg16.npy`, `conv1_1/weights`, whichever program wrote it and whatever the last layer is
+        called. PyTorch's are in TensorFlow's
         layout, by the names of our networks, if they are EfficientNet-Lite's or torchvision's VGG16, VGG19,
         ResNet-50 and ResNet-101; those of other networks are as they are in the file.
 

@@ -132,8 +132,12 @@ def read_keras_hdf5(path: pathlib.Path) -> dict[str, np.ndarray]:
         `conv1_1/weights`, `conv1_1/biases`, ..., `fc8/biases` -> array.
 
     Raises:
-        ValueError: a layer is none of Keras' VGG16 and VGG19, or the file holds no layers.
+        ValueError: a layer is none of Keras' VGG16 and VGG19, the file holds no layers, or it is Caffe's by its name.
     """
+    if path.name.lower().endswith((".caffemodel.h5", ".caffemodel.hdf5")):
+        raise BadValue(
+            "it is Caffe's HDF5, which is not read here; save the net's weights as .caffemodel, its usual form"
+        )
     with open_hdf5(path) as file:
         layers = {name: arrays for name, arrays in _layers(file) if arrays}
     weights = {}

@@ -97,10 +97,9 @@ def caffe():
 def weights_of(net):
     rng = np.random.default_rng(0)
     kinds = dict(zip(net._layer_names, (made.type for made in net.layers)))
-    return {
-        name: (kinds[name], [rng.normal(size=b.shape) + (b.shape == (1,)) for b in blobs])
-        for name, blobs in net.params.items()
-    }
+    drawn = {name: [rng.normal(size=blob.shape) for blob in blobs] for name, blobs in net.params.items()}
+    positive = {name: [np.abs(array) for array in arrays] for name, arrays in drawn.items()}
+    return {name: (kinds[name], (positive if kinds[name] == "BatchNorm" else drawn)[name]) for name in drawn}
 
 
 @pytest.fixture
@@ -216,6 +215,12 @@ WRONG = {
     ),
     "no layer": (lambda f: (f / "a").write_bytes(b""), {"model": "a"}, [], "a holds no layer with weights"),
     "no caffemodel": (lambda f: (f / "a").write_bytes(b"\x00\x01"), {"model": "a"}, [], "a is no caffemodel"),
+    "HDF5": (
+        lambda f: (f / "a.caffemodel.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64)),
+        {"model": "a.caffemodel.h5"},
+        [],
+        "a.caffemodel.h5 is Caffe's HDF5; save the weights as .caffemodel",
+    ),
     "exchanged": (
         lambda f: None,
         {"model": "deploy.prototxt", "prototxt": "net.caffemodel"},

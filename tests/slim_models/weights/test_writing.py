@@ -314,12 +314,18 @@ class TestWriting:
         [
             ("a.npz", "b.h5", "weights cannot be written as .*the suffix can be .npy, .npz, .ckpt"),
             ("none.npy", "b.ckpt", "no weights at .*none.npy"),
+            (
+                "a.caffemodel.h5",
+                "b.npy",
+                "it is Caffe's HDF5, which is not read here; save the net's weights as .caffemo",
+            ),
             ("html.caffemodel", "b.npy", "is not a caffemodel; it is an HTML page"),
         ],
     )
     def test_mistakes_are_one_line(self, weights, tmp_path, capsys, source, destination, message):
         slim_models.write_weights(tmp_path / "a.npz", weights)
         (tmp_path / "html.caffemodel").write_text("<!DOCTYPE html><html>")
+        (tmp_path / "a.caffemodel.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
         before = sorted(tmp_path.iterdir())
         assert main(["convert", str(tmp_path / source), str(tmp_path / destination)]) == 2
         error = capsys.readouterr().err
