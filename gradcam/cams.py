@@ -289,18 +289,8 @@ def class_activation_map(activations: np.ndarray, class_weights: np.ndarray) -> 
 FORMULAS: dict[str, CamMethod] = {
     formula.__name__: formula
     for formula in (
-        grad_cam,
-        counterfactual,
-        grad_cam_plus_plus,
-        xgrad_cam,
-        hires_cam,
-        layer_cam,
-        grad_cam_elementwise,
-        eigen_cam,
-        eigen_grad_cam,
-        without_relu,
-        max_pooled,
-        absolute_gradients,
+        *(grad_cam, counterfactual, grad_cam_plus_plus, xgrad_cam, hires_cam, layer_cam, grad_cam_elementwise),
+        *(eigen_cam, eigen_grad_cam, without_relu, max_pooled, absolute_gradients),
     )
 }
 

@@ -124,6 +124,16 @@ class Explainer:
         self._check_open()
         return self._session
 
+    @property
+    def tensors(self) -> Mapping[str, Any]:
+        """What a run fetches, by the names of `Explanation`'s attributes, for what is derived from it in the graph."""
+        return self._fetches.tensors
+
+    @property
+    def directions(self) -> tf.Tensor:
+        """The placeholder of what is explained, of the shape of the logits, whose default is the prediction."""
+        return self._fetches.directions
+
     def _check_open(self) -> None:
         if self._closed:
             raise BadValue(f"this Explainer of {self.network.name} is closed: explain before, or make another")

@@ -72,7 +72,7 @@ ARROWS = {
         *("slim_models", LABELS, WEIGHTS),
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
-    "gradcam.comparison": {*CORE, "gradcam.figures", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
+    "gradcam.comparison": {*CORE, "gradcam.figures", "gradcam.targets", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
     "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", FILES, LABELS},
     "gradcam.evaluation": {
         *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
@@ -95,8 +95,11 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.tracing",
     "gradcam.comparison.authors",
     "gradcam.comparison.comparing",
+    "gradcam.comparison.differences",
+    "gradcam.comparison.influence",
     "gradcam.comparison.side_by_side",
     "gradcam.comparison.ties",
+    "gradcam.comparison.variants",
     "gradcam.cli.commands",
     "gradcam.cli.reproduction",
 }
