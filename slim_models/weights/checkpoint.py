@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import BinaryIO
 
 import numpy as np
 
 from slim_models import files
 from slim_models.mistakes import BadValue, MissingFile
+from slim_models.weights.bundle import Bundle
 from slim_models.weights.protobuf import fields
 from slim_models.weights.table import Place, blocks, read_floats, values
-
-if TYPE_CHECKING:
-    import tensorflow.compat.v1 as tf
 
 # Of the shapes by name, what to read: name in the result -> name of the variable.
 Chosen = Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, str]]
@@ -35,32 +34,47 @@ def read_checkpoint(path: pathlib.Path, chosen: Chosen) -> dict[str, np.ndarray]
         FileNotFoundError: there is no checkpoint, or a part of it is missing.
         ValueError: it is no checkpoint, or not the whole of one.
     """
-    import tensorflow.compat.v1 as tf
-
     prefix = _checkpoint_prefix(path)
+    # Beside an index, which is read first, a file of the prefix's name is another checkpoint.
+    is_v1 = prefix.is_file() and not prefix.with_name(f"{prefix.name}.index").is_file()
+    with _told(prefix):
+        found = _FirstVersion(prefix) if is_v1 else Bundle(prefix)
+    names = chosen(found.shapes)
+    with _told(prefix):
+        arrays = found.arrays(set(names.values()))
+    return {name: arrays[old] for name, old in names.items()}
+
+
+@contextlib.contextmanager
+def _told(prefix: pathlib.Path) -> Iterator[None]:
+    """Whatever a checkpoint that is none makes its reader raise, in a line."""
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        shapes = reader.get_variable_to_shape_map()
-        # Beside an index, which TensorFlow reads first, a file of the prefix's name is another checkpoint.
-        is_v1 = prefix.is_file() and not prefix.with_name(f"{prefix.name}.index").is_file()
-        names = chosen({name: tuple(shape) for name, shape in shapes.items()})
-        arrays = _in_place(prefix, {old: shapes[old] for old in names.values()}) if is_v1 else {}
-        return {name: arrays[old] if old in arrays else _by_tensorflow(reader, old) for name, old in names.items()}
-    except BadValue:
+        yield
+    except MissingFile:
         raise
-    except Exception as error:  # TensorFlow raises OpError, IndexError, RuntimeError, ...
-        reason = str(error).splitlines()[0]
-        if "No such file" in reason:
-            raise MissingFile(f"a part of the checkpoint {prefix} is missing: {reason}") from error
+    except Exception as error:  # a damaged one can make the readers raise nearly anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         file = prefix if prefix.is_file() else prefix.with_name(f"{prefix.name}.index")
         if not files.impostor(file) and _is_first_part(prefix, reason):
             raise BadValue(f"{prefix} is only the first part of a checkpoint: {reason}") from error
+        if isinstance(error, BadValue) and "damaged" in reason:
+            raise BadValue(f"{prefix} is a damaged checkpoint: {reason}") from error
         raise BadValue(f"{file} is not a checkpoint that can be read; it is {files.kind(file)}: {reason}") from error
 
 
-def _by_tensorflow(reader: tf.train.NewCheckpointReader, name: str) -> np.ndarray:
-    """A variable, which TensorFlow holds against the CRC-32C of its block (V1) or its own (V2)."""
-    return np.asarray(reader.get_tensor(name))
+class _FirstVersion:
+    """A V1 file; what is not read in its place TensorFlow reads, and holds against the CRC of its block."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        import tensorflow.compat.v1 as tf
+
+        self._path, self._reader = path, tf.train.load_checkpoint(str(path))
+        shapes = self._reader.get_variable_to_shape_map()
+        self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
+
+    def arrays(self, names: Collection[str]) -> dict[str, np.ndarray]:
+        found = _in_place(self._path, {name: self.shapes[name] for name in names})
+        return {name: found[name] if name in found else np.asarray(self._reader.get_tensor(name)) for name in names}
 
 
 def _in_place(path: pathlib.Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
@@ -72,16 +86,13 @@ def _in_place(path: pathlib.Path, shapes: Mapping[str, Sequence[int]]) -> dict[s
         for block in blocks(file):
             inside = {name: place for name, place in whole.items() if block[0] <= place[0] < sum(block)}
             if inside:
-                try:
-                    found |= read_floats(file, block, inside)
-                except BadValue as error:
-                    raise BadValue(f"{path} is a damaged checkpoint: {error}") from error
+                found |= read_floats(file, block, inside)
     return {name: numbers.reshape(shapes[name]) for name, numbers in found.items()}
 
 
 def _is_first_part(prefix: pathlib.Path, reason: str) -> bool:
     if not prefix.is_file():  # V2: the index says how long the data should be, and ends with a mark of its own
-        return "Read less bytes" in reason or "not an sstable" in reason
+        return "truncated" in reason or "sstable" in reason
     with prefix.open("rb") as file:  # V1 begins with a block's first, empty key, and ends with a mark
         return file.read(2) == b"\0\0" and "sstable" in reason
 
