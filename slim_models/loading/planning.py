@@ -9,14 +9,15 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from slim_models.loading.assembly import Plan, check_coarse, plan
+from slim_models.loading.confined import check_harmless, check_runs
 from slim_models.loading.decoding import Decoded, decoded
 from slim_models.loading.feeding import fed_tensors, given_value
 from slim_models.loading.finding import find_head, find_images, find_logits, is_map
 from slim_models.loading.originals import Original
-from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, fed, mean_of, rewritten
+from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, ends, fed, mean_of, rewritten
 from slim_models.loading.refusals import check_no_detector
 from slim_models.loading.signatures import called, narrowed, tensors_of, words
-from slim_models.loading.tensors import shape_of, tensor_named, text_of
+from slim_models.loading.tensors import has_tensor, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue
 
 
@@ -63,9 +64,14 @@ def planned(original: Original, asked: Asked) -> Plan:
         say(f"logits: the mean of {y.name} over its height and width (guessed: it has logits for every place)")
         graph, averaged = mean_of(graph, places)
         y = tensor_named(graph.inferred, averaged)
+    wanted = [y.name, *(name for name in original.logits if has_tensor(graph.inferred, name))]
+    # Who freezes a graph leaves what its outputs need; what a training has beside them is not run.
+    check_harmless(graph, pictures.name, ends(graph) if original.graph is None else wanted, original.name)
     warned: list[str] = []
     found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append, called=names)
     part = rewritten(graph, PART, found)
+    if not original.trusted:
+        check_runs(part, original.name)
     result = plan(part, pictures.name, y.name, asked.size or made.size, say, asked.prepared)
     if places:
         check_coarse(result, places)

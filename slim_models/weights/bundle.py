@@ -112,7 +112,7 @@ class Bundle:
                 raise EOFError(f"{path.name} ends before {name} does: truncated")
             file.seek(entry.offset)
             content = aligned_bytes(entry.size)
-            file.readinto(content)  # type: ignore[attr-defined]
+            file.readinto(content.data)
         crc = masked(google_crc32c.extend(0, content))
         if crc != entry.crc:
             raise BadValue(f"the numbers of {name} are damaged: CRC-32C {crc:08x}, where {entry.crc:08x} is stored")

@@ -6,7 +6,7 @@ import contextlib
 import math
 import pathlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,35 @@ from slim_models.weights.table import Place, blocks, read_floats, values
 
 # Of the shapes by name, what to read: name in the result -> name of the variable.
 Chosen = Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, str]]
+
+
+class Saved(NamedTuple):
+    """Where a checkpoint has a value.
+
+    Attributes:
+        name: under which.
+        part: which part of what is there; empty is all of it.
+    """
+
+    name: str
+    part: tuple[slice, ...] = ()
+
+
+def read_saved(path: pathlib.Path, places: Mapping[str, Saved]) -> dict[str, np.ndarray]:
+    """Reads values of a checkpoint from where they are; name -> place gives name -> array.
+
+    Raises:
+        FileNotFoundError, ValueError: as of `read_checkpoint`, or there is nothing at a place.
+    """
+
+    def chosen(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+        missing = sorted({place.name for place in places.values()} - shapes.keys())
+        if missing:
+            raise BadValue(f"{path} does not hold {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}")
+        return {name: place.name for name, place in places.items()}
+
+    arrays = read_checkpoint(path, chosen)
+    return {name: array[places[name].part] if places[name].part else array for name, array in arrays.items()}
 
 
 def read_checkpoint(path: pathlib.Path, chosen: Chosen) -> dict[str, np.ndarray]:

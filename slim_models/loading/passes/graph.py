@@ -16,6 +16,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.backward import reached
 from slim_models.mistakes import BadValue
+from slim_models.network import VARIABLES as VARIABLES
 
 Say = Callable[[str], object]  # what is told, in lines, what was found or guessed in a graph
 _Fed = tuple[str, tuple[int | None, ...]]  # which tensor is replaced, and the shape of what takes its place
@@ -26,7 +27,6 @@ PIPELINES = (
     *("IteratorGetNext", "IteratorGetNextSync", "OneShotIterator", "QueueDequeue", "QueueDequeueMany"),
     *("QueueDequeueUpTo", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "Unstage"),
 )
-VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable")
 SMALL = 256  # elements: shapes, axes and paddings, whose values shape inference reads, have fewer
 
 
