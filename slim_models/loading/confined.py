@@ -130,19 +130,19 @@ def is_runnable(nodes: Iterable[tf.NodeDef]) -> bool:
     return all(is_allowed(node.op) for node in nodes)
 
 
-def check_harmless(graph: Graph, images: str, outputs: Sequence[str], name: str) -> None:
+def check_harmless(graph: Graph, outputs: Sequence[str], name: str, images: Sequence[str] = ()) -> None:
     """Whether what a network computes, from its pictures on, waits for nothing that is not allowed.
 
     Args:
         graph: of `confined`, without functions.
-        images: name of the tensor of the pictures.
         outputs: names of the tensors or operations that are asked of it.
         name: of the network.
+        images: name of the tensor of the pictures; what comes before them is not run.
 
     Raises:
         ValueError: something of it has a stand-in.
     """
-    for node in upstream(graph.nodes, [images], outputs):
+    for node in upstream(graph.nodes, images, outputs):
         if _REFUSED in node.attr:
             raise BadValue(f"{name} runs {node.attr[_REFUSED].s.decode()}, {_OUTSIDE}; {_TRUST}")
 

@@ -44,11 +44,11 @@ def fill(session: tf.Session, variables: Mapping[str, tf.Variable], of: Callable
         of: name -> value, in the variable's shape.
     """
     for names in portions({name: variable.shape.num_elements() for name, variable in variables.items()}):
-        # An initializer assigns its second input; a value fed there never enters the graph.
-        initial = {variables[name].initializer: variables[name].dtype.as_numpy_dtype for name in names}
+        # An assignment assigns its second input; a value fed there never enters the graph.
+        assigned = [_assignment(variables[name]) for name in names]
         # What is fed may stay where it is and become the variable, so nobody may write into it later.
-        values = [lasting(of(name), dtype) for name, dtype in zip(names, initial.values())]
-        session.run(list(initial), {op.inputs[1]: value for op, value in zip(initial, values)})
+        values = [lasting(of(name), variables[name].dtype.as_numpy_dtype) for name in names]
+        session.run(assigned, {operation.inputs[1]: value for operation, value in zip(assigned, values)})
 
 
 def assign(session: tf.Session, values: Mapping[tf.Operation, np.ndarray]) -> None:
@@ -67,6 +67,16 @@ def assign(session: tf.Session, values: Mapping[tf.Operation, np.ndarray]) -> No
             feed[operation.inputs[1]] = value if value.dtype == object else lasting(value, value.dtype)
             assigned.append(operation)
         session.run(assigned, feed)
+
+
+def _assignment(variable: tf.Variable) -> tf.Operation:
+    """What gives a variable a value that is fed: its initializer, if that does this and nothing else."""
+    initializer = variable.initializer
+    if initializer.type in ("Assign", "AssignVariableOp") and not initializer.control_inputs:
+        handle, value = initializer.inputs
+        if handle.op is variable.op and len(value.consumers()) == 1:
+            return initializer
+    return _own_assignment(variable.op)
 
 
 def _own_assignment(variable: tf.Operation) -> tf.Operation:

@@ -7,11 +7,10 @@ An index, `.index`, is a table of names and of where in the files of data, `.dat
 from __future__ import annotations
 
 import functools
-import io
 import math
 import pathlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import google_crc32c
@@ -20,17 +19,12 @@ import numpy as np
 from slim_models.memory import aligned_bytes, freeze
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights.archives import check_claim
-from slim_models.weights.protobuf import fields
+from slim_models.weights.protobuf import messages_in, numbers_in
 from slim_models.weights.table import block_content, blocks, entries, masked
+from slim_models.weights.tensors import Extents, assembled, dtype_of, extents_in, shape_in
 
-_TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 8: "<c8", 9: "<i8", 10: "?", 17: "<u2"}
-_TYPES |= {18: "<c16", 19: "<f2", 22: "<u4", 23: "<u8"}
-_BFLOAT16 = 14
-_WHOLE = -1  # length of a part along an axis that is not divided
 # What a signed number of so many bytes begins with, in an order that is that of the numbers (OrderedCode).
 _HEADERS = (0, 0, 0x80, 0, 0xC0, 0, 0xE0, 0, 0xF0, 0, 0xF8, 0, 0xFC, 0, 0xFE, 0, 0xFF, 0, 0xFF, 0x80, 0xFF, 0xC0)
-
-Extents = tuple[tuple[int, int], ...]  # of a part: where it begins along each axis, and how long it is
 
 
 class Entry(NamedTuple):
@@ -101,8 +95,8 @@ class Bundle:
         return freeze(self._of_parts(name, entry)) if entry.parts else self._whole(name, entry)
 
     def _whole(self, name: str, entry: Entry) -> np.ndarray:
-        dtype = _dtype(entry.kind, name)
-        if math.prod(entry.shape) * dtype.itemsize != entry.size:
+        dtype = dtype_of(entry.kind, name)
+        if _size(entry, dtype) != entry.size:
             raise BadValue(f"{name} {list(entry.shape)} of {dtype} cannot be of {entry.size} bytes")
         path = self._prefix.with_name(f"{self._prefix.name}.data-{entry.shard:05d}-of-{self._shards:05d}")
         if not path.is_file():
@@ -120,32 +114,17 @@ class Bundle:
 
     def _of_parts(self, name: str, entry: Entry) -> np.ndarray:
         parts = {extents: self._entries.get(_part_key(name, extents)) for extents in entry.parts}
-        sizes = [part.size for part in parts.values() if part is not None]
-        dtype = _dtype(entry.kind, name)
-        # Each number is in one part, so that no part's place can be taken twice and none left out.
-        if None in parts.values() or sum(sizes) != math.prod(entry.shape) * dtype.itemsize:
+        there = {extents: part for extents, part in parts.items() if part is not None}
+        dtype = dtype_of(entry.kind, name)
+        # Each number is in one part, so that parts that are not there claim nothing.
+        if len(there) < len(parts) or sum(part.size for part in there.values()) != _size(entry, dtype):
             raise BadValue(f"the {len(entry.parts)} parts of {name} are not the whole of it")
-        result = aligned_bytes(sum(sizes)).view(dtype).reshape(entry.shape)
-        missing = np.ones(entry.shape, bool)
-        for extents, part in parts.items():
-            assert part is not None
-            place = tuple(slice(first, None if size == _WHOLE else first + size) for first, size in extents)
-            if len(place) != result.ndim or part.kind != entry.kind or result[place].shape != part.shape:
-                raise BadValue(f"a part of {name} is not as large as its place")
-            result[place], missing[place] = self._whole(name, part), False
-        if missing.any():
-            raise BadValue(f"the {len(entry.parts)} parts of {name} are not the whole of it")
-        return result
+        read = ((extents, self._whole(name, part)) for extents, part in there.items())
+        return assembled(name, entry.shape, dtype, read)
 
 
-def _dtype(kind: int, name: str) -> np.dtype:
-    if kind == _BFLOAT16:
-        import tensorflow.compat.v1 as tf
-
-        return np.dtype(tf.bfloat16.as_numpy_dtype)
-    if kind not in _TYPES:
-        raise BadValue(f"{name} is no array of numbers")
-    return np.dtype(_TYPES[kind])
+def _size(entry: Entry, dtype: np.dtype) -> int:
+    return math.prod(entry.shape) * dtype.itemsize
 
 
 def _read_index(path: pathlib.Path) -> tuple[dict[bytes, Entry], dict[int, int]]:
@@ -164,37 +143,18 @@ def _read_index(path: pathlib.Path) -> tuple[dict[bytes, Entry], dict[int, int]]
                 check_claim(long, size, "its names")
                 value = content[start : start + length]
                 if key:
-                    found[key] = _entry(value)
+                    found[key] = _entry(value, key.decode(errors="replace"))
                 else:
-                    header = _numbers(value)
+                    header = numbers_in(value)
     return found, header
 
 
-def _entry(content: bytes) -> Entry:
-    numbers = _numbers(content)
-    shape = [dict(_numbers(dim)).get(1, 0) for part in _parts(content, 2) for dim in _parts(part, 2)]
-    (crc,) = struct.unpack("<I", next(iter(_parts(content, 6)), bytes(4)))
-    if any(not 0 <= length < 2**48 for length in shape):
-        raise BadValue(f"an array of the shape {shape}")
-    parts = tuple(tuple(map(_extent, _parts(part, 1))) for part in _parts(content, 7))
+def _entry(content: bytes, name: str) -> Entry:
+    numbers = numbers_in(content)
+    shape = shape_in(b"".join(messages_in(content, 2)), name)
+    (crc,) = struct.unpack("<I", next(messages_in(content, 6), bytes(4)))
     kind, shard, offset, size = (numbers.get(number, 0) for number in (1, 3, 4, 5))
-    return Entry(kind, tuple(shape), shard, offset, size, crc, parts)
-
-
-def _extent(content: bytes) -> tuple[int, int]:
-    numbers = _numbers(content)
-    return numbers.get(1, 0), numbers.get(2, _WHOLE)
-
-
-def _numbers(content: bytes) -> dict[int, int]:
-    """The fields of a message that are whole numbers."""
-    return {field.number: field.value for field in fields(io.BytesIO(content), len(content)) if field.wire_type == 0}
-
-
-def _parts(content: bytes, number: int) -> Iterator[bytes]:
-    """What is in the fields of a message with that number, messages or four bytes each."""
-    file = io.BytesIO(content)
-    return (file.read(4 if f.wire_type == 5 else f.value) for f in fields(file, len(content)) if f.number == number)
+    return Entry(kind, shape, shard, offset, size, crc, tuple(map(extents_in, messages_in(content, 7))))
 
 
 def _part_key(name: str, extents: Extents) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -42,3 +43,14 @@ def varint(file: BinaryIO) -> int:
         if byte[0] < 0x80:
             return result
     raise BadValue("it is no protobuf message")
+
+
+def numbers_in(content: bytes) -> dict[int, int]:
+    """The fields of a message that are whole numbers, by number."""
+    return {field.number: field.value for field in fields(io.BytesIO(content), len(content)) if field.wire_type == 0}
+
+
+def messages_in(content: bytes, number: int) -> Iterator[bytes]:
+    """What is in the fields of a message with that number: messages, texts, or numbers of four or eight bytes each."""
+    file = io.BytesIO(content)
+    return (file.read(f.value) for f in fields(file, len(content)) if f.number == number and f.wire_type)

@@ -88,11 +88,15 @@ def entries(content: bytes) -> Iterator[tuple[bytes, Place]]:
 
 
 def values(file: BinaryIO, block: Place) -> Iterator[Place]:
-    """The places of a block's values; of a compressed block there are none."""
+    """The places of a block's values.
+
+    Raises:
+        ValueError: it is compressed, as TensorFlow has never written it.
+    """
     offset, size = block
     file.seek(offset + size)
     if file.read(1) != b"\0":
-        return
+        raise BadValue("a block of it is compressed")
     file.seek(offset + size - 4)
     restarts = struct.unpack("<I", file.read(4))[0]
     place, end = offset, offset + size - 4 * (restarts + 1)

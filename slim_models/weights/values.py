@@ -124,7 +124,7 @@ class FromCheckpoint:
         try:
             if missing:
                 raise BadValue(f"the graph restores no value of {missing[0]}")
-            arrays = read_saved(self.prefix, {name: self.saved[name] for name in variables})
+            arrays = read_saved(self.prefix, {name: self.saved[name] for name in variables}) if variables else {}
             _check_shapes(variables, arrays)
         except (BadValue, MissingFile) as error:
             raise BadValue(f"no values for the variables at {self.prefix}: {error}") from error
