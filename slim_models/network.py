@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow.compat.v1 as tf
 
-# Types of the operations that hold a variable.
-VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable")
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -152,7 +150,7 @@ class Network:
 
     def variable_operations(self) -> dict[str, tf.Operation]:
         """The operations of the variables that the logits depend on, by name, whoever has made them."""
-        from slim_models.backward import operations_between
+        from slim_models.backward import VARIABLES, operations_between
 
         found = operations_between(self.images, self.logits)
         return {op.name: op for op in sorted(found, key=lambda op: op.name) if op.type in VARIABLES}

@@ -19,7 +19,7 @@ import numpy as np
 from slim_models.memory import aligned_bytes, freeze
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights.archives import check_claim
-from slim_models.weights.protobuf import messages_in, numbers_in
+from slim_models.weights.protobuf import few, messages_in, numbers_in
 from slim_models.weights.table import block_content, blocks, entries, masked
 from slim_models.weights.tensors import Extents, assembled, dtype_of, extents_in, shape_in
 
@@ -136,16 +136,15 @@ def _read_index(path: pathlib.Path) -> tuple[dict[bytes, Entry], dict[int, int]]
         places = blocks(file)
         if not places:
             raise BadValue("it is no table of TensorFlow's (sstable)")
-        for place in places:
-            content = block_content(file, place)
-            for key, (start, length) in entries(content):
-                long += len(key)  # of each only the end is stored, where it begins as the one before
-                check_claim(long, size, "its names")
-                value = content[start : start + length]
-                if key:
-                    found[key] = _entry(value, key.decode(errors="replace"))
-                else:
-                    header = numbers_in(value)
+        contents = (block_content(file, place) for place in places)
+        for content, (key, (start, length)) in few((c, entry) for c in contents for entry in entries(c)):
+            long += len(key)  # of each only the end is stored, where it begins as the one before
+            check_claim(long, size, "its names")
+            value = content[start : start + length]
+            if key:
+                found[key] = _entry(value, key.decode(errors="replace"))
+            else:
+                header = numbers_in(value)
     return found, header
 
 

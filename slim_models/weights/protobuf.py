@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from slim_models.mistakes import BadValue
+
+_T = TypeVar("_T")
 
 
 class Field(NamedTuple):
@@ -43,6 +45,18 @@ def varint(file: BinaryIO) -> int:
         if byte[0] < 0x80:
             return result
     raise BadValue("it is no protobuf message")
+
+
+def few(found: Iterable[_T], most: int = 2**18) -> Iterator[_T]:
+    """What is found, as long as it is not more than a checkpoint of networks can have.
+
+    Raises:
+        ValueError: it is more.
+    """
+    for number, one in enumerate(found):
+        if number == most:
+            raise BadValue(f"it has more than {most:,} parts of a kind")
+        yield one
 
 
 def numbers_in(content: bytes) -> dict[int, int]:

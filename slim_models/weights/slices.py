@@ -16,10 +16,11 @@ import numpy as np
 from slim_models.memory import freeze
 from slim_models.mistakes import BadValue
 from slim_models.weights.archives import check_claim
-from slim_models.weights.protobuf import Field, fields, messages_in, numbers_in
+from slim_models.weights.protobuf import Field, few, fields, messages_in, numbers_in
 from slim_models.weights.table import Place, block_content, blocks, read_floats, values
 from slim_models.weights.tensors import Extents, assembled, dtype_of, extents_in, shape_in
 
+_FIELDS = 64  # in a message, but for the one that tells of all variables
 _FLOAT32 = 1  # in tensorflow/core/framework/types.proto
 _FLOATS = 5  # the field of a TensorProto that has float32 numbers
 # Field of a TensorProto -> the type that it has its numbers in as they are; others have each in groups of seven bits.
@@ -57,14 +58,13 @@ class TensorSlices:
             places = blocks(file)
             if not places:
                 raise BadValue("it is no table of TensorFlow's (sstable)")
-            for block in places:
-                for place in values(file, block):
-                    self._add(file, block, place)
+            for block, place in few((where, place) for where in places for place in values(file, where)):
+                self._add(file, block, place)
 
     def _add(self, file: BinaryIO, block: Place, place: Place) -> None:
         """What a value tells: of all variables, or where a part of one is."""
         file.seek(place[0])
-        for part in fields(file, sum(place)):
+        for part in few(fields(file, sum(place)), _FIELDS):
             if part.wire_type == 2 and part.number == 1:
                 first = file.tell() - block[0]
                 self._describe(block_content(file, block)[first : first + part.value])
@@ -73,7 +73,7 @@ class TensorSlices:
                 self._slices.setdefault(name, []).append(found)
 
     def _describe(self, content: bytes) -> None:
-        for variable in messages_in(content, 1):
+        for variable in few(messages_in(content, 1)):
             name = next(iter(messages_in(variable, 1)), b"").decode()
             self.shapes[name] = shape_in(b"".join(messages_in(variable, 2)), name)
             self._kinds[name] = numbers_in(variable).get(3, 0)
@@ -104,8 +104,9 @@ class TensorSlices:
         dtype, shape = dtype_of(self._kinds[name], name), self.shapes[name]
 
         def parts() -> Iterator[tuple[Extents, np.ndarray]]:
+            content, block = b"", None
             for one in self._slices.get(name, []):
-                content = block_content(file, one.block)
+                content, block = (content if block == one.block else block_content(file, one.block)), one.block
                 first = one.tensor[0] - one.block[0]
                 yield one.extents, _numbers(content[first : first + one.tensor[1]], dtype)
 
@@ -116,7 +117,7 @@ def _slice(file: BinaryIO, block: Place, end: int) -> tuple[str, _Slice]:
     """The name of the variable, and the part of it, of a SavedSlice that ends at `end`."""
     name, tensor, floats = "", (0, 0), (0, 0)
     extents: Extents = ()
-    for field in fields(file, end):
+    for field in few(fields(file, end), _FIELDS):
         if field.wire_type != 2:
             continue
         if field.number == 1:
@@ -131,7 +132,7 @@ def _slice(file: BinaryIO, block: Place, end: int) -> tuple[str, _Slice]:
 
 def _placed(file: BinaryIO, end: int) -> Iterator[tuple[Field, Place]]:
     """The packed fields of a message, with the places of their content."""
-    for field in fields(file, end):
+    for field in few(fields(file, end), _FIELDS):
         if field.wire_type == 2:
             yield field, (file.tell(), field.value)
 

@@ -14,9 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.backward import reached
+from slim_models.backward import VARIABLES as VARIABLES, reached
 from slim_models.mistakes import BadValue
-from slim_models.network import VARIABLES as VARIABLES
 
 Say = Callable[[str], object]  # what is told, in lines, what was found or guessed in a graph
 _Fed = tuple[str, tuple[int | None, ...]]  # which tensor is replaced, and the shape of what takes its place
