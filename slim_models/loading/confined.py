@@ -7,6 +7,7 @@ is not allowed stands one with its inputs and outputs that nobody can run; if th
 
 from __future__ import annotations
 
+import graphlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import tensorflow.compat.v1 as tf
@@ -21,6 +22,7 @@ from slim_models.mistakes import BadValue
 # An operation of any inputs and outputs, which is never run: the function that it would call has no name.
 _STAND_IN = "PyFunc"
 _REFUSED = "_refused"  # attribute of a stand-in: what it stands for, in words
+_MOST = 2**22  # nodes of a function with all that it calls; the largest networks have some ten thousand
 # What restores variables from the checkpoint that a saver names.
 _RESTORING = frozenset(("RestoreV2", "Restore", "RestoreSlice", "ShardedFilename"))
 _OUTSIDE = "which could touch what is outside of the network (files, the screen, code, other machines): it is not run"
@@ -37,8 +39,12 @@ def confined(graph_def: tf.GraphDef) -> tf.GraphDef:
         The same, all names included, with stand-ins for what is not allowed, and for calls of functions with such an
         operation in them, which are left out; `graph_def` itself if there is nothing of the kind. What TensorFlow does
         not know stays: it cannot be imported.
+
+    Raises:
+        ValueError: its functions call each other without end, or so often that no memory would hold them.
     """
     functions = _Functions(graph_def.library)
+    functions.check_size()
     refused = {node.name: words for node in graph_def.node if (words := functions.refusal(node))}
     if not refused and not functions.refused:
         return graph_def
@@ -74,6 +80,29 @@ class _Functions:
                 if found is not None and name not in self.refused:
                     self.refused[name] = found if " in the function " in found else f"{found} in the function {name}"
                     changed = True
+
+    def check_size(self) -> None:
+        """Whether all calls can be replaced by what is called: functions that call one twice each double it each time.
+
+        Raises:
+            ValueError: they cannot.
+        """
+        calls = {
+            name: [
+                called for node in function.node_def for called in (node.op, *_called(node)) if called in self.by_name
+            ]
+            for name, function in self.by_name.items()
+        }
+        sizes: dict[str, int] = {}
+        try:
+            for name in graphlib.TopologicalSorter(calls).static_order():
+                sizes[name] = len(self.by_name[name].node_def) + sum(sizes[called] for called in calls[name])
+        except graphlib.CycleError as error:
+            raise BadValue(f"the graph's functions call each other in a circle: {', '.join(error.args[1])}") from error
+        if max(sizes.values(), default=0) > _MOST:
+            raise BadValue(
+                f"the graph's functions call each other so often that they have {max(sizes.values()):,} nodes"
+            )
 
     def refusal(self, node: tf.NodeDef) -> str | None:
         """The operation for which a node is not allowed, and its type, in words; None if it is."""

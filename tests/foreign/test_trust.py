@@ -352,6 +352,37 @@ def test_a_saved_model_s_assets_are_not_opened(tmp_path):
         np.testing.assert_allclose(explainer.predict(IMAGES), expected, rtol=1e-5, atol=1e-4)
 
 
+def calling(name, calls):
+    """A function that calls others one after the other."""
+    function = tf.compat.v1.GraphDef().library.function.add()
+    function.signature.name = name
+    function.signature.input_arg.add(name="x", type=tf.float32.as_datatype_enum)
+    function.signature.output_arg.add(name="y", type=tf.float32.as_datatype_enum)
+    given = "x"
+    for number, called in enumerate(calls):
+        function.node_def.add(name=f"n{number}", op=called, input=[given])
+        given = f"n{number}:y:0"
+    function.ret["y"] = given
+    return function
+
+
+@pytest.mark.parametrize(
+    ("calls", "message"),
+    [
+        (lambda n: [f"f{n + 1}"] * 2 if n < 60 else [], r"so often that they have [\d,]+ nodes"),
+        (lambda n: [f"f{(n + 1) % 61}"], "call each other in a circle: f"),
+    ],
+)
+def test_functions_that_never_come_to_an_end(calls, message, tmp_path):
+    with tf.Graph().as_default() as graph:
+        classifier(tf.placeholder(tf.float32, [None, 32, 32, 3], name="input"))
+    graph_def = graph.as_graph_def()
+    graph_def.library.function.extend(calling(f"f{n}", calls(n)) for n in range(61))
+    graph_def.node.add(name="called", op="f0", input=["logits"])
+    with pytest.raises(BadValue, match=message):
+        load(write_pb(tmp_path / "net.pb", graph_def))
+
+
 def test_every_type_of_tensorflow_s_is_allowed_or_has_a_stand_in():
     """Also of operations that nobody has thought of; what stands in imports, in whatever TensorFlow is installed."""
     reaching = ("File", "Reader", "Save", "Restore", "Print", "Debug", "PyFunc", "Dataset", "Rpc", "Dump", "Abort")
