@@ -106,6 +106,7 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
 NUMPY_WEIGHTS = (
     *(
         "archives",
+        "bundle",
         "caffe_names",
         "caffemodel",
         "checkpoint",
@@ -113,11 +114,14 @@ NUMPY_WEIGHTS = (
         "folding",
         "hdf5",
         "npy",
+        "opcodes",
         "placing",
         "protobuf",
         "pytorch",
         "reading",
+        "slices",
         "table",
+        "tensors",
         "torch_names",
         "values",
         "verify",

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.backward import operations_between
-from slim_models.graphs import kept
 from slim_models.loading.checked import check_values
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import VARIABLES
 from slim_models.mistakes import BadValue
 from slim_models.network import Network
 from slim_models.running import running
-from slim_models.weights import Opened, Restored, check_open
+from slim_models.weights import Opened, Restored, assign, check_open
 
 _OWN = (tf.Session, tf.InteractiveSession)
 # Where wrappers keep what they wrap: monitored sessions in methods, tfdbg's and others in attributes.
@@ -114,19 +110,15 @@ class Copied:
             ValueError: that is closed, or a variable has no value there that can be read.
         """
         check_open(self.source)
-        operations = operations_between(network.images, network.logits)
-        names = sorted(operation.name for operation in operations if operation.type in VARIABLES)
-        read = {name: _reading(self.source.graph.get_operation_by_name(name)) for name in names}
+        variables = network.variable_operations()
+        read = {name: _reading(self.source.graph.get_operation_by_name(name)) for name in variables}
         try:
             values = self.source.run(read) if read else {}
         except tf.errors.FailedPreconditionError as error:
             raise BadValue(
                 f"the session has no values for variables of {network.name}: initialize or restore them before"
             ) from error
-        for name, value in values.items():
-            variable = network.graph.get_operation_by_name(name)
-            fed, assigned = kept(network.graph, ("copied", name), functools.partial(_assigning, variable, value.dtype))
-            session.run(assigned, {fed: value})
+        assign(session, {variables[name]: value for name, value in values.items()})
         check_values(session, network)
 
 
@@ -146,13 +138,3 @@ def _reading(variable: tf.Operation) -> tf.Tensor:
         f"the graph is finalized and reads its variable {variable.name} nowhere by itself, so that its value cannot be "
         "had: give the session before it is finalized, or a checkpoint"
     )
-
-
-def _assigning(variable: tf.Operation, dtype: np.dtype) -> tuple[tf.Tensor, tf.Operation]:
-    """A placeholder, and what gives a variable what that is fed."""
-    (handle,) = variable.outputs
-    with tf.name_scope("copied"):
-        fed = tf.placeholder(tf.string if dtype.kind == "O" else dtype)
-        if handle.dtype.base_dtype == tf.resource:
-            return fed, tf.raw_ops.AssignVariableOp(resource=handle, value=fed)
-        return fed, tf.raw_ops.Assign(ref=handle, value=fed, validate_shape=False).op
