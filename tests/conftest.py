@@ -1,5 +1,7 @@
 """Thin networks that the tests share: the production builders, an eighth as wide, on small images."""
 
+import contextlib
+import functools
 import types
 
 import numpy as np
@@ -13,15 +15,26 @@ from gradcam.explainer import Explainer
 from slim_models.weights import random_weights
 
 
+@pytest.fixture(scope="session")
+def built():
+    """Thin networks by their names, each built once; pytest ends what it calls `thin` at every change of the name."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def build(name):
+            network = slim_models.build(name, image_size=SIZES[name], **THIN)
+            weights = random_weights(network)
+            images = np.random.default_rng(0).uniform(0, 255, (3, SIZES[name], SIZES[name], 3)).astype(np.float32)
+            explainer = stack.enter_context(Explainer(network, weights, rules=slim_models.RULES))
+            return types.SimpleNamespace(network=network, weights=weights, explainer=explainer, images=images)
+
+        yield build
+
+
 @pytest.fixture(scope="session", params=SIZES)
-def thin(request):
+def thin(request, built):
     """A thin network with its weights: `.network`, `.weights`, `.explainer` (every rule), `.images`."""
-    name = request.param
-    network = slim_models.build(name, image_size=SIZES[name], **THIN)
-    weights = random_weights(network)
-    images = np.random.default_rng(0).uniform(0, 255, (3, SIZES[name], SIZES[name], 3)).astype(np.float32)
-    with Explainer(network, weights, rules=slim_models.RULES) as explainer:
-        yield types.SimpleNamespace(network=network, weights=weights, explainer=explainer, images=images)
+    return built(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +47,20 @@ def few_runs():
 
 
 @pytest.fixture(scope="session")
-def thin_script(thin, tmp_path_factory):
-    """A thin network as a script has it, which knows the sizes only from the weights: `.flags`, `.explainer`."""
-    rules = ("guided", "deconvnet")
-    with as_script(thin.network.name, thin.weights, tmp_path_factory.mktemp("weights"), layer_rules=rules) as script:
+def scripted_once(built, tmp_path_factory):
+    """The same as a script has them."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def script(name):
+            rules = ("guided", "deconvnet")
+            folder = tmp_path_factory.mktemp("weights")
+            return stack.enter_context(as_script(name, built(name).weights, folder, layer_rules=rules))
+
         yield script
+
+
+@pytest.fixture(scope="session")
+def thin_script(thin, scripted_once):
+    """A thin network as a script has it, which knows the sizes only from the weights: `.flags`, `.explainer`."""
+    return scripted_once(thin.network.name)

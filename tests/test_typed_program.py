@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parent.parent
 PROGRAM = """
 
@@ -54,11 +56,17 @@ explainer.explian(None)
 """
 
 
-def checked(tmp_path, program):
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What mypy knows of the libraries, which it reads once."""
+    return tmp_path_factory.mktemp("mypy")
+
+
+def checked(tmp_path, cache, program):
     path = tmp_path / "program.py"
     path.write_text(program)
     command = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", "--follow-imports=silent"]
-    options = ["--python-version", "3.11", "--cache-dir", str(tmp_path / "cache"), "--disable-error-code=type-arg"]
+    options = ["--python-version", "3.11", "--cache-dir", str(cache), "--disable-error-code=type-arg"]
     environment = {**os.environ, "MYPYPATH": str(ROOT)}
     result = subprocess.run(
         [*command, *options, str(path)], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300
@@ -66,12 +74,12 @@ def checked(tmp_path, program):
     return result.returncode, result.stdout
 
 
-def test_mypy_knows_the_types(tmp_path):
-    assert checked(tmp_path, PROGRAM) == (0, "Success: no issues found in 1 source file\n")
+def test_mypy_knows_the_types(tmp_path, cache):
+    assert checked(tmp_path, cache, PROGRAM) == (0, "Success: no issues found in 1 source file\n")
 
 
-def test_mypy_finds_what_is_wrong(tmp_path):
-    code, printed = checked(tmp_path, WRONG)
+def test_mypy_finds_what_is_wrong(tmp_path, cache):
+    code, printed = checked(tmp_path, cache, WRONG)
     assert code == 1
     assert 'Argument "layers" to "Explainer" has incompatible type "int"' in printed
     assert '"Explainer" has no attribute "explian"' in printed

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         MARKS as MARKS,
         RULES as RULES,
         gradients as gradients,
+        is_asked as is_asked,
         marked as marked,
         marked_relus as marked_relus,
         refusal as refusal,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "rules": "MARKS RULES gradients marked marked_relus refusal",
+        "rules": "MARKS RULES gradients is_asked marked marked_relus refusal",
         "shared_forward": "read_by_backward",
         "walks": "VARIABLES depending operations_between reached readers signal_path source",
     },

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -25,6 +25,7 @@ from slim_models.mistakes import BadValue, UnknownName
 # too, so it cannot share the gradient of Relu.
 MARKS = {"Relu": "GuidedRelu", "Relu6": "GuidedRelu6"}
 _rule = contextvars.ContextVar("relu_rule", default="guided")
+_on_the_way: contextvars.ContextVar[Container[tf.Operation] | None] = contextvars.ContextVar("on_the_way", default=None)
 _LOOPS = ("Exit", "RefExit", "While", "StatelessWhile")
 Gate = Callable[..., tf.Tensor]
 _MARK = "_gradient_op_type"  # the attribute under which TensorFlow looks for a gradient's name
@@ -110,17 +111,29 @@ def gradients(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str) -> list[tf.Tens
     xs = list(xs)
     if reason := refusal(ys, xs, rule):
         raise BadValue(reason)
-    _check_marked(ys, xs)
-    token = _rule.set(rule)
+    between = signal_path(ys, xs)
+    _check_marked(between)
+    tokens = _rule.set(rule), _on_the_way.set({*between, *(x.op for x in xs)})
     try:
         with ys.graph.as_default():
             result = [g if g is None else _dense(g, x) for g, x in zip(_true(ys, xs), xs)]
     finally:
-        _rule.reset(token)
+        _rule.reset(tokens[0])
+        _on_the_way.reset(tokens[1])
     for x, gradient in zip(xs, result):
         if gradient is None:
             raise BadValue(f"{ys.name} does not depend on {x.name}: there is no gradient between them")
     return result
+
+
+def is_asked(tensor: tf.Tensor) -> bool:
+    """Whether the gradient that is being built needs that of a tensor, for registered gradients of several inputs.
+
+    Of a network's parameters `gradients` hardly ever does, and operations that nobody runs take time to build too;
+    of TensorFlow's own `tf.gradients` it is not known, and the answer is yes.
+    """
+    on_the_way = _on_the_way.get()
+    return on_the_way is None or tensor.op in on_the_way
 
 
 def _true(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> list[tf.Tensor | tf.IndexedSlices | None]:
@@ -164,9 +177,9 @@ def _names(tensors: Sequence[tf.Tensor]) -> str:
     return ", ".join(tensor.name for tensor in tensors)
 
 
-def _check_marked(ys: tf.Tensor, xs: Sequence[tf.Tensor]) -> None:
-    """An unmarked ReLU between `xs` and `ys` would ignore the rule in silence."""
-    unmarked = [op.name for op in signal_path(ys, xs) if op.type in MARKS and _mark(op) != MARKS[op.type]]
+def _check_marked(between: Sequence[tf.Operation]) -> None:
+    """An unmarked ReLU on the way would ignore the rule in silence."""
+    unmarked = [op.name for op in between if op.type in MARKS and _mark(op) != MARKS[op.type]]
     if unmarked:
         raise BadValue(
             f"{len(unmarked)} ReLU(s) are not marked with GuidedRelu and would ignore the rule, the first being "

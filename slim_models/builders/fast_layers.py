@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
+
+from slim_models.backward import is_asked
 
 _FEW_ROWS = 3  # of so many, TensorFlow's own product reads the weights no slower than memory gives them
 _FEW_PLACES = 7 * 7  # of 14 x 14, convolutions of batches are quicker than products
@@ -24,11 +26,12 @@ def _stored_batch_norm(op: tf.Operation, signal: tf.Tensor, *_: tf.Tensor) -> tu
     TensorFlow's own gradient of the fused operation reads the inputs again and sums over the batch for the
     gradients of gamma and beta whether or not anyone asks, which is a third of a ResNet's backward pass.
     """
-    inputs, gamma, _, mean, variance = op.inputs
+    inputs, gamma, beta, mean, variance = op.inputs
     deviation = tf.rsqrt(variance + op.get_attr("epsilon"))
     to_inputs = signal * tf.cast(gamma * deviation, signal.dtype)
+    if not is_asked(gamma) and not is_asked(beta):
+        return to_inputs, None, None, None, None
     signal, inputs = tf.cast(signal, mean.dtype), tf.cast(inputs, mean.dtype)
-    # Operations of which nothing is fetched are not run.
     to_gamma = tf.reduce_sum(signal * (inputs - mean), [0, 1, 2]) * deviation
     return to_inputs, to_gamma, tf.reduce_sum(signal, [0, 1, 2]), None, None
 
@@ -39,14 +42,15 @@ def stored_batch_norm(graph: tf.Graph) -> contextlib.AbstractContextManager[None
 
 
 @tf.RegisterGradient("FullyConnected")
-def _fully_connected(op: tf.Operation, signal: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _fully_connected(op: tf.Operation, signal: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Of `inputs @ weights`, `[N, K]` by `[K, M]`.
 
     `signal @ weightsᵀ` is fast for three rows, and slow beyond in float32: VGG16's fc6 takes it 14 ms for one row,
     50 for 8 and 175 for 16, where `(weights @ signalᵀ)ᵀ`, as a product of batches, takes 22, 26 and 26.
     """
     inputs, weights = op.inputs
-    return _times_transposed(signal, weights), tf.matmul(inputs, signal, transpose_a=True)
+    to_weights = tf.matmul(inputs, signal, transpose_a=True) if is_asked(weights) else None
+    return _times_transposed(signal, weights), to_weights
 
 
 def _times_transposed(signal: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -73,7 +77,7 @@ def fully_connected(graph: tf.Graph) -> contextlib.AbstractContextManager[None]:
 
 
 @tf.RegisterGradient("PointwiseConvolution")
-def _pointwise_convolution(op: tf.Operation, signal: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _pointwise_convolution(op: tf.Operation, signal: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Of a 1x1 convolution without a stride, as a product of matrices.
 
     oneDNN brings the weights of a backward convolution into an order of its own in every run, which takes longer
@@ -92,7 +96,7 @@ def pointwise_convolution(graph: tf.Graph) -> contextlib.AbstractContextManager[
 
 
 @tf.RegisterGradient("ColourConvolution")
-def _colour_convolution(op: tf.Operation, signal: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _colour_convolution(op: tf.Operation, signal: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Of a `VALID` convolution with a stride s, whose inputs have few channels.
 
         dx[s i + a] = sum over u of signal[i - u] w[s u + a],  0 <= a < s, along either axis
@@ -113,9 +117,11 @@ def _colour_convolution(op: tf.Operation, signal: tf.Tensor) -> tuple[tf.Tensor,
     return tf.nn.depth_to_space(to_inputs, stride)[:, :height, :width], _to_kernel(op, signal)
 
 
-def _to_kernel(op: tf.Operation, signal: tf.Tensor) -> tf.Tensor:
-    """TensorFlow's own gradient of a convolution's weights."""
+def _to_kernel(op: tf.Operation, signal: tf.Tensor) -> tf.Tensor | None:
+    """TensorFlow's own gradient of a convolution's weights, if it is asked for."""
     inputs, weights = op.inputs
+    if not is_asked(weights):
+        return None
     return tf.nn.conv2d_backprop_filter(
         inputs, weights.shape, signal, op.get_attr("strides"), op.get_attr("padding").decode()
     )
@@ -150,15 +156,24 @@ def product(inputs: tf.Tensor, depth: int, scope: str, activation: Map, normaliz
     """
     _, height, width, channels = inputs.shape.as_list()
     with tf.variable_scope(scope):
-        initializer = tf.variance_scaling_initializer(2.0, distribution="truncated_normal")  # as slim's
-        weights = tf.get_variable("weights", [1, 1, channels, depth], inputs.dtype, initializer)
+        weights = kernel([1, 1, channels, depth], inputs.dtype)
         # N stays the first axis, as `shared_forward` wants it.
         places = tf.reshape(inputs, [-1, height * width, channels])
         outputs = tf.matmul(places, tf.reshape(weights, [1, channels, depth]))
-        outputs = tf.reshape(outputs, [-1, height, width, depth])
-        if normalizer is None:
-            biases = tf.get_variable("biases", [depth], inputs.dtype, tf.zeros_initializer())
-            outputs = tf.nn.bias_add(outputs, biases)
-        else:
-            outputs = normalizer(outputs)
-        return outputs if activation is None else activation(outputs)
+        return finished(tf.reshape(outputs, [-1, height, width, depth]), normalizer, activation)
+
+
+def kernel(shape: Sequence[int], dtype: tf.DType) -> tf.Variable:
+    """The variable `weights` of a convolution, `[k, k, K, depth]`."""
+    initializer = tf.variance_scaling_initializer(2.0, distribution="truncated_normal")  # as slim's
+    return tf.get_variable("weights", shape, dtype, initializer)
+
+
+def finished(outputs: tf.Tensor, normalizer: Map, activation: Map) -> tf.Tensor:
+    """What follows a convolution in its layer: biases, or the normalizer in their place, and the activation."""
+    if normalizer is None:
+        biases = tf.get_variable("biases", outputs.shape[3:], outputs.dtype, tf.zeros_initializer())
+        outputs = tf.nn.bias_add(outputs, biases)
+    else:
+        outputs = normalizer(outputs)
+    return outputs if activation is None else activation(outputs)

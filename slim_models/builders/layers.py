@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from slim_models.builders import fast_layers
-from slim_models.builders.fast_layers import are_few, product
+from slim_models.builders.fast_layers import are_few, finished, kernel, product
 from slim_models.weights import EPSILON
 
 Activation = Callable[[tf.Tensor], tf.Tensor] | None
@@ -54,19 +54,12 @@ def conv2d(
         before = (kernel_size + (kernel_size - 1) * (rate - 1) - 1) // 2
         inputs = tf.pad(inputs, [[0, 0], [before, before], [before, before], [0, 0]])
         padding = "VALID"
-    with fast_layers.convolution(inputs, kernel_size, stride, padding):
-        return slim.conv2d(
-            inputs,
-            depth,
-            kernel_size,
-            stride=stride,
-            rate=rate,
-            padding=padding,
-            activation_fn=activation,
-            normalizer_fn=normalizer,
-            weights_initializer=slim.variance_scaling_initializer(),
-            scope=scope,
-        )
+    # slim's own goes through a layer of Keras', which takes as long again and more with every variable there is.
+    with tf.variable_scope(scope):
+        weights = kernel([kernel_size, kernel_size, inputs.shape[3], depth], inputs.dtype)
+        with fast_layers.convolution(inputs, kernel_size, stride, padding):
+            outputs = tf.nn.convolution(inputs, weights, padding, [stride] * 2, [rate] * 2, name="Conv2D")
+        return finished(outputs, normalizer, activation)
 
 
 def depthwise_conv2d(

@@ -116,6 +116,11 @@ class FromCheckpoint:
     check: Check = lambda session, network: None
     session: None = None
 
+    @property
+    def origin(self) -> str:
+        """The checkpoint's name."""
+        return self.prefix.name
+
     def arrays(self) -> None:
         """They are not known by the names of files of weights."""
 

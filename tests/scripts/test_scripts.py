@@ -41,11 +41,11 @@ class TestFigure1:
 
 
 class TestBenchmarkFolder:
-    def test_it_tells_both_speeds_and_their_ratio(self, tmp_path):
-        flags = ["--count", 5, "--size", "90x60", "--batch", 2, "--rounds", 2, "--json", "folder.json"]
-        result = script("benchmark_folder.py", *flags, cwd=tmp_path)
-        assert result.returncode == 0, result.stderr
-        assert "pictures a second" in result.stdout
+    def test_it_tells_both_speeds_and_their_ratio(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        flags = ["--count", "5", "--size", "90x60", "--batch", "2", "--rounds", "2", "--json", "folder.json"]
+        benchmark_folder.main(flags)
+        assert "pictures a second" in capsys.readouterr().out
         numbers = json.loads((tmp_path / "folder.json").read_text())
         assert numbers["settings"]["count"] == 5
         seconds = numbers["seconds_a_picture"]
@@ -118,19 +118,23 @@ class TestTinyImageNet:
             train_tiny.read_split(tmp_path, "test")
 
 
-def train(network, data, out, sizes):
-    """Runs the training script; returns what it printed."""
-    result = script("train_tiny.py", data, "--network", network, "--out", out, "--sizes", sizes, "--rate", "0.02")
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+@pytest.fixture
+def train(monkeypatch, capsys):
+    """Runs the training script, without a process of its own to import TensorFlow in; what it printed."""
+
+    def trained(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train_tiny.py", *map(str, arguments)])
+        train_tiny.main()
+        return capsys.readouterr().out
+
+    return trained
 
 
-def test_training_begins_with_weights_and_ends_when_its_time_is_over(tiny_imagenet, tmp_path):
+def test_training_begins_with_weights_and_ends_when_its_time_is_over(train, tiny_imagenet, tmp_path):
     """The first step's rate is 0, so that of the embedded weights only batch norm's statistics move, by 2 %."""
     embedded = slim_models.find_weights("vgg16_tiny")
     flags = ["--network", "vgg16_tiny", "--sizes", "112x9", "--hours", 1e-6, "--start", embedded, "--out", tmp_path]
-    result = script("train_tiny.py", tiny_imagenet, *flags)
-    assert result.returncode == 0, result.stderr
+    train(tiny_imagenet, *flags)
     expected, found = (slim_models.read_weights(path) for path in (embedded, tmp_path / "vgg16_tiny.npy"))
     for name, value in expected.items():
         if name.endswith("weights"):
@@ -147,10 +151,11 @@ def test_a_teacher_needs_all_classes(tiny_imagenet, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["resnet_v1_50_tiny", "vgg16_tiny"])
-def test_training_learns_resumes_and_writes_weights_that_the_network_takes(name, tiny_imagenet, tmp_path):
+def test_training_learns_resumes_and_writes_weights_that_the_network_takes(name, train, tiny_imagenet, tmp_path):
     """Red against blue, at 32 pixels: an epoch, and after an interruption one more."""
-    first = train(name, tiny_imagenet, tmp_path, "32x1")
-    second = train(name, tiny_imagenet, tmp_path, "32x2")
+    flags = [tiny_imagenet, "--network", name, "--out", tmp_path, "--rate", "0.02"]
+    first = train(*flags, "--sizes", "32x1")
+    second = train(*flags, "--sizes", "32x2")
     assert "epoch 1 at" in first
     assert "epoch 1 at" not in second
     assert "epoch 2 at 32 px" in second

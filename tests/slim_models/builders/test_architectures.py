@@ -1,5 +1,6 @@
 """The builders: exact names, shapes, order, and the two ways to compute the same network."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -15,6 +16,12 @@ from slim_models.weights import random_weights
 VGGS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # columns D and E of the paper's table 1
 
 
+@functools.cache
+def built(name, **sizes):
+    """A network that is only looked at, built once for all who do."""
+    return slim_models.build(name, **sizes)
+
+
 def vgg_convolutions(name):
     return [f"conv{block}_{i}" for block, count in enumerate(VGGS[name], start=1) for i in range(1, count + 1)]
 
@@ -25,7 +32,7 @@ def resnet_units(counts):
 
 @pytest.mark.parametrize("name", VGGS)
 def test_vgg_variables_are_those_of_the_npy_file(name):
-    network = slim_models.build(name)
+    network = built(name)
     shapes = {name: tuple(v.shape.as_list()) for name, v in network.variables().items()}
     layers_ = [*vgg_convolutions(name), "fc6", "fc7", "fc8"]
     assert len(layers_) == int(name.removeprefix("vgg"))  # what it is called after
@@ -38,7 +45,7 @@ def test_vgg_variables_are_those_of_the_npy_file(name):
 
 @pytest.mark.parametrize(("name", "counts"), [("resnet_v1_50", (3, 4, 6, 3)), ("resnet_v1_101", (3, 4, 23, 3))])
 def test_resnet_variables_are_those_of_slims_checkpoints(name, counts):
-    network = slim_models.build(name, width_divisor=8)
+    network = built(name, width_divisor=8)
     convs = ["conv1"]
     for unit in resnet_units(counts):
         convs += [f"{unit}/bottleneck_v1/{conv}" for conv in ("conv1", "conv2", "conv3")]
@@ -49,19 +56,19 @@ def test_resnet_variables_are_those_of_slims_checkpoints(name, counts):
 
 
 def test_the_embedded_resnet_has_the_variables_of_resnet_50():
-    tiny, full = (slim_models.build(name).variables() for name in ("resnet_v1_50_tiny", "resnet_v1_50"))
+    tiny, full = (built(name).variables() for name in ("resnet_v1_50_tiny", "resnet_v1_50"))
     assert set(tiny) == set(full)
 
 
 def test_the_embedded_vgg16_has_the_variables_and_layers_of_vgg16():
-    tiny, full = (slim_models.build(name) for name in ("vgg16_tiny", "vgg16"))
+    tiny, full = (built(name) for name in ("vgg16_tiny", "vgg16"))
     assert set(tiny.variables()) == set(full.variables())
     assert list(tiny.endpoints) == list(full.endpoints)
 
 
 @pytest.mark.parametrize(("name", "last"), [("vgg16", "conv5_3"), ("vgg19", "conv5_4")])
 def test_vgg_endpoints_in_forward_order(name, last):
-    network = slim_models.build(name, width_divisor=8)
+    network = built(name, width_divisor=8)
     pools = {f"conv{block}_{count}": f"pool{block}" for block, count in enumerate(VGGS[name], start=1)}
     expected = [layer for conv in vgg_convolutions(name) for layer in (conv, pools.get(conv)) if layer]
     assert list(network.endpoints) == expected
@@ -72,7 +79,7 @@ def test_vgg_endpoints_in_forward_order(name, last):
 
 @pytest.mark.parametrize(("name", "counts"), [("resnet_v1_50", (3, 4, 6, 3)), ("resnet_v1_101", (3, 4, 23, 3))])
 def test_resnet_endpoints_in_forward_order(name, counts):
-    network = slim_models.build(name, width_divisor=8)
+    network = built(name, width_divisor=8)
     expected = ["conv1", "pool1"]
     for block, count in enumerate(counts, start=1):
         expected += [f"block{block}/unit_{unit}" for unit in range(1, count + 1)] + [f"block{block}"]
@@ -84,14 +91,14 @@ def test_resnet_endpoints_in_forward_order(name, counts):
 
 
 def test_the_embedded_resnet_sees_seven_by_seven():
-    network = slim_models.build("resnet_v1_50_tiny")
+    network = built("resnet_v1_50_tiny")
     assert network.images.shape.as_list() == [None, 112, 112, 3]
     assert network.endpoints["block4"].shape.as_list() == [None, 7, 7, 512]
     assert network.num_classes == 200
 
 
 def test_the_embedded_vgg16_sees_seven_by_seven():
-    network = slim_models.build("vgg16_tiny")
+    network = built("vgg16_tiny")
     assert network.images.shape.as_list() == [None, 112, 112, 3]
     assert network.endpoints[network.default_layer].shape.as_list() == [None, 7, 7, 128]
     assert network.endpoints["pool5"].shape.as_list() == [None, 4, 4, 128]

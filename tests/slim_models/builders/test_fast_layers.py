@@ -113,6 +113,39 @@ def test_colour_convolution_by_hand():
         np.testing.assert_allclose(session.run(gradient)[0, 1, :, 0], expected, atol=1e-6)
 
 
+def test_gradients_of_parameters_are_built_only_where_they_are_asked_for():
+    """`slim_models.gradients` knows what is asked; a session would not run the others, but to build them takes time."""
+    rng = np.random.default_rng(0)
+    shapes = [(2, 3, 3, 5), (1, 1, 5, 4), (4,), (4,), (4, 6)]
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        fed, kernel, gamma, beta, weights = (tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes)
+        with fast_layers.pointwise_convolution(graph), fast_layers.stored_batch_norm(graph):
+            net = tf.nn.conv2d(fed, kernel, 1, "SAME")
+            net = tf.nn.fused_batch_norm(net, gamma, beta, tf.zeros([4]), tf.ones([4]), is_training=False)[0]
+        with fast_layers.fully_connected(graph):
+            net = tf.matmul(tf.reduce_mean(net, [1, 2]), weights)
+        total = tf.reduce_sum(net * net)
+        parameters = [kernel, gamma, beta, weights]
+
+        def built(asked):
+            before = len(graph.get_operations())
+            found = slim_models.gradients(total, asked, "backprop")
+            kinds = [op.name.rpartition("gradients")[2].partition("/")[2] for op in graph.get_operations()[before:]]
+            return found, {
+                word
+                for word in ("Conv2DBackpropFilter", "Batch.*/Sum", "MatMul_grad/MatMul$")
+                if any(re.search(word, kind) for kind in kinds)
+            }
+
+        found, parts = built([fed, *parameters])
+        assert len(parts) == 3
+        for got, want in zip(*session.run([found, tf.gradients(total, [fed, *parameters])])):
+            np.testing.assert_allclose(got, want, rtol=1e-6)
+        (alone,), parts = built([fed])
+        assert not parts
+        np.testing.assert_array_equal(*session.run([alone, found[0]]))
+
+
 def test_which_layers_of_the_networks_have_which():
     """The ResNet's first convolution, and its 1x1 ones of 7 x 7 places; a VGG's fully connected ones."""
     found = {}
