@@ -20,7 +20,6 @@ from gradcam.pictures import arrays
 from gradcam.pictures.photograph import heatmap_at, read_photograph
 from slim_models.mistakes import BadValue, MissingFile, Mistake
 from slim_models.sizes import height_and_width
-from slim_models.weights import read_npz
 
 _MOST_PIXELS = 2**28  # of any photograph that Pillow would open
 DESCRIPTION = 0x010E  # the EXIF tag ImageDescription, which has it in a JPEG or WebP
@@ -93,6 +92,8 @@ def read_heatmap(path: str | os.PathLike) -> np.ndarray:
         FileNotFoundError: there is no such file.
         ValueError: it is none of those.
     """
+    from slim_models.weights import read_npz  # brings h5py, which nothing else of pictures needs
+
     made = read_provenance(path)
     if pathlib.Path(path).suffix.lower() != ".npz" or not {"size", "fit"} <= made.keys():
         raise BadValue(f"{path} is no npz of gradcam explain")

@@ -6,10 +6,15 @@
 
 import collections
 import io
+import json
 import random
+import signal
+import subprocess
+import sys
 import time
 import zipfile
 
+import fuzz
 import numpy as np
 import pytest
 
@@ -113,3 +118,59 @@ class TestWhatIsAFault:
     def test_memory(self, monkeypatch, tmp_path):
         monkeypatch.setattr(trying, "MEMORY", -1)
         assert self.outcome(monkeypatch, tmp_path, lambda path: {}).outcome == "too much memory"
+
+
+class TestScript:
+    def test_it_counts_what_came_of_every_case(self, tmp_path, capsys):
+        assert fuzz.main(["--reader", "labels", "--cases", "30", "--out", str(tmp_path)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        name, read, refused, faults, _ = lines[1].split()
+        assert (name, int(read) + int(refused), faults) == ("labels", 30, "0")
+        assert lines[2] == "30 cases, 0 faults"
+        assert not list(tmp_path.iterdir())
+
+    def test_it_keeps_the_files_of_a_fault(self, tmp_path, monkeypatch, capsys):
+        def found(plan, folder):
+            (folder / "0" / "fault-7").mkdir(parents=True)
+            (folder / "0" / "fault-7" / "net.npy").write_bytes(b"damaged")
+            yield trying.Case("npy", 7, "raised", "net.npy: KeyError: 'a'", 0.5)
+            yield trying.Case("npy", 8, "read")
+
+        monkeypatch.setattr(trying, "apart", found)
+        assert fuzz.main(["--reader", "npy", "--seed", "7", "--cases", "2", "--out", str(tmp_path)]) == 1
+        assert (tmp_path / "npy-7" / "net.npy").read_bytes() == b"damaged"
+        assert "KeyError: 'a'" in (tmp_path / "npy-7" / "FAULT.txt").read_text()
+        assert capsys.readouterr().out.splitlines()[-1] == "2 cases, 1 faults"
+
+    def test_a_reader_that_there_is_not(self):
+        with pytest.raises(BadValue, match="no reader 'tarot'; the readers are npy, "):
+            fuzz.main(["--reader", "tarot"])
+
+
+def test_a_process_that_ends_is_a_fault_and_another_goes_on(tmp_path, monkeypatch):
+    """Two processes, the first of which dies in its second case."""
+    begun = []
+    told = ["npy 0", "npy 0 read", "npy 1"], ["npy 2", "npy 2 refused", "npz 0", "npz 0 read"]
+
+    def line(words):
+        reader, number, *outcome = words.split()
+        return json.dumps({"reader": reader, "number": int(number), **({"outcome": outcome[0]} if outcome else {})})
+
+    def start(command, **options):
+        begun.append(json.loads(command[-1]))
+        code = "import os, sys; print(sys.argv[1], flush=True); int(sys.argv[2]) and os.abort()"
+        text = "\n".join(map(line, told[len(begun) - 1]))
+        return started([sys.executable, "-c", code, text, str(int(len(begun) == 1))], **options)
+
+    started = subprocess.Popen
+    monkeypatch.setattr(trying.subprocess, "Popen", start)
+    seen = list(trying.apart([("npy", range(3)), ("npz", range(1)), ("npz", range(0))], tmp_path / "files"))
+    ended = "ended the process"
+    assert [(case.reader, case.number, case.outcome) for case in seen] == [
+        ("npy", 0, "read"),
+        ("npy", 1, ended),
+        ("npy", 2, "refused"),
+        ("npz", 0, "read"),
+    ]
+    assert f"{-signal.SIGABRT}: " in seen[1].text
+    assert begun == [[["npy", 0, 3], ["npz", 0, 1]], [["npy", 2, 3], ["npz", 0, 1]]]

@@ -8,6 +8,7 @@ from thin import THIN
 import slim_models
 from gradcam.cams import grad_cam
 from gradcam.explainer import Explainer
+from gradcam.explanation import BlankMapWarning
 from gradcam.methods import METHODS
 from slim_models.weights import random_weights
 
@@ -168,6 +169,8 @@ class TestOneRun:
         with Explainer(thin.network, thin.weights) as explainer:
             pass
         with pytest.raises(RuntimeError, match="closed"):
+            explainer._session.run(thin.network.logits)
+        with pytest.raises(ValueError, match="closed"):
             explainer.explain(thin.images)
 
     def test_weights_by_path(self, thin, tmp_path):
@@ -281,6 +284,8 @@ def test_a_dead_network_gives_a_zero_map_not_nan():
     weights = {name: np.zeros(v.shape.as_list()) for name, v in network.variables().items()}
     with Explainer(network, weights) as explainer:
         explanation = explainer.explain(np.full((1, 32, 32, 3), 200))
-    for array in (explanation.cam(grad_cam), explanation.heatmap(), explanation.guided_grad_cam()):
+    with pytest.warns(BlankMapWarning, match="is blank"):
+        heatmap = explanation.heatmap()
+    for array in (explanation.cam(grad_cam), heatmap, explanation.guided_grad_cam()):
         assert not array.any()
         assert np.isfinite(array).all()

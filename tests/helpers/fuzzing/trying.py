@@ -181,19 +181,15 @@ def in_process(name: str, numbers: range, folder: pathlib.Path) -> Iterator[Case
 
 def apart(plan: Plan, folder: pathlib.Path) -> Iterator[Case]:
     """Cases in a process of its own, which is begun again where one has ended it or kept it."""
-    plan = list(plan)
-    while plan:
+    left = [(name, numbers) for name, numbers in plan if numbers]
+    while left:
         shutil.rmtree(folder, ignore_errors=True)
-        for case in _Child(plan, folder).cases():
+        for case in _Child(left, folder).cases():
             yield case
-            while plan[0][0] != case.reader:
-                del plan[0]
-            plan[0] = (case.reader, range(case.number + 1, plan[0][1].stop))
-        plan = [(name, numbers) for name, numbers in plan[:1] if numbers] + plan[1:] if _is_left(plan) else []
-
-
-def _is_left(plan: Plan) -> bool:
-    return len(plan) > 1 or bool(plan[0][1])
+            while left[0][0] != case.reader:
+                del left[0]
+            left[0] = (case.reader, range(case.number + 1, left[0][1].stop))
+        left = [(name, numbers) for name, numbers in left if numbers]
 
 
 class _Child:
