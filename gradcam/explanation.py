@@ -80,6 +80,7 @@ class Explanation:
         one_output: whether the logits are `[-z, z]` of a network's only output z.
         directions: `[N, C]`, what was explained, as of `gradcam.targets`; None is the classes.
         runs: of the network, for methods that need more than one; None if there can be none.
+        made: what such methods made of it already, for who asks again.
     """
 
     images: np.ndarray
@@ -94,10 +95,11 @@ class Explanation:
     one_output: bool = False
     directions: np.ndarray | None = None
     runs: Runs | None = None
+    made: dict[Any, np.ndarray] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """The arrays, which can be kept and sent; a session cannot."""
-        return {**self.__dict__, "runs": None}
+        return {**self.__dict__, "runs": None, "made": {}}
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.images.shape[1:]))

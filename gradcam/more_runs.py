@@ -7,6 +7,7 @@ it says; what it computes of their numbers is in `noise`, `paths`, `perturbation
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,19 @@ FASTER = 10  # channels of Faster Score-CAM
 # How many runs of a picture methods take by default, where that is a choice.
 COUNTS = {"samples": 25, "steps": paths.STEPS, "masks": 4000}
 Of = Callable[[Explanation], np.ndarray]  # one picture's -> its map [h, w]
+
+
+def _kept(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """The function, which makes its maps of an explanation once, however many files and figures show them."""
+
+    @functools.wraps(function)
+    def once(explanation: Explanation, *arguments: Any) -> np.ndarray:
+        key = (function.__name__, *arguments)
+        if key not in explanation.made:
+            explanation.made[key] = function(explanation, *arguments)
+        return explanation.made[key]
+
+    return once
 
 
 def _each(explanation: Explanation, of_one: Of) -> np.ndarray:
@@ -54,6 +68,7 @@ def _gradient(explanation: Explanation, layer: str | None = None) -> Callable[[n
     return lambda images: runs.slopes(images, np.repeat(explanation.ways, len(images), axis=0), layer).gradients
 
 
+@_kept
 def finer_cam(explanation: Explanation, layer: str | None = None) -> np.ndarray:
     """Finer-CAM: Grad-CAM of the class less its nearest rivals (Zhang et al. 2025, arXiv 2501.11309, sec. 3).
 
@@ -73,6 +88,7 @@ def finer_cam(explanation: Explanation, layer: str | None = None) -> np.ndarray:
     return cams.grad_cam(found.activations, found.gradients)
 
 
+@_kept
 def smooth_grad_cam_plus_plus(explanation: Explanation, layer: str | None = None) -> np.ndarray:
     """`noise.smooth_grad_cam_plus_plus` of a layer."""
     layer = _layer(explanation, layer)
@@ -84,6 +100,7 @@ def smooth_grad_cam_plus_plus(explanation: Explanation, layer: str | None = None
     return _each(explanation, of_one)
 
 
+@_kept
 def score_cam(explanation: Explanation, layer: str | None = None, channels: int | None = None) -> np.ndarray:
     """`perturbation.score_cam_weights` of a layer's channels, by the class's logit."""
     layer = _layer(explanation, layer)
@@ -101,6 +118,7 @@ def faster_score_cam(explanation: Explanation, layer: str | None = None) -> np.n
     return score_cam(explanation, layer, FASTER)
 
 
+@_kept
 def ablation_cam(explanation: Explanation, layer: str | None = None) -> np.ndarray:
     """`perturbation.ablation_weights` of a layer's channels: what comes before the layer is not run again."""
     layer = _layer(explanation, layer)
@@ -117,6 +135,7 @@ def ablation_cam(explanation: Explanation, layer: str | None = None) -> np.ndarr
     return _each(explanation, of_one)
 
 
+@_kept
 def rise(explanation: Explanation, layer: str | None = None) -> np.ndarray:
     """`perturbation.rise_map` by what the network says, less its least value: every mask is open somewhere."""
 
@@ -132,6 +151,7 @@ def rise(explanation: Explanation, layer: str | None = None) -> np.ndarray:
     return _each(explanation, of_one)
 
 
+@_kept
 def occlusion(explanation: Explanation, layer: str | None = None) -> np.ndarray:
     """`perturbation.occlusion_map` by the class's logit, where the class loses."""
 
@@ -142,16 +162,19 @@ def occlusion(explanation: Explanation, layer: str | None = None) -> np.ndarray:
     return np.maximum(_each(explanation, of_one), 0)
 
 
+@_kept
 def smooth_grad(explanation: Explanation) -> np.ndarray:
     """`noise.smooth_grad` of the pictures: `[N, H, W, K]`, signed."""
     return _each(explanation, lambda one: noise.smooth_grad(_gradient(one), one.images[0], **_samples(one)))
 
 
+@_kept
 def var_grad(explanation: Explanation) -> np.ndarray:
     """`noise.var_grad` of the pictures: `[N, H, W, K]`, >= 0."""
     return _each(explanation, lambda one: noise.var_grad(_gradient(one), one.images[0], **_samples(one)))
 
 
+@_kept
 def integrated_gradients(explanation: Explanation) -> np.ndarray:
     """`paths.integrated_gradients` of the pictures, from black: `[N, H, W, K]`, signed."""
 
@@ -163,6 +186,7 @@ def integrated_gradients(explanation: Explanation) -> np.ndarray:
     return _each(explanation, of_one)
 
 
+@_kept
 def blur_integrated_gradients(explanation: Explanation) -> np.ndarray:
     """`paths.blur_integrated_gradients` of the pictures: `[N, H, W, K]`, signed."""
 
@@ -192,6 +216,7 @@ def _complete(title: str, one: Explanation, attributions: np.ndarray, beginning:
     return attributions
 
 
+@_kept
 def cnn_fixations(explanation: Explanation, layer: str | None = None) -> np.ndarray:
     """`fixations.density` of what the picture's own layers are traced back to, without outliers."""
     size = explanation.images.shape[1:3]

@@ -125,15 +125,7 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
     )
     add_network_flags(explain)
     add_prepared_flag(explain)
-    explain.add_argument(
-        "--target",
-        action="append",
-        metavar="CLASS",
-        help="a class by index, WordNet id or name, or with a minus before it, --target=-espresso, what speaks against "
-        "it; may be given again (default: the predicted class)",
-    )
-    text = "what makes it each --target rather than this class, or than the mean of several; may be given again"
-    explain.add_argument("--against", action="append", metavar="CLASS", help=text)
+    _add_target_flags(explain)
     explain.add_argument("--layer", action="append", metavar="NAME", help="may be given again; see gradcam layers")
     text = f"{listed(REGISTRY, 'grad_cam')}; with {FLIP} behind it the mean over flips; may be given again"
     explain.add_argument("--method", action="append", metavar="NAME", help=text)
@@ -148,6 +140,19 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
         "twice as fast, or more, on processors with units for it",
     )
     add_file_flags(explain)
+
+
+def _add_target_flags(explain: argparse.ArgumentParser) -> None:
+    """What is explained: classes, and what they are told from."""
+    explain.add_argument(
+        "--target",
+        action="append",
+        metavar="CLASS",
+        help="a class by index, WordNet id or name, or with a minus before it, --target=-espresso, what speaks against "
+        "it; may be given again (default: the predicted class)",
+    )
+    text = "what makes it each --target rather than this class, or than the mean of several; may be given again"
+    explain.add_argument("--against", action="append", metavar="CLASS", help=text)
 
 
 def add_file_flags(explain: argparse.ArgumentParser) -> None:

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradcam.cams import counterfactual, grad_cam, grad_cam_plus_plus, hires_cam, layer_cam, xgrad_cam
+from gradcam.cams import (
+    counterfactual,
+    eigen_cam,
+    eigen_grad_cam,
+    grad_cam,
+    grad_cam_elementwise,
+    grad_cam_plus_plus,
+    hires_cam,
+    layer_cam,
+    xgrad_cam,
+)
 from gradcam.methods import METHODS
 
 # One image; the places are (0, 0), (0, 1), (1, 0), (1, 1).
@@ -34,6 +44,44 @@ GRADIENTS = np.array([G1, G2], np.float64).transpose(1, 2, 0)[None]
 )
 def test_by_hand(method, expected):
     np.testing.assert_allclose(method(ACTIVATIONS, GRADIENTS), [expected], rtol=1e-12)
+
+
+class TestPrincipalComponents:
+    def test_by_hand(self):
+        """Two channels that are 1 and 2 times one map: the first component has the length sqrt(5) of (1, 2)."""
+        one = np.array([[3.0, 0], [1, 2]])
+        activations = np.stack([one, 2 * one], axis=-1)[None]
+        expected = np.sqrt(5) * one
+        np.testing.assert_allclose(eigen_cam(activations, 0 * activations)[0], expected, atol=1e-12)
+        # Times gradients of 1 and -1 it is (1, -2) times the map, whose sum is below 0: so is the component.
+        assert not eigen_grad_cam(activations, activations[..., :1] ** 0 * [1, -1]).any()
+        found = eigen_grad_cam(activations, activations[..., :1] ** 0 * [1, 1])[0]
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+    @pytest.mark.parametrize("shape", [(2, 3, 4, 30), (2, 7, 6, 5)])
+    def test_they_are_those_of_a_singular_value_decomposition(self, shape):
+        rng = np.random.default_rng(0)
+        activations, gradients = np.maximum(rng.standard_normal(shape), 0), rng.standard_normal(shape)
+        for method, arrays in ((eigen_cam, activations), (eigen_grad_cam, activations * gradients)):
+            for found, array in zip(method(activations, gradients), arrays):
+                flat = array.reshape(-1, shape[-1])
+                expected = flat @ np.linalg.svd(flat, full_matrices=False)[2][0]
+                expected *= np.sign(expected @ flat.sum(axis=1))
+                np.testing.assert_allclose(found.ravel(), np.maximum(expected, 0), atol=1e-9)
+
+    def test_after_a_relu_eigen_cam_is_nowhere_cut(self):
+        """Perron and Frobenius: the first component of what is >= 0 is so too."""
+        rng = np.random.default_rng(1)
+        activations = np.maximum(rng.standard_normal((3, 5, 4, 7)), 0)
+        found = eigen_cam(activations, np.full_like(activations, np.pi))
+        assert (found[activations.any(axis=-1)] > 0).all()
+        assert not eigen_cam(0 * activations, activations).any()
+
+
+def test_element_wise_keeps_what_two_signs_make_positive():
+    activations, gradients = np.array([3.0, -1, 2]).reshape(1, 1, 1, 3), np.array([1.0, -2, -5]).reshape(1, 1, 1, 3)
+    assert grad_cam_elementwise(activations, gradients) == 5  # 3 + 2, and not the 10 that speak against it
+    np.testing.assert_allclose(grad_cam_elementwise(ACTIVATIONS, GRADIENTS), layer_cam(ACTIVATIONS, GRADIENTS))
 
 
 def test_layer_cam_leaves_a_negative_channel_out_where_hires_cam_subtracts_it():

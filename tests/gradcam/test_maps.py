@@ -218,3 +218,13 @@ class TestMagnitude:
 def test_colours_of_nothing(heatmap):
     with pytest.raises(ValueError, match=r"a heat map must have places and be finite"):
         maps.colorize(heatmap)
+
+
+def test_maps_of_several_layers_are_fused_by_their_greatest():
+    """By hand: each map over its peak, tanh of twice that, the greater of both; the small map is enlarged before."""
+    large = np.array([[[0.0, 1, 2, 4]] * 2], np.float32)
+    small = np.array([[[3.0]]], np.float32)
+    np.testing.assert_allclose(maps.fused([large]), np.tanh(2 * large / 4), rtol=1e-6)
+    np.testing.assert_allclose(maps.fused([large, small]), np.full((1, 2, 4), np.tanh(2)), rtol=1e-6)
+    half = np.array([[[0.0, 0, 5, 0]] * 2], np.float32)
+    np.testing.assert_allclose(maps.fused([half, large])[0, 0], np.tanh([0, 0.5, 2, 2]), rtol=1e-6)

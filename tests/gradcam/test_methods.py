@@ -66,6 +66,17 @@ def test_an_explanation_without_its_network_says_so(name, explanation):
         REGISTRY[name].make(dataclasses.replace(explanation, runs=None))
 
 
+def test_what_takes_many_runs_is_made_once(thin, explainer, monkeypatch, few_runs):
+    explanation = explainer.explain(thin.images[:1], 1)
+    slopes, asked = explanation.runs.slopes, []
+    monkeypatch.setattr(explanation.runs, "slopes", lambda *arguments: asked.append(1) or slopes(*arguments))
+    first, again = (methods_named(["smooth_grad"])["smooth_grad"].make(explanation) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert len(asked) == 1
+    REGISTRY["smooth_grad"].make(explanation[0])  # another explanation
+    assert len(asked) == 2
+
+
 def test_a_closed_explainer_says_so(thin):
     with Explainer(thin.network, thin.weights, rules=()) as closing:
         late = closing.explain(thin.images[:1])

@@ -1,5 +1,6 @@
 """Figures 3, 6 and 7 and the layers, on thin networks: the numbers beside them, by a second way."""
 
+import draw_differences
 import numpy as np
 import pytest
 import reproduce_figure3
@@ -83,6 +84,27 @@ class TestFigure3:
         with pytest.raises(ValueError, match="target 10 is out of range"):
             run(reproduce_figure3, *of_samples("coffee"), "--classes", "10")
         assert not run.folder.exists()
+
+
+class TestDifferences:
+    def test_by_the_linearity_of_gradients(self, run, calm_script, images):
+        rows = run(draw_differences, *of_samples("chelsea", "coffee"), "--classes", "3", "7")["rows"]
+        titles = ["class 3", "class 7", "class 3 rather than class 7", "class 7 rather than class 3"]
+        assert [row["target"] for row in rows] == 2 * titles
+        layer = calm_script.network.default_layer
+        for number, image in enumerate(images[:2]):
+            one, other = (calm_script.explainer.explain(image[None], target) for target in (3, 7))
+            activations = one.activations[layer][0]
+            weights = [explanation.gradients[layer][0].mean(axis=(0, 1)) for explanation in (one, other)]
+            for row, direction in zip(rows[4 * number :], ((1, 0), (0, 1), (1, -1), (-1, 1))):
+                signed = activations @ (direction[0] * weights[0] + direction[1] * weights[1])
+                close(row["grad_cam"], np.maximum(signed, 0))
+
+    def test_two_classes(self, run):
+        with pytest.raises(ValueError, match="--classes must be two, .* not 3"):
+            run(draw_differences, *of_samples("coffee"), "--classes", "1", "2", "3")
+        with pytest.raises(ValueError, match="cannot be told from itself"):
+            run(draw_differences, *of_samples("coffee"), "--classes", "1", "1")
 
 
 class TestFigure6:
