@@ -119,8 +119,6 @@ def test_it_ends_within_a_bounded_number_of_runs_on_any_picture(thin, kind, wron
     assert before < ties.runs <= most + 3
     assert len(turned) <= ties.runs * 4
     assert all("left after" in line for line in said)
-    if wrong != "turned" and len(ties.found):
-        assert said
 
 
 def test_the_verdict_says_within_how_many_runs():
