@@ -154,5 +154,5 @@ def test_all_that_could_win_a_window_are_found(thin):
     ties = Ties(thin.explainer, picture("one colour"), influence=thin.influence)
     group = next(group for group in ties.found.groups if group.operation is pool)
     assert isinstance(group, OfOperation)
-    assert len(group.owners) >= len(group.places) > 3 * pool.outputs[0].shape[1] ** 2 / 4
+    assert len(group.moves[0].owners) >= len(group.places) > 3 * pool.outputs[0].shape[1] ** 2 / 4
     assert len({(tie.place, tie.value) for tie in (group[i] for i in range(len(group.places)))}) == len(group.places)
