@@ -110,6 +110,15 @@ class Found(Sequence[Tie]):
         which = int(np.searchsorted(self._ends, number, side="right"))
         return self.groups[which][number - self._ends[which]]  # counted from the group's end
 
+    def hidden(self) -> np.ndarray:
+        """Their numbers, of the ReLUs that open and win a window of zeros at once: either alone changes nothing."""
+        found = [np.zeros(0, int)]
+        for group, end in zip(self.groups, self._ends):
+            for moves in group.moves[1:]:
+                opening = moves.owners[group.values[moves.owners] > 0]
+                found.append(np.unique(opening) + end - len(group.places))
+        return np.concatenate(found)
+
     def nearest(self) -> np.ndarray:
         """Their numbers, those nearest to their tie first."""
         margins = np.concatenate([group.margins for group in self.groups]) if self.groups else np.zeros(0)

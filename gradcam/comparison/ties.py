@@ -24,6 +24,7 @@ _TRIED, _MOST_TRIED = 12, 48  # decisions that are turned one by one in the firs
 MOST_RUNS = 80  # a picture
 _FRUITLESS = 2  # rounds in which nothing helps, before it is given up
 _ALL = 0.75  # of a step that has to be in what is to be explained, where it is not hidden by others
+_SMALL = 1e-6  # of the difference's square, what a tie that is tried could take away
 _LESS = 0.9  # what a round has to leave of the difference, at most
 
 
@@ -163,7 +164,7 @@ class Ties:
         else:
             gains = self._gains(self._influence, difference, target, now, left)
             order = np.argsort(-gains, kind="stable")
-            order = order[gains[order] > 0]
+            order = np.concatenate([order[gains[order] > _SMALL * (left @ left)], self.found.hidden()])
         ties = (self.found[int(number)] for number in order)
         return [tie for _, tie in zip(range(_MOST_TRIED), (tie for tie in ties if tie not in tried and tie not in now))]
 
