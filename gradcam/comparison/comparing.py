@@ -87,7 +87,8 @@ def compare(
     with Explainer(built, layers=layers, rules=rules) as explainer:
         comparer = _Comparer(explainer, read, pictures, parts, tolerance, say)
         for picture in range(len(read.images)):
-            say(f"picture {picture + 1} of {len(read.images)}")
+            if len(read.images) > 1:
+                say(f"picture {picture + 1} of {len(read.images)}")
             found, search = comparer.compared(picture)
             rows += found
             if search:

@@ -38,6 +38,24 @@ class Tie(NamedTuple):
     value: float
 
 
+class Moves(NamedTuple):
+    """What turned ties do to the signals that one operation passes back, as arrays `[m]`.
+
+    Attributes:
+        operation: a ReLU, whose signal comes or goes; or a max pooling, which passes it to another place.
+        owners: the numbers of the ties.
+        windows: where the signal comes from in the operation's output, counted through.
+        before: where a max pooling passes it now, in its input, counted through.
+        after: where once the tie is turned.
+    """
+
+    operation: tf.Operation
+    owners: np.ndarray
+    windows: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class OfOperation:
     """The ties of one ReLU or max pooling, as arrays: a picture with a white half has hundreds of thousands.
@@ -48,9 +66,7 @@ class OfOperation:
         places: `[n]`, where each is in these, counted through.
         values: `[n]`, that turn them.
         margins: `[n]`.
-        owners: `[m]`, a tie's number for each window of a max pooling that it decides; of a ReLU just the ties.
-        windows: `[m]`, where the window is in the operation's output, counted through.
-        winners: `[m]`, where its winner is in `shape`, counted through.
+        moves: what turning them does, in this operation; of a ReLU also in the max pooling above it.
     """
 
     operation: tf.Operation
@@ -58,9 +74,7 @@ class OfOperation:
     places: np.ndarray
     values: np.ndarray
     margins: np.ndarray
-    owners: np.ndarray
-    windows: np.ndarray
-    winners: np.ndarray
+    moves: Sequence[Moves]
 
     @property
     def tensor(self) -> tf.Tensor:
@@ -96,6 +110,15 @@ class Found(Sequence[Tie]):
         which = int(np.searchsorted(self._ends, number, side="right"))
         return self.groups[which][number - self._ends[which]]  # counted from the group's end
 
+    def hidden(self) -> np.ndarray:
+        """Their numbers, of the ReLUs that open and win a window of zeros at once: either alone changes nothing."""
+        found = [np.zeros(0, int)]
+        for group, end in zip(self.groups, self._ends):
+            for moves in group.moves[1:]:
+                opening = moves.owners[group.values[moves.owners] > 0]
+                found.append(np.unique(opening) + end - len(group.places))
+        return np.concatenate(found)
+
     def nearest(self) -> np.ndarray:
         """Their numbers, those nearest to their tie first."""
         margins = np.concatenate([group.margins for group in self.groups]) if self.groups else np.zeros(0)
@@ -120,19 +143,45 @@ def find_ties(inputs: Mapping[tf.Operation, np.ndarray], rounding: float = ROUND
         inputs: what each of `deciding_operations` is given for one picture, `[1, h, w, K]` or `[1, K]`.
         rounding: how far from a tie, over the root mean square of the operation's input, counts.
     """
-    groups = [_ties(op, array[0], rounding) for op, array in inputs.items()]
+    pools = {op.inputs[0].name: op for op in inputs if is_choice(op)}
+    groups = [_ties(op, array[0], rounding, pools) for op, array in inputs.items()]
     return Found([group for group in groups if len(group.places)])
 
 
-def _ties(op: tf.Operation, array: np.ndarray, rounding: float) -> OfOperation:
+def _ties(op: tf.Operation, array: np.ndarray, rounding: float, pools: Mapping[str, tf.Operation]) -> OfOperation:
     scale = float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) or 1.0
     if is_choice(op):
         return _of_pooling(op, array, rounding * scale, scale)
     places = np.flatnonzero(np.abs(array) <= rounding * scale)
     values = array.ravel()[places]
     turned = np.where(values > 0, np.float32(0), np.float32(_OPEN))
-    numbers = np.arange(len(places))
-    return OfOperation(op, array.shape, places, turned, np.abs(values) / scale, numbers, places, places)
+    moves = [Moves(op, np.arange(len(places)), places, places, places)]
+    if len(places) and (pool := pools.get(op.outputs[0].name)) is not None:
+        moves.append(_above(pool, np.maximum(array, 0), places))
+    return OfOperation(op, array.shape, places, turned, np.abs(values) / scale, moves)
+
+
+def _above(pool: tf.Operation, array: np.ndarray, ties: np.ndarray) -> Moves:
+    """Where all of a window is zero, a ReLU that opens wins it; one that closes leaves it to the next."""
+    numbers, places = _windows(pool, array)
+    owners = np.full(array.size, -1)
+    owners[ties] = np.arange(len(ties))
+    where = np.zeros(array.shape, np.float32)
+    where.ravel()[ties] = 1
+    which, y, x, channel = np.nonzero(_windows(pool, where)[0] > 0)
+    columns, each = numbers[:, y, x, channel], np.arange(len(which))
+    now = columns.argmax(axis=0)
+    columns[which, each] = np.where(columns[which, each] > 0, 0, _OPEN)
+    then = columns.argmax(axis=0)
+
+    def flat(chosen: np.ndarray) -> np.ndarray:
+        rows, columns = places[chosen, :, y, x].T
+        return np.ravel_multi_index((rows, columns, channel), array.shape)
+
+    windows = np.ravel_multi_index((y, x, channel), numbers.shape[1:])
+    changed = now != then
+    found = owners[flat(which)], windows, flat(now), flat(then)
+    return Moves(pool, *(indices[changed] for indices in found))
 
 
 def _of_pooling(op: tf.Operation, array: np.ndarray, distance: float, scale: float) -> OfOperation:
@@ -156,7 +205,8 @@ def _of_pooling(op: tf.Operation, array: np.ndarray, distance: float, scale: flo
     margins = (largest[y, x, channel] - array.ravel()[there])[first] / scale
     owners = np.empty(len(order), int)
     owners[order] = np.cumsum(new) - 1
-    return OfOperation(op, array.shape, there[first], winning[first], margins, owners, windows, winners)
+    moves = Moves(op, owners, windows, winners, there)
+    return OfOperation(op, array.shape, there[first], winning[first], margins, [moves])
 
 
 def _windows(op: tf.Operation, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from gradcam.comparison.decisions import Found, OfOperation, deciding_operations, is_choice
+from gradcam.comparison.decisions import Found, Moves, OfOperation, deciding_operations, is_choice
 from gradcam.explainer import Explainer
 
 _RECTIFIERS = ("ReluGrad", "Relu6Grad")
@@ -58,25 +58,30 @@ class Influence:
             `[N, number of decisions]`.
         """
         count = len(next(iter(differences.values())))
-        groups = [group for group in found.groups if group.operation in self._products]
         given = {self._differences[tensor]: array for tensor, array in differences.items()}
-        for group in groups:
-            places = group.places[group.owners], group.winners, group.windows
-            given |= dict(zip(self._indices[group.operation], places))
-        ran = self._explainer.session.run([self._products[group.operation] for group in groups], {**feed, **given})
-        by_group = dict(zip((group.operation for group in groups), ran))
-        parts = [_by_tie(group, by_group.get(group.operation), count) for group in found.groups]
+        moves: dict[tf.Operation, list[Moves]] = {op: [] for op in self._products}
+        for move in (move for group in found.groups for move in group.moves):
+            moves.get(move.operation, []).append(move)
+        for op, some in moves.items():
+            for name, placeholder in zip(("after", "before", "windows"), self._indices[op]):
+                given[placeholder] = np.concatenate([getattr(move, name) for move in some] or [np.zeros(0, int)])
+        ran = self._explainer.session.run({op.name: self._products[op] for op in moves}, {**feed, **given})
+        parts = []
+        for group in found.groups:
+            sums = np.zeros((count, len(group.places)))
+            for move in group.moves:
+                if move.operation in moves:  # they come in the order in which they were fed
+                    products, ran[move.operation.name] = np.split(ran[move.operation.name], [len(move.owners)], axis=1)
+                    sums += _by_tie(group, move, products)
+            parts.append(sums)
         return np.concatenate(parts, axis=1) if parts else np.zeros((count, 0))
 
 
-def _by_tie(group: OfOperation, products: np.ndarray | None, count: int) -> np.ndarray:
-    """`[N, m]` of windows -> `[N, n]` of ties, which decide several windows if these overlap."""
-    size = len(group.places)
-    if products is None:
-        return np.zeros((count, size))
-    if is_choice(group.operation):
-        return np.stack([np.bincount(group.owners, row, size) for row in products])
-    return products * np.where(group.values > 0, 1, -1)  # opened or closed
+def _by_tie(group: OfOperation, move: Moves, products: np.ndarray) -> np.ndarray:
+    """`[N, m]` of signals -> `[N, n]` of ties, which decide several windows if these overlap."""
+    if not is_choice(move.operation):
+        products = products * np.where(group.values > 0, 1, -1)  # opened or closed
+    return np.stack([np.bincount(move.owners, row, len(group.places)) for row in products])
 
 
 def _passed_back(op: tf.Operation) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:

@@ -24,6 +24,8 @@ _AT_ONCE = 4  # entries of a run, for the memory's sake
 _TRIED, _MOST_TRIED = 12, 48  # decisions that are turned one by one in the first round, and in any
 MOST_RUNS = 80  # a picture
 _FRUITLESS = 2  # rounds in which nothing helps, before it is given up
+_ALL = 0.75  # of a step that has to be in what is to be explained, where it is not hidden by others
+_SMALL = 1e-6  # of the difference's square, what a tie that is tried could take away
 _LESS = 0.9  # what a round has to leave of the difference, at most
 
 
@@ -120,7 +122,7 @@ class Ties:
             if not ties:
                 break
             tried |= set(ties)
-            again, rest = self._round(difference, target, now, left, [*ties, *now[-_AT_ONCE:]], tolerance)
+            again, rest = self._round(difference, target, now, left, [*ties, *now[-_TRIED:]], tolerance)
             if np.linalg.norm(rest) <= _LESS * np.linalg.norm(left):
                 now, left, fruitless = again, rest, 0
                 tried, most = set(now), min(2 * most, _MOST_TRIED)
@@ -163,7 +165,7 @@ class Ties:
         else:
             gains = self._gains(self._influence, difference, target, now, left)
             order = np.argsort(-gains, kind="stable")
-            order = order[gains[order] > 0]
+            order = np.concatenate([order[gains[order] > _SMALL * (left @ left)], self.found.hidden()])
         ties = (self.found[int(number)] for number in order)
         return [tie for _, tie in zip(range(_MOST_TRIED), (tie for tie in ties if tie not in tried and tie not in now))]
 
@@ -209,19 +211,22 @@ def adding_up(steps: np.ndarray, whole: np.ndarray) -> np.ndarray:
         whole: `[D]`.
 
     Returns:
-        bool `[n]`: of the least-squares solution, and of taking the one that brings most again and again, what leaves
-        less.
+        bool `[n]`: the least-squares solution, or what comes of taking the one that brings most again and again, if
+        that leaves less. Those are taken first of which all is in the whole: a step that merely overlaps with one that
+        is not among them brings something too.
     """
     wide = steps.astype(np.float64)
     gram, products = wide @ wide.T, wide @ whole
-    solved = np.linalg.lstsq(gram, products, rcond=None)[0] > 0.5
-    greedy = np.zeros(len(steps), bool)
-    while True:
-        gains = np.where(greedy, 0, 2 * (products - gram @ greedy) - np.diag(gram))
-        if not len(gains) or gains.max() <= 0:
-            break
-        greedy[gains.argmax()] = True
-    return min((solved, greedy), key=lambda taken: taken @ gram @ taken - 2 * products @ taken)
+    sizes = np.diag(gram)
+    choices = [np.linalg.lstsq(gram, products, rcond=None)[0] > 0.5]
+    for share in (_ALL, 0.5):
+        taken = np.zeros(len(steps), bool)
+        while (open_ := ~taken & (products - gram @ taken > share * sizes)).any():
+            gains = np.where(open_, 2 * (products - gram @ taken) - sizes, -np.inf)
+            taken[gains.argmax()] = True
+        choices.append(taken)
+    left = [taken @ gram @ taken - 2 * products @ taken for taken in choices]
+    return choices[1] if left[1] < 0.5 * min(left) else choices[int(np.argmin(left))]
 
 
 def _with(turned: Sequence[Tie], ties: Sequence[Tie]) -> list[Tie]:
