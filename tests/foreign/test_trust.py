@@ -55,6 +55,7 @@ REACHING = {
     "FileSystemSetConfiguration": lambda path: raw.FileSystemSetConfiguration(scheme="file", key="a", value="b"),
     "Abort": lambda path: raw.Abort(error_msg=str(path)),
 }
+REACHING = {kind: make for kind, make in REACHING.items() if hasattr(raw, kind)}  # some are younger than others
 
 
 def reached(kind, path):
@@ -232,6 +233,12 @@ def test_initializers_are_not_run_to_give_values(tmp_path):
             nodes[name].input.append("^evil")
 
     network = load(with_nodes(tmp_path / "model.ckpt.meta", wait))
+    sizes = []
+    for _ in range(2):
+        with tf.Session(graph=network.graph) as session:
+            network.values.fill(session, network)
+            sizes.append(len(network.graph.get_operations()))
+    assert sizes[0] == sizes[1]  # what assigns is made once
     with Explainer(network) as explainer:
         np.testing.assert_allclose(explainer.predict(IMAGES), expected, rtol=1e-5, atol=1e-4)
     weights = {name: np.zeros(variable.shape, np.float32) for name, variable in network.variables().items()}
