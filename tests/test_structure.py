@@ -83,6 +83,7 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
 NUMPY_WEIGHTS = (
     *(
         "archives",
+        "bundle",
         "caffe_names",
         "caffemodel",
         "checkpoint",
@@ -90,11 +91,14 @@ NUMPY_WEIGHTS = (
         "folding",
         "hdf5",
         "npy",
+        "opcodes",
         "placing",
         "protobuf",
         "pytorch",
         "reading",
+        "slices",
         "table",
+        "tensors",
         "torch_names",
         "values",
         "verify",

@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
+from google.protobuf import text_encoding
 
 from slim_models import files
 from slim_models.mistakes import BadValue, MissingFile
-from slim_models.weights.protobuf import fields
-from slim_models.weights.table import Place, blocks, read_floats, values
+from slim_models.weights.bundle import Bundle
+from slim_models.weights.slices import TensorSlices
 
-if TYPE_CHECKING:
-    import tensorflow.compat.v1 as tf
-
+_RECORD = 2**24  # bytes; a record has a line for each checkpoint that is kept
+_NEWEST = re.compile(rb'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\\n]|\\.)*)"', re.MULTILINE)
 # Of the shapes by name, what to read: name in the result -> name of the variable.
 Chosen = Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, str]]
+
+
+class Saved(NamedTuple):
+    """Where a checkpoint has a value.
+
+    Attributes:
+        name: under which.
+        part: which part of what is there; empty is all of it.
+    """
+
+    name: str
+    part: tuple[slice, ...] = ()
+
+
+def read_saved(path: pathlib.Path, places: Mapping[str, Saved]) -> dict[str, np.ndarray]:
+    """Reads values of a checkpoint from where they are; name -> place gives name -> array.
+
+    Raises:
+        FileNotFoundError, ValueError: as of `read_checkpoint`, or there is nothing at a place.
+    """
+
+    def chosen(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+        missing = sorted({place.name for place in places.values()} - shapes.keys())
+        if missing:
+            raise BadValue(f"{path} does not hold {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}")
+        return {name: place.name for name, place in places.items()}
+
+    arrays = read_checkpoint(path, chosen)
+    return {name: array[places[name].part] if places[name].part else array for name, array in arrays.items()}
 
 
 def read_checkpoint(path: pathlib.Path, chosen: Chosen) -> dict[str, np.ndarray]:
@@ -35,53 +65,37 @@ def read_checkpoint(path: pathlib.Path, chosen: Chosen) -> dict[str, np.ndarray]
         FileNotFoundError: there is no checkpoint, or a part of it is missing.
         ValueError: it is no checkpoint, or not the whole of one.
     """
-    import tensorflow.compat.v1 as tf
-
     prefix = _checkpoint_prefix(path)
+    # Beside an index, which is read first, a file of the prefix's name is another checkpoint.
+    is_v1 = prefix.is_file() and not prefix.with_name(f"{prefix.name}.index").is_file()
+    with _told(prefix):
+        found = TensorSlices(prefix) if is_v1 else Bundle(prefix)
+    names = chosen(found.shapes)
+    with _told(prefix):
+        arrays = found.arrays(set(names.values()))
+    return {name: arrays[old] for name, old in names.items()}
+
+
+@contextlib.contextmanager
+def _told(prefix: pathlib.Path) -> Iterator[None]:
+    """Whatever a checkpoint that is none makes its reader raise, in a line."""
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        shapes = reader.get_variable_to_shape_map()
-        # Beside an index, which TensorFlow reads first, a file of the prefix's name is another checkpoint.
-        is_v1 = prefix.is_file() and not prefix.with_name(f"{prefix.name}.index").is_file()
-        names = chosen({name: tuple(shape) for name, shape in shapes.items()})
-        arrays = _in_place(prefix, {old: shapes[old] for old in names.values()}) if is_v1 else {}
-        return {name: arrays[old] if old in arrays else _by_tensorflow(reader, old) for name, old in names.items()}
-    except BadValue:
+        yield
+    except MissingFile:
         raise
-    except Exception as error:  # TensorFlow raises OpError, IndexError, RuntimeError, ...
-        reason = str(error).splitlines()[0]
-        if "No such file" in reason:
-            raise MissingFile(f"a part of the checkpoint {prefix} is missing: {reason}") from error
+    except Exception as error:  # a damaged one can make the readers raise nearly anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         file = prefix if prefix.is_file() else prefix.with_name(f"{prefix.name}.index")
         if not files.impostor(file) and _is_first_part(prefix, reason):
             raise BadValue(f"{prefix} is only the first part of a checkpoint: {reason}") from error
+        if isinstance(error, BadValue) and "damaged" in reason:
+            raise BadValue(f"{prefix} is a damaged checkpoint: {reason}") from error
         raise BadValue(f"{file} is not a checkpoint that can be read; it is {files.kind(file)}: {reason}") from error
-
-
-def _by_tensorflow(reader: tf.train.NewCheckpointReader, name: str) -> np.ndarray:
-    """A variable, which TensorFlow holds against the CRC-32C of its block (V1) or its own (V2)."""
-    return np.asarray(reader.get_tensor(name))
-
-
-def _in_place(path: pathlib.Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
-    """Those variables of a V1 file that are whole in their places there, held against the CRCs of their blocks."""
-    offsets = float_offsets(path)
-    found: dict[str, np.ndarray] = {}
-    whole = {name: offsets[name] for name in shapes if offsets.get(name, (0, 0))[1] == 4 * math.prod(shapes[name]) > 0}
-    with path.open("rb") as file:
-        for block in blocks(file):
-            inside = {name: place for name, place in whole.items() if block[0] <= place[0] < sum(block)}
-            if inside:
-                try:
-                    found |= read_floats(file, block, inside)
-                except BadValue as error:
-                    raise BadValue(f"{path} is a damaged checkpoint: {error}") from error
-    return {name: numbers.reshape(shapes[name]) for name, numbers in found.items()}
 
 
 def _is_first_part(prefix: pathlib.Path, reason: str) -> bool:
     if not prefix.is_file():  # V2: the index says how long the data should be, and ends with a mark of its own
-        return "Read less bytes" in reason or "not an sstable" in reason
+        return "truncated" in reason or "sstable" in reason
     with prefix.open("rb") as file:  # V1 begins with a block's first, empty key, and ends with a mark
         return file.read(2) == b"\0\0" and "sstable" in reason
 
@@ -117,12 +131,11 @@ def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathl
 
     Raises:
         FileNotFoundError: there is none, or there are several and no record.
+        ValueError: the record is none, or names what is outside of the folder.
     """
-    import tensorflow.compat.v1 as tf
-
-    latest = tf.train.latest_checkpoint(str(folder))
-    if latest:
-        return pathlib.Path(latest)
+    latest = _recorded(folder)
+    if latest is not None and files.is_there(latest):
+        return latest
     # A V1 checkpoint, `model.ckpt-1000`, is known by the graph beside it where its name does not end in .ckpt.
     beside = [*folder.glob("*.index"), *folder.glob("*.meta")]
     found = {path.with_suffix("") for path in beside} | set(folder.glob("*.ckpt"))
@@ -132,37 +145,22 @@ def checkpoint_in(folder: pathlib.Path, wanted: str = "one checkpoint") -> pathl
     return found.pop()
 
 
-def float_offsets(path: pathlib.Path) -> dict[str, Place]:
-    """Finds tensors that are stored whole, as float32.
+def _recorded(folder: pathlib.Path) -> pathlib.Path | None:
+    """The checkpoint that the record of a training, `checkpoint`, names as the newest; None if there is no record.
 
-    Args:
-        path: of a V1 checkpoint, which TensorFlow has opened without complaint.
-
-    Returns:
-        Variable name -> (offset in the file, number of bytes). A name that is stored in several slices,
-        compressed, or as another type is not there.
+    A folder that was moved has a record of where it was: then the checkpoint of that name in it is meant.
     """
-    found: dict[str, list[Place]] = {}
-    with path.open("rb") as file:
-        for block in blocks(file):
-            for start, size in values(file, block):
-                for name, place in _slices(file, start, start + size):
-                    found.setdefault(name, []).append(place)
-    return {name: places[0] for name, places in found.items() if len(places) == 1}
-
-
-def _slices(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, Place]]:
-    """Name and place of the floats of a SavedTensorSlices message's data; (0, 0) for other types."""
-    file.seek(start)
-    for part in fields(file, end):
-        if part.number != 2 or part.wire_type != 2:  # its data; 1 is a description of all
-            continue
-        name, place = "", (0, 0)
-        for field in fields(file, file.tell() + part.value):
-            if field.number == 1:
-                name = file.read(field.value).decode()
-            elif field.number == 3:  # a TensorProto
-                for inner in fields(file, file.tell() + field.value):
-                    if inner.number == 5 and inner.wire_type == 2:  # float_val, packed
-                        place = (file.tell(), inner.value)
-        yield name, place
+    record = folder / "checkpoint"
+    if not record.is_file() or record.stat().st_size > _RECORD:
+        return None
+    found = _NEWEST.search(record.read_bytes())
+    if found is None:
+        return None
+    text = text_encoding.CUnescape(found[1].decode(errors="replace")).decode(errors="replace")
+    named = pathlib.Path(text.replace("\0", ""))  # which no path has
+    path = folder / named  # an absolute one stays as it is
+    if path.resolve().is_relative_to(folder.resolve()):
+        return path
+    if files.is_there(folder / named.name):
+        return folder / named.name
+    raise BadValue(f"{record} names {named}, which is outside of the folder: nothing there is read")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+import io
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from slim_models.mistakes import BadValue
+
+_T = TypeVar("_T")
 
 
 class Field(NamedTuple):
@@ -42,3 +45,26 @@ def varint(file: BinaryIO) -> int:
         if byte[0] < 0x80:
             return result
     raise BadValue("it is no protobuf message")
+
+
+def few(found: Iterable[_T], most: int = 2**18) -> Iterator[_T]:
+    """What is found, as long as it is not more than a checkpoint of networks can have.
+
+    Raises:
+        ValueError: it is more.
+    """
+    for number, one in enumerate(found):
+        if number == most:
+            raise BadValue(f"it has more than {most:,} parts of a kind")
+        yield one
+
+
+def numbers_in(content: bytes) -> dict[int, int]:
+    """The fields of a message that are whole numbers, by number."""
+    return {field.number: field.value for field in fields(io.BytesIO(content), len(content)) if field.wire_type == 0}
+
+
+def messages_in(content: bytes, number: int) -> Iterator[bytes]:
+    """What is in the fields of a message with that number: messages, texts, or numbers of four or eight bytes each."""
+    file = io.BytesIO(content)
+    return (file.read(f.value) for f in fields(file, len(content)) if f.number == number and f.wire_type)

@@ -29,20 +29,19 @@ def index_of(file: BinaryIO) -> Place | None:
     """The block with the places of all others; None if the file is no table."""
     if file.seek(0, os.SEEK_END) < _FOOTER:
         return None
+    file.seek(-8, os.SEEK_END)
+    if struct.unpack("<Q", file.read(8))[0] != _MAGIC:
+        return None
     file.seek(-_FOOTER, os.SEEK_END)
     _, index = handle(file), handle(file)
-    file.seek(-8, os.SEEK_END)
-    return index if struct.unpack("<Q", file.read(8))[0] == _MAGIC else None
+    return index
 
 
 def blocks(file: BinaryIO) -> list[Place]:
     """The blocks of a table that hold its values, in their order; none if the file is no table."""
     index = index_of(file)
-    found = []
-    for position, _ in values(file, index) if index else ():
-        file.seek(position)
-        found.append(handle(file))
-    return found
+    content = block_content(file, index) if index else b""
+    return [handle(io.BytesIO(content[start : start + size])) for _, (start, size) in entries(content)]
 
 
 def handle(file: BinaryIO) -> Place:
@@ -50,12 +49,54 @@ def handle(file: BinaryIO) -> Place:
     return varint(file), varint(file)
 
 
+def block_content(file: BinaryIO, block: Place) -> bytes:
+    """All of a block, held against its CRC-32C.
+
+    Raises:
+        ValueError: it is damaged, or compressed, as TensorFlow has never written it.
+        EOFError: the file ends before.
+    """
+    offset, size = block
+    if offset + size + _TRAILER > file.seek(0, os.SEEK_END):
+        raise EOFError("it ends in the middle of a block: truncated")
+    file.seek(offset)
+    content = file.read(size + _TRAILER)
+    crc, stored = masked(google_crc32c.value(content[: size + 1])), struct.unpack("<I", content[size + 1 :])[0]
+    if crc != stored:
+        raise BadValue(f"a block of it is damaged: CRC-32C {crc:08x}, where {stored:08x} is stored")
+    if content[size]:
+        raise BadValue("a block of it is compressed")
+    return content[:size]
+
+
+def entries(content: bytes) -> Iterator[tuple[bytes, Place]]:
+    """A block's keys, and the places of their values in it.
+
+    Raises:
+        ValueError: it is no block of a table; an `EOFError` where it ends in the middle of an entry.
+    """
+    restarts = struct.unpack("<I", content[-4:])[0] if len(content) > 4 else 0
+    end, file, key = len(content) - 4 * (restarts + 1), io.BytesIO(content), b""
+    while file.tell() < end:
+        shared, unshared, size = varint(file), varint(file), varint(file)
+        start = file.tell() + unshared
+        if shared > len(key) or start + size > end:
+            raise BadValue("an entry of it is longer than its block")
+        key = key[:shared] + file.read(unshared)
+        yield key, (start, size)
+        file.seek(start + size)
+
+
 def values(file: BinaryIO, block: Place) -> Iterator[Place]:
-    """The places of a block's values; of a compressed block there are none."""
+    """The places of a block's values.
+
+    Raises:
+        ValueError: it is compressed, as TensorFlow has never written it.
+    """
     offset, size = block
     file.seek(offset + size)
     if file.read(1) != b"\0":
-        return
+        raise BadValue("a block of it is compressed")
     file.seek(offset + size - 4)
     restarts = struct.unpack("<I", file.read(4))[0]
     place, end = offset, offset + size - 4 * (restarts + 1)
@@ -91,7 +132,7 @@ def read_floats(file: BinaryIO, block: Place, places: Mapping[str, Place]) -> di
             raise EOFError("it ends in the middle of a block: truncated")
         crc = google_crc32c.extend(crc, content)
         found[name] = freeze(content.view("<f4"))
-    crc = _masked(_read_to(file, offset + size + 1, crc))
+    crc = masked(_read_to(file, offset + size + 1, crc))
     stored = struct.unpack("<I", file.read(4))[0]
     if crc != stored:
         raise BadValue(
@@ -114,7 +155,7 @@ def _read_to(file: BinaryIO, end: int, crc: int) -> int:
     return crc
 
 
-def _masked(crc: int) -> int:
+def masked(crc: int) -> int:
     """A CRC as tables store it, so that one of data with CRCs in it is none of its own."""
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
@@ -140,7 +181,7 @@ def with_shards(index: bytes, count: int) -> bytes:
         raise BadValue("it is no index of a checkpoint")
     place, end = found
     block = index[:place] + bytes([count]) + index[place + 1 : end + 1]
-    return block + struct.pack("<I", _masked(google_crc32c.value(block))) + index[end + _TRAILER :]
+    return block + struct.pack("<I", masked(google_crc32c.value(block))) + index[end + _TRAILER :]
 
 
 def _header(index: bytes) -> Place | None:
@@ -154,6 +195,6 @@ def _header(index: bytes) -> Place | None:
         return None
     end = sum(first)
     stored = index[end + 1 : end + _TRAILER]
-    right = stored == struct.pack("<I", _masked(google_crc32c.value(index[: end + 1])))
+    right = stored == struct.pack("<I", masked(google_crc32c.value(index[: end + 1])))
     # Of the entry nothing shared with a key before, no key, the value's length; field 1, a number of one byte.
     return (4, end) if right and first[0] == 0 and index[:2] == b"\0\0" and index[3] == 8 and index[4] < 128 else None
