@@ -15,6 +15,7 @@ import numpy as np
 
 from slim_models.memory import aligned_bytes, freeze
 from slim_models.mistakes import BadValue
+from slim_models.weights.opcodes import check_opcodes
 
 _LONG = 2**16  # bytes; what is shorter is no array worth keeping where it is read to
 _RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
@@ -76,15 +77,6 @@ def _check_left(file: IO[bytes], size: int) -> None:
         raise EOFError("it ends in the middle of an object: truncated")
 
 
-def _check_opcodes(file: IO[bytes]) -> None:
-    """Whether the unpickler can be given the rest of the file: for some opcodes it sets aside what they ask for."""
-    start = file.tell()
-    for number, (opcode, argument, _) in enumerate(pickletools.genops(_Scanned(file))):  # type: ignore[arg-type]
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > number:
-            raise BadValue("its pickle numbers more objects than it holds")
-    file.seek(start)
-
-
 class _BigReads:
     """A file whose long reads go to aligned memory, which a variable can take over without a copy.
 
@@ -142,7 +134,9 @@ def _unpickled(file: IO[bytes]) -> Any:
     _, _, dtype = read_header(file)
     if not dtype.hasobject:
         raise BadValue("it holds one array, not a dictionary of layers")
-    _check_opcodes(file)
+    start = file.tell()
+    check_opcodes(pickletools.genops(_Scanned(file)))  # type: ignore[arg-type]
+    file.seek(start)
     reads = _BigReads(file)
     # As bytes, Python 2's strings are what arrays are made of; as text they would be there twice.
     result = _plain(_ArraysUnpickler(reads).load(), {})

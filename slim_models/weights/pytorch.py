@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import operator
 import os
 import pathlib
 import pickle
@@ -17,6 +18,7 @@ import numpy as np
 
 from slim_models.memory import aligned_bytes, freeze
 from slim_models.mistakes import BadValue
+from slim_models.weights.opcodes import check_opcodes
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # begins a file of the form before zip
 _DTYPES = {"Double": "f8", "Float": "f4", "Half": "f2", "BFloat16": "u2"}
@@ -160,7 +162,7 @@ _ADMITTED: dict[tuple[str, str], Callable] = {
     ("torch._utils", "_rebuild_tensor"): _Tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
     ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
-    ("torch", "Size"): lambda sizes: tuple(sizes),
+    ("torch", "Size"): lambda sizes: tuple(map(operator.index, sizes)),
     ("torch.nn.parameter", "Parameter"): lambda tensor, *_: tensor,
     ("torch", "device"): _Ignored,
     ("argparse", "Namespace"): _Ignored,
@@ -211,10 +213,7 @@ class _TensorsUnpickler(pickle.Unpickler):
 def _scanned(file: IO[bytes]) -> bytes:
     """The next pickle in the file, whose lengths all lie inside of it: the unpickler itself would believe them."""
     start = file.tell()
-    for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-        # The unpickler makes room for as many as the largest of these numbers.
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > number:
-            raise BadValue("its pickle numbers more objects than it holds")
+    check_opcodes(pickletools.genops(file))
     end = file.tell()
     file.seek(start)
     return file.read(end - start)
