@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -30,8 +31,14 @@ CLASSES = {
 # Layers of Keras' own that run what is in a file, or read other files that it names.
 _WITH_CODE = (
     *("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
-    *("StringLookup", "IntegerLookup", "TextVectorization"),
+    *("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"),
 )
+# Where in Keras a model's parts are; its other rooms unpack archives, download, read files and change settings.
+_ROOMS = {
+    *("layers", "models", "engine", "ops", "activations", "initializers", "regularizers", "constraints", "quantizers"),
+    *("losses", "metrics", "optimizers", "dtype_policies", "mixed_precision", "random"),
+}
+_PACKAGES = ("src", "api", "_tf_keras", "keras", "legacy")  # names in modules' names that say nothing
 # Layers of Keras' own networks, which it keeps beside them, and a network of whose module they are.
 _OF_NETWORKS = {
     "LayerScale": "ConvNeXtTiny",
@@ -261,13 +268,14 @@ def refuse_code(config: Any, path: Any, registered: Callable[[str], Any]) -> Non
     Raises:
         ValueError: there is such a layer; the message names it and its class.
     """
-    parts = [config]
+    # How the model itself is trained is never built; how a model in it is, Keras would build.
+    parts = [{**config, "compile_config": None} if isinstance(config, Mapping) else config]
     while parts:
         part = parts.pop()
         if isinstance(part, list):
             parts.extend(part)
         elif isinstance(part, Mapping):
-            parts.extend(value for key, value in part.items() if key != "compile_config")
+            parts.extend(part.values())
             if "class_name" in part and _is_foreign(part, registered):
                 raise BadValue(custom_layer(part, path))
 
@@ -275,13 +283,13 @@ def refuse_code(config: Any, path: Any, registered: Callable[[str], Any]) -> Non
 def custom_layer(entry: Mapping[str, Any], path: Any) -> str:
     """The sentence about a layer that no file can be trusted with."""
     layer, name = f"{path} has the layer {name_of(entry)!r}", str(entry["class_name"])
-    if name in (WITH_CODE, "__lambda__"):
+    if _plain(name) in (WITH_CODE, "__lambda__"):
         return (
             f"{layer}, a Lambda: Python code in the file, which could do anything, and nothing of a file is executed "
             "unless it is trusted: give the model in memory, or, if you trust where the file comes from, trusted=True "
             "(--trusted)"
         )
-    if name in _WITH_CODE:
+    if _plain(name) in _WITH_CODE:
         return (
             f"{layer} of the class {name}, which runs code or reads files that this file names, and nothing of a file "
             f"is executed unless it is trusted: {IN_MEMORY}, or, if you trust where the file comes from, trusted=True "
@@ -294,15 +302,25 @@ def custom_layer(entry: Mapping[str, Any], path: Any) -> str:
 
 
 def _is_foreign(entry: Mapping[str, Any], registered: Callable[[str], Any]) -> bool:
-    if entry["class_name"] in _WITH_CODE:
+    name = str(entry["class_name"])
+    if _plain(name) in _WITH_CODE:
         return True
     if any(registered(str(entry[key])) is not None for key in ("registered_name", "class_name") if entry.get(key)):
         return False
-    module = entry.get("module") or "keras"
-    root, *others = str(module).split(".")
-    if str(module).startswith("tensorflow.python.ops.init_ops"):
-        return entry["class_name"] not in _INITIALIZERS
-    # Keras' utilities unpack archives and download files.
-    if root == "builtins":
-        return entry["class_name"] != "function"  # which Keras looks for among its own
-    return root not in ("keras", "tf_keras") or "utils" in others
+    module = str(entry.get("module") or "keras")
+    if module.startswith("tensorflow.python.ops.init_ops"):
+        return name not in _INITIALIZERS
+    # Of a function the name is elsewhere; and either name may have a part of the module's in front.
+    named = str(entry.get("config")) if name == "function" else name
+    root, *rooms = f"{module}.{named}".split(".")[:-1]
+    if root == "builtins":  # Keras looks for functions among its own first
+        return name != "function" or bool(rooms) or hasattr(builtins, named)
+    rooms = [room for room in rooms if room not in _PACKAGES]
+    if rooms[:1] == ["applications"]:
+        return name not in _OF_NETWORKS
+    return root not in ("keras", "tf_keras") or (bool(rooms[:1]) and rooms[0] not in _ROOMS)
+
+
+def _plain(name: str) -> str:
+    """The name of a class without what it is in: `layers.Dense`, `Custom>Scaled`."""
+    return name.replace(">", ".").rpartition(".")[2]

@@ -31,6 +31,7 @@ from slim_models.mistakes import BadValue
 from slim_models.weights import check_sums, open_hdf5
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")
+_WEIGHTS = "model.weights.h5"  # in an archive; instead of it there could be pickled arrays, model.weights.npz
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 Reader = Callable[[], Any]
 _UNKNOWN = re.compile("locate|nknown|custom_object|register").search
@@ -110,8 +111,14 @@ def _archived_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
         with zipfile.ZipFile(path) as archive:
             check_sums(archive, path.stat().st_size)  # Keras reads in places, where none is checked
             scope = trust.checked(json.loads(archive.read("config.json")), path, keras)
-            if "model.weights.h5" in archive.namelist():
-                with archive.open("model.weights.h5") as member, open_hdf5(member):
+            if _WEIGHTS not in archive.namelist() and not trust.all:
+                raise BadValue(
+                    f"{path} does not have its weights as {_WEIGHTS}: Keras would read them as a pickle, which can run "
+                    "anything; save the model with model.save, or, if you trust where the file comes from, give "
+                    "trusted=True (--trusted)"
+                )
+            if _WEIGHTS in archive.namelist():
+                with archive.open(_WEIGHTS) as member, open_hdf5(member):
                     pass
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         if isinstance(error, BadValue):

@@ -1,6 +1,7 @@
 """Keras files with classes and code of their own: given by name, or executed only where that was asked for."""
 
 import base64
+import io
 import marshal
 import zipfile
 
@@ -196,3 +197,27 @@ def test_a_class_that_was_registered_with_its_package(tmp_path):
         load(tmp_path / "model.keras")
     found = predicted(tmp_path / "model.keras", custom_objects={"Doubled": Doubled})
     np.testing.assert_allclose(found, model(IMAGES, training=False).numpy(), rtol=1e-5, atol=1e-4)
+
+
+class Touching:
+    """What a pickle does when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_weights_as_pickles_are_not_read(tmp_path):
+    """Keras 2.12 reads `model.weights.npz` with allow_pickle=True."""
+    saved(model_of(), tmp_path / "model.keras")
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.array(Touching(tmp_path / "touched"), object))
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive, zipfile.ZipFile(tmp_path / "evil.keras", "w") as evil:
+        for name in ("config.json", "metadata.json"):
+            evil.writestr(name, archive.read(name))
+        evil.writestr("model.weights.npz", buffer.getvalue())
+    with pytest.raises(BadValue, match=r"evil\.keras does not have its weights as model\.weights\.h5: .* as a pickle"):
+        load(tmp_path / "evil.keras")
+    assert not (tmp_path / "touched").exists()
