@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradcam import maps
+from gradcam import maps, strangers
 from gradcam.cams import CamMethod, formula, grad_cam
+from gradcam.strangers import Thresholds
 from slim_models.heads import probabilities_of, said_of
 from slim_models.mistakes import UnknownName
 
@@ -32,6 +33,7 @@ class Explanation:
         default_layer: the layer that the methods take unless told otherwise.
         head: how logits become what the network says: `"softmax"`, `"sigmoid"` or `"linear"`.
         one_output: whether the logits are `[-z, z]` of a network's only output z.
+        thresholds: below which none of the network's classes may fit; None if they are not known.
     """
 
     images: np.ndarray
@@ -44,6 +46,7 @@ class Explanation:
     default_layer: str
     head: str = "softmax"
     one_output: bool = False
+    thresholds: Thresholds | None = None
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.images.shape[1:]))
@@ -73,7 +76,9 @@ class Explanation:
         """The class that an image was explained for, and what the network says of it."""
         target = int(self.targets[number])
         said = float(self.said[number, target])
-        return f"class {target} ({said:.4g})" if self.head == "linear" else f"class {target} ({said:.1%})"
+        share = f"{said:.4g}" if self.head == "linear" else f"{said:.1%}"
+        doubt = self.none_fits is not None and self.none_fits[number]
+        return f"class {target} ({share}{'; no class may fit' if doubt else ''})"
 
     @property
     def said(self) -> np.ndarray:
@@ -91,6 +96,13 @@ class Explanation:
             ValueError: the network's head is linear: what it says are no probabilities.
         """
         return probabilities_of(self.logits, self.head)
+
+    @property
+    def none_fits(self) -> np.ndarray | None:
+        """`[N]`, whether none of the network's classes may fit, as `strangers.none_fits` tells it; None where no
+        thresholds are known, as of networks that are not this project's. That it is False does not say that one fits.
+        """
+        return None if self.thresholds is None else strangers.none_fits(self.logits, self.thresholds)
 
     def cam(self, method: CamMethod | str = grad_cam, layer: str | None = None, rule: str = "backprop") -> np.ndarray:
         """The map of a layer by any method of `gradcam.cams`; costs no further run.

@@ -32,7 +32,15 @@ NAMING = "slim_models.naming"
 PASSES, LOADING, OPENING = "slim_models.loading.passes", "slim_models.loading", "slim_models.opening"
 FOR_ALL = {"slim_models.lazy", "slim_models.mistakes", "slim_models.sizes"}
 NUMBERS = {"gradcam.cams", "gradcam.maps", "gradcam.boxes"}
-CORE = {*NUMBERS, "gradcam.explanation", "gradcam.explainer", "gradcam.methods", "gradcam.pictures", "slim_models"}
+CORE = {
+    *NUMBERS,
+    "gradcam.strangers",
+    "gradcam.explanation",
+    "gradcam.explainer",
+    "gradcam.methods",
+    "gradcam.pictures",
+    "slim_models",
+}
 ARROWS = {
     LABELS: {FILES},
     NETWORK: {BACKWARD, LABELS},
@@ -45,13 +53,14 @@ ARROWS = {
     LOADING: {FILES, HEADS, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, NAMING, PASSES},
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, NAMING, LOADING},
     "gradcam.pictures": {"gradcam.maps", FILES},
-    "gradcam.explanation": {"gradcam.cams", "gradcam.maps", HEADS},
+    "gradcam.strangers": {HEADS},
+    "gradcam.explanation": {"gradcam.cams", "gradcam.maps", "gradcam.strangers", HEADS},
     "gradcam.sessions": {"slim_models", WEIGHTS},
     "gradcam.runs": {"slim_models", MEMORY},
     "gradcam.methods": {"gradcam.cams", "gradcam.maps", "gradcam.explanation"},
     "gradcam.figures": {*NUMBERS, "gradcam.explanation", "gradcam.methods", "gradcam.pictures", FILES},
     "gradcam.explainer": {
-        *("gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions"),
+        *("gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions", "gradcam.strangers"),
         *("slim_models", LABELS, WEIGHTS),
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},

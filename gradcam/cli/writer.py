@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gradcam import figures
 from gradcam.cams import grad_cam
 from gradcam.cli.naming import Naming
-from gradcam.cli.predictions import made_otherwise, one_class, predicted
+from gradcam.cli.predictions import doubt, made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
 from gradcam.methods import REGISTRY, why_blank
 from gradcam.pictures import Photograph, write_npz, write_picture
@@ -122,7 +122,8 @@ class Writer:
         files = self.files(picture.name, target)
         said = one_class(explanation, target, self.naming.labels)
         size = list(picture.photograph.pixels.shape[:2])
-        told = {"size": size, "predicted": predicted(explanation, self.naming.labels, max(TOP, self.top)), **said}
+        shown = predicted(explanation, self.naming.labels, max(TOP, self.top))
+        told = {"size": size, "predicted": shown, **doubt(explanation), **said}
         made = {file: {**self.provenance(picture.source, target, file), **told} for file in files}
         for file in files:
             del made[file]["index"]  # which is the target
