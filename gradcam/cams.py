@@ -157,9 +157,24 @@ def without_relu(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     Returns:
         `[N, h, w]`, >= 0.
     """
-    activations, gradients = checked(activations, gradients)
-    signed = weighted_sum(activations, gradients.mean(axis=(1, 2)))
+    signed = signed_grad_cam(activations, gradients)
     return signed - signed.min(axis=(1, 2), keepdims=True)
+
+
+def signed_grad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Eq. 2 of Grad-CAM without its ReLU, as it is: what speaks for the class is > 0, what speaks against it < 0.
+
+    No cam, as it has signs: for figures of `without_relu`, where 0 has a colour of its own.
+
+    Args:
+        activations: `[N, h, w, K]`.
+        gradients: `[N, h, w, K]`.
+
+    Returns:
+        `[N, h, w]`, signed.
+    """
+    activations, gradients = checked(activations, gradients)
+    return weighted_sum(activations, gradients.mean(axis=(1, 2)))
 
 
 def max_pooled(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:

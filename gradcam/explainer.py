@@ -207,6 +207,7 @@ class Explainer:
         return {
             "network": network.name,
             "weights": self.fingerprint,
+            **({"weights_from": network.values.origin} if network.values.origin else {}),
             "preprocessing": network.preprocessing,
             "precision": network.precision,
             "versions": {

@@ -12,7 +12,7 @@ import numpy as np
 from gradcam import maps, strangers
 from gradcam.cams import CamMethod, formula, grad_cam
 from gradcam.strangers import Thresholds
-from slim_models.heads import probabilities_of, said_of
+from slim_models.heads import in_words, probabilities_of, said_of
 from slim_models.mistakes import UnknownName
 
 
@@ -62,7 +62,8 @@ class Explanation:
         if not self.activations:
             return f"<pre>{html.escape(repr(self))}</pre>"
         shown = [self._figure(number) for number in range(min(len(self), 5))]
-        return f"<div>{''.join(shown)}</div><pre>{html.escape(repr(self))}</pre>"
+        scale = f"Grad-CAM of {html.escape(self.default_layer)}, each map over its own maximum"
+        return f"<div>{''.join(shown)}</div><div>{scale}</div><pre>{html.escape(repr(self))}</pre>"
 
     def _figure(self, number: int) -> str:
         one = self[number]
@@ -74,11 +75,12 @@ class Explanation:
 
     def _told(self, number: int) -> str:
         """The class that an image was explained for, and what the network says of it."""
-        target = int(self.targets[number])
-        said = float(self.said[number, target])
-        share = f"{said:.4g}" if self.head == "linear" else f"{said:.1%}"
         doubt = self.none_fits is not None and self.none_fits[number]
-        return f"class {target} ({share}{'; no class may fit' if doubt else ''})"
+        return f"class {int(self.targets[number])} ({self.says(number)}{'; no class may fit' if doubt else ''})"
+
+    def says(self, number: int) -> str:
+        """What the network says of the class that an image was explained for: `34.3%`, or of a linear head `12.3`."""
+        return in_words(float(self.said[number, self.targets[number]]), self.head)
 
     @property
     def said(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The paper's figures, drawn from explanations."""
+"""The paper's figures: rows of panels, and below them what colours and boxes mean and what it is all of."""
 
 from __future__ import annotations
 
@@ -6,105 +6,216 @@ import os
 import pathlib
 import textwrap
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gradcam import maps
-from gradcam.cams import CamMethod
-from gradcam.explanation import Explanation
-from gradcam.methods import METHODS, REGISTRY, methods_named, title_of
-from gradcam.pictures import KEY, Photograph, as_text, write_json
+from gradcam.maps import LOOK, Look
+from gradcam.methods import METHODS, REGISTRY
+from gradcam.panels import (
+    Boxed as Boxed,
+    Overlay as Overlay,
+    Panel as Panel,
+    Panels as Panels,
+    Saliency as Saliency,
+    bare,
+    heading,
+    iou_in_words as iou_in_words,
+    largest as largest,
+    panels as panels,
+    pixels_of,
+)
+from gradcam.pictures import KEY, as_text, write_json
 from slim_models.files import whole_file
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, UnknownName
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-# A row of panels: a title for each, and uint8 [H, W, 3] RGB pictures.
-Panels = Sequence[tuple[str, np.ndarray]]
-
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.gridspec import SubplotSpec
 
 # What the papers call their methods; deprecated: `methods.REGISTRY` has the titles.
 TITLES = {name: REGISTRY[name].title for name in METHODS}
 
+# How heat maps are scaled: each by its own maximum, or all of a figure that are of one kind (`Overlay.kind`) by that of
+# the largest.
+SCALES = ("own", "shared")
+# Boxes in figures: colour and dashes, which tell them apart without colours; each has a black rim.
+BOXES: dict[str, dict[str, Any]] = {
+    "true box": {"edgecolor": "white", "linestyle": "-"},
+    "box of the map": {"edgecolor": "cyan", "linestyle": (0, (3, 1.5))},
+}
+_BAR = 3.0  # inches: as long as a bar of colours gets
+_SALIENCY = "Saliency: 0 is mid-grey, contrast is full at the 99.5th percentile of a panel's absolute values."
 
-def panels(
-    photograph: Photograph,
-    explanation: Explanation,
+
+def grid(
+    rows: Sequence[Panels],
+    row_titles: Sequence[str],
+    title: str = "",
+    panel: float = 2.2,
     *,
-    layer: str | None = None,
-    method: CamMethod | str = "grad_cam",
-    colormap: str = "jet",
-) -> dict[str, np.ndarray]:
-    """The pictures that explain one photograph for one class.
+    look: Look = LOOK,
+    scale: str = "own",
+    peaks: Mapping[Hashable, float] | None = None,
+    remarks: Sequence[str] = (),
+    beside: tuple[str, np.ndarray] | None = None,
+) -> Figure:
+    """Rows of panels with a title above each and one beside each row; below, a bar of the maps' colours and its scale.
 
     Args:
-        photograph: as it was fitted to the network.
-        explanation: of that photograph alone.
-        layer: one of those explained; None is the default layer.
-        method: by its name in `methods.REGISTRY`, or a function of activations and gradients.
-        colormap: of the heat map.
-
-    Returns:
-        Panel name -> uint8 `[H, W, 3]` RGB of the photograph's proportions: the original, the heat map
-        over it and, if the rule `guided` was explained, guided backprop and its product with the map of a formula.
-            Of K channels the photograph's bands are shown, of saliency as of the picture: their mean unless chosen.
-
-    Raises:
-        KeyError: no such method, or what it needs was not explained.
-    """
-    photograph = photograph.shrunk(1000)  # a panel is a few hundred pixels wide, a photograph thousands
-    entry = methods_named([method])[method] if isinstance(method, str) else None
-    title = title_of(method) if entry is None else entry.title
-    cam = explanation.cam(method, layer) if entry is None else entry.make(explanation, layer)
-    original, overlay = photograph.pixels, photograph.overlay(photograph.heatmap(cam[0]), colormap)
-    if "guided" not in explanation.saliency:
-        return {"original": original, title: overlay}
-    guided = _placed(photograph, explanation.saliency["guided"][0])
-    formula = method if entry is None else entry.formula
-    if formula is None:
-        return {"original": original, "guided backprop": guided, title: overlay}
-    product = _placed(photograph, explanation.guided_grad_cam(layer, formula)[0])
-    return {"original": original, "guided backprop": guided, title: overlay, f"guided {title}": product}
-
-
-def _placed(photograph: Photograph, saliency: np.ndarray) -> np.ndarray:
-    """Signed saliency `[h, w, K]` as a picture of the photograph's size, of the bands that are shown of it."""
-    return maps.display(photograph.place(photograph.shown(saliency))[None])[0]
-
-
-def grid(rows: Sequence[Panels], row_titles: Sequence[str], title: str = "", panel: float = 2.2) -> Figure:
-    """Rows of pictures with a title above each picture and one beside each row.
-
-    Args:
-        rows: each a sequence of (title, uint8 `[H, W, 3]` RGB).
+        rows: each a sequence of (title, panel); a panel is uint8 `[H, W, 3]`, RGB, or an `Overlay`, `Saliency` or
+            `Boxed`.
         row_titles: one a row; may be empty strings.
         title: of the whole figure.
         panel: width of a picture in inches.
+        look: of heat maps.
+        scale: one of `SCALES`.
+        peaks: kind of map -> what is as hot as can be on a shared scale; None are the `largest` of the figure.
+        remarks: sentences below the figure, such as which network, weights and layer it is of.
+        beside: the title and the pixels of a picture that all rows are of, at their left.
 
     Returns:
         A figure that belongs to no window.
+
+    Raises:
+        KeyError: no such scale.
     """
-    columns = max(len(row) for row in rows)
-    font = 9 if panel > 1.6 else 7
-    # Inches; limited, for pictures that are hardly more than a line.
-    heights = [panel * min(max(p.shape[0] / p.shape[1] for _, p in row), 4) for row in rows]
-    size = (columns * panel, sum(heights) + 0.25 * len(rows) + (0.35 if title else 0))
-    figure = blank(size)
-    axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
-    for row, row_title, row_axes, high in zip(rows, row_titles, axes, heights):
-        for axis in row_axes:
-            axis.set(xticks=[], yticks=[])
-            axis.set_frame_on(False)
-        for (panel_title, picture), axis in zip(row, row_axes):
-            axis.imshow(picture)
-            axis.set_title(panel_title, fontsize=font)
-        row_axes[0].set_ylabel(_wrapped(row_title, high, font), fontsize=font)
+    if scale not in SCALES:
+        raise UnknownName(f"no scale {scale!r}; the scales are {', '.join(SCALES)}")
+    shown = [one for row in rows for _, one in row]
+    peaks = (largest(shown) if peaks is None else peaks) if scale == "shared" else None
+    pictures = [[pixels_of(one, look, peaks) for _, one in row] for row in rows]
+    heights = [panel * min(max(p.shape[0] / p.shape[1] for p in row), 4) for row in pictures]  # inches, within limits
+    first, columns, font = int(beside is not None), max(len(row) for row in rows), 9 if panel > 1.6 else 7
+    width = (first + columns) * panel
+    remarks = [*remarks, *([_SALIENCY] if any(isinstance(one, Saliency) for one in shown) else [])]
+    foot = _Foot(_bars(shown, look, scale), _kinds_of_boxes(shown), [_wrapped(line, width, 7) for line in remarks])
+    headings = [[heading(*pair) for pair in row] for row in rows]
+    lines = [max(len(text.splitlines()) for text in row) for row in headings]
+    above = sum(heights) + sum(0.11 + 0.14 * count for count in lines) + 0.35 * bool(title)
+    figure, top = _above(foot, width, above)
+    spec = top.add_gridspec(len(rows), first + columns, height_ratios=heights)
+    for r, (row, row_title) in enumerate(zip(rows, row_titles)):
+        for c, (_, one) in enumerate(row):
+            axis = _picture(top, spec[r, first + c], headings[r][c], pictures[r][c], font)
+            _draw_boxes(axis, one)
+            if c == 0:
+                axis.set_ylabel(_wrapped(row_title, heights[r], font), fontsize=font)
+    if beside is not None:
+        _picture(top, spec[:, 0], *beside, font)
     if title:
-        figure.suptitle(title, fontsize=10)
+        top.suptitle(title, fontsize=10)
     return figure
+
+
+def about(provenance: Mapping[str, Any], layers: Sequence[str] = ()) -> str:
+    """The sentence that says what a figure is of: network, weights and layers.
+
+    Args:
+        provenance: as of `Explainer.provenance`.
+        layers: whose maps are shown; empty if the panels say it.
+    """
+    origin = f" of {provenance['weights_from']}" if provenance.get("weights_from") else ""
+    layer = f", layer {', '.join(layers)}" if layers else ""
+    return f"{provenance['network']}, weights {provenance['weights'][:8]}{origin}{layer}."
+
+
+def _picture(figure: Figure | SubFigure, place: SubplotSpec, title: str, pixels: np.ndarray, font: int) -> Axes:
+    axis = figure.add_subplot(place)
+    axis.set(xticks=[], yticks=[])
+    axis.set_frame_on(False)
+    axis.imshow(pixels)
+    axis.set_title(title, fontsize=font)
+    return axis
+
+
+def _draw_boxes(axis: Axes, panel: Panel) -> None:
+    for kind, boxes in panel.boxes.items() if isinstance(panel, Boxed) else ():
+        for x0, y0, x1, y1 in boxes:  # edges of pixels, whose centres matplotlib counts
+            axis.add_patch(_box(kind, (x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0))
+
+
+def _box(kind: str, corner: tuple[float, float], width: float, height: float) -> Any:
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+
+    rim = [withStroke(linewidth=2.6, foreground="black")]
+    return Rectangle(corner, width, height, fill=False, linewidth=1.3, path_effects=rim, clip_on=False, **BOXES[kind])
+
+
+def _kinds_of_boxes(shown: Sequence[Panel]) -> list[str]:
+    return [kind for kind in BOXES if any(isinstance(one, Boxed) and one.boxes.get(kind) for one in shown)]
+
+
+class _Bar(NamedTuple):
+    """The colours of maps: what it says, from where to where it goes, and uint8 `[h, w, 3]`."""
+
+    words: str
+    ends: tuple[float, float]
+    colours: np.ndarray
+
+
+class _Foot(NamedTuple):
+    """What is below the rows of a figure: bars of colours and a legend of boxes side by side, and sentences."""
+
+    bars: Sequence[_Bar]
+    legend: Sequence[str]
+    sentences: Sequence[str]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.sentences)
+
+    @property
+    def height(self) -> float:
+        """In inches."""
+        lines = (1 + self.text.count("\n")) * bool(self.text)
+        return 0.62 * bool(self.bars or self.legend) + 0.12 * lines + 0.08 * bool(lines)
+
+
+def _bars(shown: Sequence[Panel], look: Look, scale: str) -> list[_Bar]:
+    """The colours of the maps in a figure from black to white, as they are over what is dark or light in a picture."""
+    overlays = [one for one in map(bare, shown) if isinstance(one, Overlay)]
+    values = np.linspace(0, 1, 256)[None].repeat(32, axis=0)
+    greys = np.linspace(0, 255, 32).round()[:, None, None] * np.ones((32, 256, 3))
+    whose = {"own": "its own maximum", "shared": "the largest one's maximum"}[scale]
+    absolute = {"own": "its largest absolute value", "shared": "the largest one's"}[scale]
+    bars: list[_Bar] = []
+    if not all(one.signed for one in overlays):
+        bars.append(_Bar(f"heat map: share of {whose}", (0, 1), maps.overlay(greys, values, *look)))
+    if any(one.signed for one in overlays):
+        look = look._replace(colormap=maps.DIVERGING)
+        bars.append(_Bar(f"signed map: share of {absolute}", (-1, 1), maps.overlay(greys, values, *look)))
+    return bars
+
+
+def _above(foot: _Foot, width: float, height: float) -> tuple[Figure, Figure | SubFigure]:
+    """A new figure with its foot, and the part above that, of (width, height) in inches."""
+    figure = blank((width, height + foot.height))
+    if not foot.height:
+        return figure, figure
+    top, bottom = figure.subfigures(2, 1, height_ratios=[height, foot.height], squeeze=False)[:, 0]
+    count = len(foot.bars) + bool(foot.legend)
+    each = min(width / max(count, 1), _BAR)
+    beside = max((width - count * each) / 2, 0.01)
+    places = bottom.add_gridspec(1, count + 2, width_ratios=[beside, *[each] * count, beside])
+    axes = [bottom.add_subplot(places[number + 1]) for number in range(count)]
+    for bar, axis in zip(foot.bars, axes):
+        axis.imshow(bar.colours, aspect="auto", extent=(*bar.ends, 0, 1))
+        axis.set_box_aspect(0.1 / each)
+        axis.set(yticks=[], xticks=np.linspace(*bar.ends, 3))
+        axis.tick_params(labelsize=6.5, length=2)
+        axis.set_xlabel(_wrapped(bar.words, each - 0.3, 7), fontsize=7)
+    if foot.legend:
+        axes[-1].set_axis_off()
+        handles = [_box(kind, (0, 0), 1, 1) for kind in foot.legend]
+        axes[-1].legend(handles, foot.legend, loc="center", fontsize=7, facecolor="0.6", framealpha=1)
+    if foot.text:
+        bottom.supxlabel(foot.text, fontsize=6.5)
+    return figure, top
 
 
 def _wrapped(text: str, inches: float, font: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -9,13 +11,43 @@ from slim_models.mistakes import BadValue, UnknownName
 from slim_models.sizes import Size, height_and_width
 
 COLORMAPS = {
-    "jet": cv2.COLORMAP_JET,
-    "turbo": cv2.COLORMAP_TURBO,
     "viridis": cv2.COLORMAP_VIRIDIS,
     "inferno": cv2.COLORMAP_INFERNO,
+    "turbo": cv2.COLORMAP_TURBO,
+    "jet": cv2.COLORMAP_JET,
     "hot": cv2.COLORMAP_HOT,
-    "gray": None,  # the heat map itself
+    "gray": -1,  # none of OpenCV's: the heat map itself
 }
+DIVERGING = "blue_red"  # of signed maps: what is < 0 is blue, 0 near white, what is > 0 red
+# Brewer's RdBu of 11 classes, reversed; the colour-blind tell its ends apart, and it is as light on either side of 0.
+_BLUE_RED = np.array(
+    [
+        *((5, 48, 97), (33, 102, 172), (67, 147, 195), (146, 197, 222), (209, 229, 240)),
+        (247, 247, 247),
+        *((253, 219, 199), (244, 165, 130), (214, 96, 77), (178, 24, 43), (103, 0, 31)),
+    ]
+)
+
+
+class Look(NamedTuple):
+    """How heat maps are drawn over pictures: what `overlay` takes.
+
+    The lightness of viridis rises evenly, so that equal steps of a map look equal, also in print without colours, and
+    its top is a yellow that stays one over dark and light. Over a picture without its colours every hue is the map's:
+    over a blue thing the top of `jet` would be purple, and that of any map another colour.
+
+    Attributes:
+        colormap: a key of `COLORMAPS`.
+        opacity: of the heat map.
+        grey: whether the picture is drawn without its colours.
+    """
+
+    colormap: str = "viridis"
+    opacity: float = 0.6
+    grey: bool = True
+
+
+LOOK = Look()
 _ROUNDING = 1e-5  # of the operations in float32 that may have made a heat map; a level of colour is 4e-3
 
 
@@ -32,10 +64,32 @@ def heatmap(cam: np.ndarray, size: Size) -> np.ndarray:
     Raises:
         ValueError: the cam has another number of dimensions, or is negative or not finite somewhere; no such size.
     """
-    if cam.ndim != 3:
-        raise BadValue(f"a cam must be [N, h, w], not {list(cam.shape)}")
     if not np.isfinite(cam).all() or (cam < 0).any():
         raise BadValue("a cam must be finite and >= 0 everywhere")
+    return _enlarged(cam, size)
+
+
+def signed_heatmap(cam: np.ndarray, size: Size) -> np.ndarray:
+    """As `heatmap`, of maps of any sign: each divided by its largest absolute value, so that 0 stays 0.
+
+    Args:
+        cam: `[N, h, w]`, finite.
+        size: (height, width) in pixels, or one number for both.
+
+    Returns:
+        float32 `[N, height, width]` in [-1, 1].
+
+    Raises:
+        ValueError: the cam has another number of dimensions, or is not finite somewhere; no such size.
+    """
+    if not np.isfinite(cam).all():
+        raise BadValue("a cam must be finite everywhere")
+    return _enlarged(cam, size)
+
+
+def _enlarged(cam: np.ndarray, size: Size) -> np.ndarray:
+    if cam.ndim != 3:
+        raise BadValue(f"a cam must be [N, h, w], not {list(cam.shape)}")
     height, width = height_and_width(size)  # OpenCV wants them the other way round
     # Divided first, by the peak of the small map, so that the smallest cams do not underflow on the way.
     maps = [cv2.resize(_divided(one), (width, height), interpolation=cv2.INTER_LINEAR) for one in cam]
@@ -49,12 +103,13 @@ def _divided(array: np.ndarray) -> np.ndarray:
     return array / peak if peak > 0 else array
 
 
-def colorize(heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
+def colorize(heatmap: np.ndarray, colormap: str = LOOK.colormap) -> np.ndarray:
     """A heat map in colours.
 
     Args:
         heatmap: `[..., H, W]` in [0, 1].
-        colormap: a key of `COLORMAPS`; `jet` runs from blue (0) to red (1).
+        colormap: a key of `COLORMAPS`, `viridis` from dark violet (0) to yellow (1), `jet` from blue to red; or
+            `DIVERGING`, of signed maps that were brought from [-1, 1] to there.
 
     Returns:
         uint8 `[..., H, W, 3]`, RGB.
@@ -63,28 +118,43 @@ def colorize(heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
         KeyError: no such colormap.
         ValueError: an empty array, or one that is not finite somewhere.
     """
-    if colormap not in COLORMAPS:
+    if colormap not in (*COLORMAPS, DIVERGING):
         raise UnknownName(f"no colormap {colormap!r}; the colormaps are {', '.join(COLORMAPS)}")
     heatmap = np.asarray(heatmap)
     if not heatmap.size or not np.isfinite(heatmap).all():  # of an empty one OpenCV kills Python
         raise BadValue(f"a heat map must have places and be finite everywhere; this one is {list(heatmap.shape)}")
     levels = np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)
-    code = COLORMAPS[colormap]
-    if code is None:
+    if colormap == "gray":
         return np.repeat(levels[..., None], 3, axis=-1)
-    table = cv2.applyColorMap(np.arange(256, dtype=np.uint8).reshape(256, 1), code)[..., ::-1]  # OpenCV's is BGR
-    # What table[:, 0][levels] says, ten times as fast.
-    return cv2.applyColorMap(levels.reshape(1, -1), np.ascontiguousarray(table)).reshape(*levels.shape, 3)
+    # What _table(colormap)[:, 0][levels] says, ten times as fast.
+    return cv2.applyColorMap(levels.reshape(1, -1), _table(colormap)).reshape(*levels.shape, 3)
 
 
-def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opacity: float = 0.5) -> np.ndarray:
+def _table(colormap: str) -> np.ndarray:
+    """The colours of the 256 levels, uint8 `[256, 1, 3]`, RGB."""
+    if colormap == DIVERGING:
+        places = np.linspace(0, len(_BLUE_RED) - 1, 256)
+        channels = [np.interp(places, range(len(_BLUE_RED)), channel) for channel in _BLUE_RED.T]
+        return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)[:, None]
+    levels = np.arange(256, dtype=np.uint8).reshape(256, 1)
+    return np.ascontiguousarray(cv2.applyColorMap(levels, COLORMAPS[colormap])[..., ::-1])  # OpenCV's is BGR
+
+
+def overlay(
+    images: np.ndarray,
+    heatmap: np.ndarray,
+    colormap: str = LOOK.colormap,
+    opacity: float = LOOK.opacity,
+    grey: bool = LOOK.grey,
+) -> np.ndarray:
     """Heat maps in colours over their pictures.
 
     Args:
         images: `[..., H, W, 3]`, RGB in [0, 255].
         heatmap: `[..., H, W]` in [0, 1].
-        colormap: a key of `COLORMAPS`.
+        colormap: as of `colorize`.
         opacity: of the heat map: 0 leaves the picture alone, 1 covers it.
+        grey: whether the picture is drawn without its colours, so that all colours are the map's.
 
     Returns:
         uint8 `[..., H, W, 3]`, RGB.
@@ -104,8 +174,9 @@ def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opac
         raise BadValue(f"a heat map must be in [0, 1]; this one is in [{low:g}, {high:g}]")
     if not 0 <= opacity <= 1:
         raise BadValue(f"the opacity of a heat map must be from 0 to 1, not {opacity}")
+    base = np.broadcast_to(luma(images), images.shape) if grey else images
     parts = np.nditer(  # of a size that stays in the processor's cache, whatever that of the pictures
-        [images, colorize(heatmap, colormap), None],
+        [base, colorize(heatmap, colormap), None],
         ["external_loop", "buffered"],
         [["readonly"], ["readonly"], ["writeonly", "allocate"]],
         [np.float32, np.float64, np.uint8],
@@ -117,6 +188,16 @@ def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opac
         for pixels, colours, result in parts:
             result[...] = np.rint(np.clip((1 - opacity) * pixels + opacity * colours, 0, 255))
         return parts.operands[2]
+
+
+def luma(images: np.ndarray) -> np.ndarray:
+    """Pictures `[..., H, W, 3]`, RGB in [0, 255], without their colours, as `[..., H, W, 1]` of Rec. 601's luma.
+
+    0.299 R + 0.587 G + 0.114 B; uint8 stays uint8, all else becomes float32.
+    """
+    rows = images.reshape(-1, *images.shape[-2:])
+    rows = np.ascontiguousarray(rows, np.uint8 if images.dtype == np.uint8 else np.float32)
+    return cv2.cvtColor(rows, cv2.COLOR_RGB2GRAY).reshape(*images.shape[:-1], 1)
 
 
 def as_pixels(image: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ class Method:
         formula: of `gradcam.cams`, if the map is that of the true gradient.
         rules: ReLU rules of the saliency that it needs.
         layer_rules: ReLU rules, besides the true gradient's, that it needs at the layer.
+        signed: the formula of the map before it was raised above 0, if it was: what figures show of it.
     """
 
     title: str
@@ -33,15 +34,20 @@ class Method:
     formula: cams.CamMethod | None = None
     rules: tuple[str, ...] = ()
     layer_rules: tuple[str, ...] = ()
+    signed: cams.CamMethod | None = None
 
     def make(self, explanation: Explanation, layer: str | None = None) -> np.ndarray:
         """The maps of N images: `[N, h, w]`, >= 0."""
         return self.making(explanation, layer)
 
+    def shown(self, explanation: Explanation, layer: str | None = None) -> np.ndarray:
+        """What figures show of the maps of N images: `[N, h, w]`, >= 0 or, where there is `signed`, of any sign."""
+        return self.make(explanation, layer) if self.signed is None else explanation.cam(self.signed, layer)
 
-def _cam(title: str, name: str) -> Method:
+
+def _cam(title: str, name: str, signed: cams.CamMethod | None = None) -> Method:
     formula = cams.formula(name)
-    return Method(title, lambda explanation, layer: explanation.cam(formula, layer), formula)
+    return Method(title, lambda explanation, layer: explanation.cam(formula, layer), formula, signed=signed)
 
 
 def _signal(title: str, rule: str) -> Method:
@@ -77,7 +83,7 @@ def _registry(smooth: float) -> dict[str, Method]:
         "guided_grad_cam": _product("guided Grad-CAM", "guided", smooth),
         "deconvnet_grad_cam": _product("deconvnet Grad-CAM", "deconvnet", smooth),
         # The appendix's ablations.
-        "without_relu": _cam("without ReLU", "without_relu"),
+        "without_relu": _cam("without ReLU", "without_relu", cams.signed_grad_cam),
         "max_pooled": _cam("max instead of mean", "max_pooled"),
         "absolute_gradients": _cam("absolute gradients", "absolute_gradients"),
         "guided_gradient": _signal("guided gradient", "guided"),

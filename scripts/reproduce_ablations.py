@@ -7,9 +7,10 @@ For each class, above: Grad-CAM; without the ReLU of eq. 2; with the gradients' 
 values, for channel weights. Below: the gradient passed back by the rule of guided backprop or of the deconvnet
 (neither is Grad-CAM, though public scripts compute the first); guided Grad-CAM, and the same with a deconvnet.
 
-What it shows with vgg16_tiny: without the ReLU, and with maxima or absolute values, the map is warm nearly everywhere
-and loses the class (Table 3's boxes gain by it all the same, on pictures that objects fill: docs/RESULTS.md); the other
-rules' gradients find the cup, but for the cat they are on its mouth and the table.
+What it shows with vgg16_tiny: without the ReLU, where what speaks against the class is blue, it is the cup against the
+cat (Table 3's boxes gain by it all the same, on pictures that objects fill: docs/RESULTS.md); with maxima or absolute
+values the map is warm nearly everywhere and loses the class; the other rules' gradients find the cup, but for the cat
+they are on its mouth and the table.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ PRODUCTS = {"guided Grad-CAM": "guided", "deconvnet Grad-CAM": "deconvnet"}
 def main(argv: list[str] | None = None) -> pathlib.Path:
     parser = reproduction.arguments(__doc__, reproduction.VGG, "out/ablations.png")
     reproduction.add_images(parser, ["sample:cat_and_coffee"], ["Egyptian cat", "espresso"])
-    args = parser.parse_args(argv)
+    args = reproduction.parsed(parser, argv)
 
     methods = methods_named([*ABOVE, *BELOW])
     rows, titles, numbers = [], [], []
@@ -44,18 +45,25 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
             explanations = explainer.explain_classes(photograph.fitted(explainer.network.image_size), args.classes)
             for number, target in enumerate(explanations.targets):
                 explanation = explanations[number]
+                said, sized = explanation.says(0), reproduction.sized(photograph)
                 cams = {name: method.make(explanation)[0] for name, method in methods.items()}
-                overlays = [(methods[name].title, reproduction.overlay(photograph, cam)) for name, cam in cams.items()]
+                panels: list[tuple[str, figures.Panel]] = []
+                for name, method in methods.items():
+                    signed = method.signed is not None
+                    panels.append(
+                        (method.title, figures.Overlay(sized, method.shown(explanation)[0], said, name, signed))
+                    )
                 for title, rule in PRODUCTS.items():
                     product = maps.guided_grad_cam(explanation.saliency[rule], explanation.heatmap())
-                    overlays.append((title, reproduction.signed(photograph, product[0])))
-                rows += [overlays[: len(ABOVE)], overlays[len(ABOVE) :]]
+                    panels.append((title, figures.Saliency(sized, product[0], said)))
+                rows += [panels[: len(ABOVE)], panels[len(ABOVE) :]]
                 title = reproduction.row_title(explainer, explanation.logits[0], target)
-                titles += [title, ""]
+                titles += [title, title]
                 probability = explanation.probabilities[0, target]
                 numbers.append({"image": source, "class": title, "probability": probability, "cams": cams})
-    figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(ABOVE))
-    return figures.write_figure(figure, {"network": explainer.network.name, "rows": numbers}, args.out, say=print)
+        facts, about = reproduction.facts(explainer), reproduction.about(explainer)
+    figure = reproduction.drawn(args, rows, titles, [about])
+    return figures.write_figure(figure, {**facts, "rows": numbers}, args.out, say=print)
 
 
 if __name__ == "__main__":

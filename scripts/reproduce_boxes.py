@@ -3,8 +3,8 @@
     python scripts/reproduce_boxes.py
     python scripts/reproduce_boxes.py --data tiny-imagenet-200.zip --count 6 --seed 1
 
-True boxes are white, those of the maps magenta with their IoU in the title; the class is the picture's own, whatever
-was predicted. By default the sample photographs, with boxes drawn by hand.
+True boxes are white, those of the maps dashed, with their IoU above; the class is the picture's own, whatever was
+predicted. By default the sample photographs, with boxes drawn by hand.
 
 What it shows with EfficientNet-Lite0: Grad-CAM's boxes are around the objects but too large where these are small, as
 a map of 7 x 7 places is cut at 15 %; those of guided Grad-CAM are tighter, those of guided backprop take in the other
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import pathlib
 
-import cv2
 import numpy as np
 
 from gradcam.terminal import quiet_tensorflow, run_script
@@ -23,7 +22,7 @@ from gradcam.terminal import quiet_tensorflow, run_script
 with quiet_tensorflow():
     import slim_models
     from gradcam import figures
-    from gradcam.boxes import Box, best_iou, scaled
+    from gradcam.boxes import best_iou, scaled
     from gradcam.cli import flags, network_flags, reproduction
     from gradcam.evaluation import BoxProtocol
     from gradcam.evaluation.datasets import read_examples
@@ -33,7 +32,6 @@ with quiet_tensorflow():
     from slim_models.mistakes import BadValue
 
 METHODS = ["grad_cam", "guided_grad_cam", "guided_backprop"]
-WHITE, MAGENTA, BLACK = (255, 255, 255), (255, 0, 255), (0, 0, 0)  # no colormap has magenta
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
@@ -47,7 +45,7 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the drawing (default: %(default)s)")
     parser.add_argument("--methods", nargs="+", default=METHODS, metavar="NAME", help=f"default: {' '.join(METHODS)}")
-    args = parser.parse_args(argv)
+    args = reproduction.parsed(parser, argv)
 
     protocol = BoxProtocol(args.threshold, args.segment, args.resize)
     network = slim_models.open_network(args.network, args.weights, say=network_flags.tell).check_photographs()
@@ -65,34 +63,22 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
             cams = {name: method.make(explanation)[0] for name, method in methods.items()}
             boxes = {name: protocol.box(photograph, cam, size) for name, cam in cams.items()}
             overlaps = {name: best_iou(box, example.boxes) for name, box in boxes.items()}
-            shown = photograph.shrunk(reproduction.PIXELS)
+            shown, said = reproduction.sized(photograph, min(size)), explanation.says(0)
             sizes = photograph.pixels.shape[:2], shown.pixels.shape[:2]
             true = [scaled(box, *sizes) for box in example.boxes]
-            row = [("original", _drawn(shown.pixels, true, []))]
+            row: list[tuple[str, figures.Panel]] = [("original", figures.Boxed(shown.pixels, {"true box": true}))]
             for name, cam in cams.items():
-                title = f"{methods[name].title}: {overlaps[name]:.2f}"
-                row.append((title, _drawn(reproduction.overlay(shown, cam), true, [scaled(boxes[name], *sizes)])))
+                both = {"true box": true, "box of the map": [scaled(boxes[name], *sizes)]}
+                panel = figures.Overlay(shown, cam, said, name)
+                row.append((methods[name].title, figures.Boxed(panel, both, figures.iou_in_words(overlaps[name]))))
             rows.append(row)
             titles.append(reproduction.row_title(explainer, explanation.logits[0], explanation.targets[0]))
             truth = {"picture": example.name, "class": titles[-1], "true_boxes": example.boxes}
             numbers.append({**truth, "boxes": boxes, "iou": overlaps})
-    figure = figures.grid(rows, titles, panel=reproduction.PAGE / (len(methods) + 1))
-    facts = {"network": explainer.network.name, "protocol": str(protocol), "rows": numbers}
-    return figures.write_figure(figure, facts, args.out, say=print)
-
-
-def _drawn(picture: np.ndarray, true: list[Box], ours: list[Box]) -> np.ndarray:
-    """The picture, its longest side at the size of a panel, with boxes in two colours, each with a black rim."""
-    scale = reproduction.PIXELS / max(picture.shape)
-    height, width = (max(1, round(scale * side)) for side in picture.shape[:2])
-    drawn = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
-    for boxes, colour in ((true, WHITE), (ours, MAGENTA)):
-        for box in boxes:
-            x0, y0, x1, y1 = (round(scale * side) for side in box)
-            inside = (max(x0, 4), max(y0, 4)), (min(x1, width - 4) - 1, min(y1, height - 4) - 1)  # rim and all
-            cv2.rectangle(drawn, *inside, BLACK, 8)
-            cv2.rectangle(drawn, *inside, colour, 4)
-    return drawn
+        facts, about = reproduction.facts(explainer), reproduction.about(explainer)
+    words = str(protocol)
+    figure = reproduction.drawn(args, rows, titles, [about, f"{words[0].upper()}{words[1:]}."])
+    return figures.write_figure(figure, {**facts, "protocol": words, "rows": numbers}, args.out, say=print)
 
 
 if __name__ == "__main__":

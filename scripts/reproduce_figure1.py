@@ -28,29 +28,32 @@ with quiet_tensorflow():
     from gradcam import figures
     from gradcam.cli import reproduction
     from gradcam.explainer import Explainer
+    from gradcam.explanation import Explanation
     from gradcam.perturbation import occlusion_map
-    from gradcam.pictures import read_photograph
+    from gradcam.pictures import Photograph, read_photograph
     from slim_models.labels import class_name
     from slim_models.mistakes import BadValue
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
-    args = _parser().parse_args(argv)
+    args = reproduction.parsed(_parser(), argv)
     weights = args.weights or [None] * len(args.network)
     if len(weights) != len(args.network):
         raise BadValue(f"--weights names {len(weights)} files for {len(args.network)} networks: give one for each")
-    rows, titles, numbers, networks = [], [], [], []
+    rows, titles, numbers, made = [], [], [], []
     with reproduction.open_explainer(args.resnet, args.resnet_weights, rules=()) as resnet:
         for number, (name, path) in enumerate(zip(args.network, weights), start=1):
             with reproduction.open_explainer(name, path) as explainer:
-                networks.append(explainer.network.name)
+                made.append((reproduction.facts(explainer), reproduction.about(explainer)))
                 beside = resnet if number == len(args.network) else None
                 for row, title, facts in _rows(explainer, beside, args):
                     rows.append(row)
                     titles.append(title)
                     numbers.append(facts)
-    figure = figures.grid(rows, titles, panel=reproduction.PAGE / max(map(len, rows)))
-    facts = {"networks": networks, "resnet": resnet.network.name, "rows": numbers}
+        made.append((reproduction.facts(resnet), reproduction.about(resnet)))
+    facts, sentences = zip(*made)
+    figure = reproduction.drawn(args, rows, titles, list(dict.fromkeys(sentences)))
+    facts = {"networks": facts[:-1], "resnet": facts[-1], "rows": numbers}
     return figures.write_figure(figure, facts, args.out, say=print)
 
 
@@ -82,18 +85,24 @@ def _rows(
             other = resnet.explain_classes(photograph.fitted(resnet.network.image_size), classes)
         for number, target in enumerate(explanation.targets):
             drops = occlusion_map(explainer.predict, image, target, patch=args.patch, stride=stride, progress=True)
-            said, cam = explanation.probabilities[number, target], explanation[number].cam()[0]
-            row = figures.panels(photograph, explanation[number])
-            row["occlusion map"] = reproduction.overlay(photograph, np.maximum(drops, 0))
-            title = f"{class_name(target, explainer.labels)}\n{network.name}\n{reproduction.percent(said)}"
+            one, sized = explanation[number], reproduction.sized(photograph)
+            row = figures.panels(photograph, one)
+            occlusion = figures.Overlay(sized, np.maximum(drops, 0), one.says(0), (network.name, "occlusion"))
+            title = f"{class_name(target, explainer.labels)}\n{network.name}"
             facts = {"network": network.name, "image": source, "class": class_name(target, explainer.labels)}
-            facts |= {"probability": said, "cam": cam, "occlusion": drops}
+            facts |= {"probability": one.probabilities[0, target], "cam": one.cam()[0], "occlusion": drops}
+            row |= {"Grad-CAM": _of(network.name, sized, one), "occlusion map": occlusion}
             if other is not None and resnet is not None:
-                known, map_ = other.probabilities[number, other.targets[number]], other[number].cam()[0]
-                row[f"ResNet Grad-CAM, {reproduction.percent(known)}"] = reproduction.overlay(photograph, map_)
-                facts |= {"resnet_probability": known, "resnet_cam": map_}
+                known = other.probabilities[number, other.targets[number]]
+                row["ResNet Grad-CAM"] = _of(resnet.network.name, sized, other[number])
+                facts |= {"resnet_probability": known, "resnet_cam": other[number].cam()[0]}
             result.append((list(row.items()), title, facts))
     return result
+
+
+def _of(network: str, photograph: Photograph, explanation: Explanation) -> figures.Overlay:
+    """Grad-CAM of a network, which is on one scale with that of its other classes."""
+    return figures.Overlay(photograph, explanation.cam()[0], explanation.says(0), (network, "Grad-CAM"))
 
 
 if __name__ == "__main__":

@@ -25,20 +25,21 @@ with quiet_tensorflow():
 def main(argv: list[str] | None = None) -> pathlib.Path:
     parser = reproduction.arguments(__doc__, None, "out/figure3.png")
     reproduction.add_images(parser, ["sample:cat_and_coffee"], ["Egyptian cat", "espresso"])
-    args = parser.parse_args(argv)
+    args = reproduction.parsed(parser, argv)
 
     rows, numbers = [], []
     with reproduction.open_explainer(args.network, args.weights, rules=()) as explainer:
         for source in args.images:
             photograph = read_photograph(source)
+            sized = reproduction.sized(photograph)
             explanation = explainer.explain_classes(photograph.fitted(explainer.network.image_size), args.classes)
             titles = [
                 reproduction.row_title(explainer, explanation.logits[0], target) for target in explanation.targets
             ]
-            row = [("original", photograph.shrunk(reproduction.PIXELS).pixels)]
+            row: list[tuple[str, figures.Panel]] = [("original", sized.pixels)]
             for name, method in {"counterfactual": counterfactual, "Grad-CAM": grad_cam}.items():
                 cams = explanation.cam(method)
-                row += [(f"{name}\n{title}", reproduction.overlay(photograph, cam)) for title, cam in zip(titles, cams)]
+                row += [(name, figures.Overlay(sized, cam, title)) for title, cam in zip(titles, cams)]
             rows.append(row)
             for number, target in enumerate(explanation.targets):
                 numbers.append(
@@ -50,8 +51,9 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
                         "grad_cam": explanation.cam(grad_cam)[number],
                     }
                 )
-    figure = figures.grid(rows, [""] * len(rows), panel=reproduction.PAGE / len(rows[0]))
-    return figures.write_figure(figure, {"network": explainer.network.name, "rows": numbers}, args.out, say=print)
+        facts, about = reproduction.facts(explainer), reproduction.about(explainer)
+    figure = reproduction.drawn(args, rows, [""] * len(rows), [about])
+    return figures.write_figure(figure, {**facts, "rows": numbers}, args.out, say=print)
 
 
 if __name__ == "__main__":

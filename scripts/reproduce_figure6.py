@@ -30,7 +30,7 @@ with quiet_tensorflow():
     from gradcam.cli import reproduction
     from gradcam.evaluation.datasets import Example, read_examples
     from gradcam.explainer import Explainer
-    from gradcam.pictures import Photograph, read_photograph, resize
+    from gradcam.pictures import Photograph, read_photograph
     from slim_models.heads import probabilities_of
     from slim_models.labels import class_name
     from slim_models.mistakes import BadValue
@@ -60,7 +60,7 @@ class Prediction:
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
-    args = _parser().parse_args(argv)
+    args = reproduction.parsed(_parser(), argv)
     if min(args.among, args.count) < 1:
         raise BadValue(f"--among and --count must be at least 1, not {args.among} and {args.count}")
     examples = _from_data(args) if args.data else _from_files(args)
@@ -73,11 +73,11 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
         if args.data:
             shown = sorted(shown, key=lambda prediction: -prediction.probability)[: args.count]
         rows, numbers = zip(*(_row(explainer, prediction) for prediction in shown))
+        facts, about = reproduction.facts(explainer), reproduction.about(explainer)
     titles = [pathlib.PurePath(facts["image"]).name.removeprefix("sample:") for facts in numbers]
-    figure = figures.grid(rows, titles, panel=reproduction.PAGE / len(rows[0]))
+    figure = reproduction.drawn(args, rows, titles, [about])
     counts = {"pictures": len(examples), "misclassified": len(wrong), "seed": args.seed if args.data else None}
-    facts = {"network": explainer.network.name, **counts, "rows": list(numbers)}
-    return figures.write_figure(figure, facts, args.out, say=print)
+    return figures.write_figure(figure, {**facts, **counts, "rows": list(numbers)}, args.out, say=print)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,18 +132,13 @@ def _row(explainer: Explainer, prediction: Prediction) -> tuple[figures.Panels, 
     wrong = prediction.lead > 0
     size = explainer.network.image_size
     explanation = explainer.explain_classes(photograph.fitted(size), [prediction.rival, prediction.true])
-    shown = _enlarged(photograph, min(size))
-    row = [("original", shown.pixels)]
+    shown = reproduction.sized(photograph, min(size))
+    row: list[tuple[str, figures.Panel]] = [("original", shown.pixels)]
     roles = ("predicted", "true") if wrong else ("second", "true, predicted")
     for number, (role, target) in enumerate(zip(roles, explanation.targets)):
-        name, probability = class_name(target, explainer.labels), explanation.probabilities[number, target]
-        row.append((f"guided Grad-CAM\n{name}", reproduction.signed(shown, explanation.guided_grad_cam()[number])))
-        row.append(
-            (
-                f"{role}: Grad-CAM\n{name} ({reproduction.percent(probability)})",
-                reproduction.overlay(shown, explanation.cam()[number]),
-            )
-        )
+        note = f"{role}:\n{reproduction.row_title(explainer, explanation.logits[number], target)}"
+        row.append(("guided Grad-CAM", figures.Saliency(shown, explanation.guided_grad_cam()[number], note)))
+        row.append(("Grad-CAM", figures.Overlay(shown, explanation.cam()[number], note)))
     numbers = {
         "image": photograph.name,
         "misclassified": wrong,
@@ -155,14 +150,6 @@ def _row(explainer: Explainer, prediction: Prediction) -> tuple[figures.Panels, 
         "cam_rival": explanation.cam()[0],
     }
     return row, numbers
-
-
-def _enlarged(photograph: Photograph, least: int) -> Photograph:
-    """The photograph for a panel, no side below `least` pixels, so that maps are not drawn coarser than they are."""
-    shrunk = photograph.shrunk(reproduction.PIXELS)
-    scale = max(1, least / min(shrunk.pixels.shape[:2]))
-    height, width = (round(scale * side) for side in shrunk.pixels.shape[:2])
-    return Photograph(photograph.name, resize(shrunk.pixels, (height, width)), photograph.fit)
 
 
 if __name__ == "__main__":

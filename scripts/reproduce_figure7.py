@@ -32,7 +32,7 @@ with quiet_tensorflow():
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
-    args = _parser().parse_args(argv)
+    args = reproduction.parsed(_parser(), argv)
     if len(args.images) != 1:
         raise BadValue(f"--images takes one picture here, not {len(args.images)}")
     photograph = read_photograph(args.images[0])
@@ -45,12 +45,13 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
         after = explainer.explain_classes(perturbed.image, classes)
         names = [class_name(target, explainer.labels) for target in before.targets]
         rows = [_row(explainer, photograph, explanation) for explanation in (before, after)]
+        facts, about = reproduction.facts(explainer), reproduction.about(explainer)
     difference = perturbed.image.astype(np.int64) - image
     factor = max(1, 127 // args.most)
     amplified = np.clip(128 + factor * difference, 0, 255)
     rows[1].append((f"difference x {factor}", _as_photograph(photograph, amplified).pixels))
     numbers = {
-        "network": explainer.network.name,
+        **facts,
         "image": args.images[0],
         "adversarial_class": names[-1],
         "asked": limits,
@@ -61,7 +62,8 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
     path = args.out.with_name(f"{args.out.stem}_adversarial.png")
     write_png(path, perturbed.image)
     print(path)
-    figure = figures.grid(rows, ["original", "adversarial"], panel=reproduction.PAGE / len(rows[1]))
+    change = f"The adversarial picture differs from the original by at most {np.abs(difference).max()} of 255 levels."
+    figure = reproduction.drawn(args, rows, ["original", "adversarial"], [about, change])
     return figures.write_figure(figure, numbers, args.out, say=print)
 
 
@@ -80,13 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _row(explainer: Explainer, photograph: Photograph, explanation: Explanation) -> list[tuple[str, np.ndarray]]:
+def _row(explainer: Explainer, photograph: Photograph, explanation: Explanation) -> list[tuple[str, figures.Panel]]:
     """The picture with what the network takes it for, and Grad-CAM of each class."""
     fed = _as_photograph(photograph, explanation.images[0])
     logits = explanation.logits[0]
-    row = [(f"top: {reproduction.row_title(explainer, logits, logits.argmax())}", fed.pixels)]
+    row: list[tuple[str, figures.Panel]] = [
+        (f"top: {reproduction.row_title(explainer, logits, logits.argmax())}", fed.pixels)
+    ]
     for target, cam in zip(explanation.targets, explanation.cam()):
-        row.append((reproduction.row_title(explainer, logits, target), reproduction.overlay(fed, cam)))
+        title = class_name(target, explainer.labels)
+        row.append((title, figures.Overlay(fed, cam, reproduction.said(explainer, logits, target))))
     return row
 
 

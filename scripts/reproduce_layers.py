@@ -1,12 +1,14 @@
-"""Grad-CAM at several depths of a VGG16 and of a ResNet, as in the paper's appendix.
+"""Grad-CAM at several depths of two networks, as in the paper's appendix.
 
     python scripts/reproduce_layers.py
     python scripts/reproduce_layers.py --network vgg16 --resnet resnet_v1_101 \
         --images cat_dog.jpg --classes "tiger cat" boxer
 
-A row a network, picture and class; the layers get deeper to the right: the last of each block, unless others are named.
-On the embedded networks deeper is better, as in the paper: the first blocks show edges and specks whatever the class,
-and only the last two tell the cat from the cup.
+A row a network, picture and class; the layers get deeper to the right: the last of each spatial size, unless others are
+named. By default EfficientNet-Lite0, which knows ImageNet, and the embedded ResNet.
+Deeper is better, as in the paper: the first layers show edges and specks whatever the class, or all of the picture, or
+nothing (a channel has one weight for all places, and early on it is an edge or a colour that is everywhere), and only
+the last tell the cat from the cup.
 """
 
 from __future__ import annotations
@@ -24,35 +26,37 @@ with quiet_tensorflow():
     from gradcam.cli import reproduction
     from gradcam.explainer import Explainer
     from gradcam.pictures import Photograph, read_photograph
-
-LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
-RESNET_LAYERS = ("block1", "block2", "block3", "block4")
+    from slim_models.labels import class_name
 
 
 def main(argv: list[str] | None = None) -> pathlib.Path:
-    parser = reproduction.arguments(__doc__, reproduction.VGG, "out/layers.png")
+    parser = reproduction.arguments(__doc__, None, "out/layers.png")
     reproduction.add_resnet(parser)
     reproduction.add_images(parser, ["sample:cat_and_coffee"], ["Egyptian cat", "espresso"])
-    for flag, layers in (("--layers", LAYERS), ("--resnet-layers", RESNET_LAYERS)):
-        text = f"default: {' '.join(layers)}"
-        parser.add_argument(flag, nargs="+", default=list(layers), metavar="NAME", help=text)
-    args = parser.parse_args(argv)
+    for flag in ("--layers", "--resnet-layers"):
+        parser.add_argument(flag, nargs="+", metavar="NAME", help="default: the last of each spatial size")
+    args = reproduction.parsed(parser, argv)
 
     photographs = {source: read_photograph(source) for source in args.images}
-    rows, titles, numbers = [], [], []
+    networks = [reproduction.open_network(args.network, args.weights)]
+    networks += [reproduction.open_network(args.resnet, args.resnet_weights)]
+    layers = [
+        given or reproduction.last_of_each_size(network)
+        for given, network in zip((args.layers, args.resnet_layers), networks)
+    ]
+    rows, titles, numbers, about = [], [], [], []
     with (
-        reproduction.open_explainer(args.network, args.weights, layers=args.layers, rules=()) as vgg,
-        reproduction.open_explainer(args.resnet, args.resnet_weights, layers=args.resnet_layers, rules=()) as resnet,
+        Explainer(networks[0], layers=layers[0], rules=()) as first,
+        Explainer(networks[1], layers=layers[1], rules=()) as second,
     ):
-        classes = reproduction.same_classes(vgg, resnet, args.classes)
-        for explainer in (vgg, resnet):
-            layers = args.layers if explainer is vgg else args.resnet_layers
-            for row, title, facts in _rows(explainer, layers, photographs, classes):
+        classes = reproduction.same_classes(first, second, args.classes)
+        for explainer, names in zip((first, second), layers):
+            about.append(figures.about(explainer.provenance()))
+            for row, title, facts in _rows(explainer, names, photographs, classes):
                 rows.append(row)
                 titles.append(title)
                 numbers.append(facts)
-    columns = max(map(len, rows))
-    figure = figures.grid(rows, titles, panel=reproduction.PAGE / columns)
+    figure = reproduction.drawn(args, rows, titles, list(dict.fromkeys(about)))
     return figures.write_figure(figure, {"rows": numbers}, args.out, say=print)
 
 
@@ -68,19 +72,19 @@ def _rows(
     for number, (source, target) in enumerate(zip(sources, explanations.targets)):
         explanation = explanations[number]
         cams = {layer: explanation.cam(layer=layer)[0] for layer in layers}
-        title = reproduction.row_title(explainer, explanation.logits[0], target)
+        said, sized, name = explanation.says(0), reproduction.sized(photographs[source]), explainer.network.name
         row: figures.Panels = [
-            (f"{layer}, {cam.shape[0]} x {cam.shape[1]}", reproduction.overlay(photographs[source], cam))
+            (f"{layer}, {cam.shape[0]} x {cam.shape[1]}", figures.Overlay(sized, cam, said, (name, layer)))
             for layer, cam in cams.items()
         ]
         facts = {
-            "network": explainer.network.name,
+            "network": name,
             "image": source,
-            "class": title.rpartition(" (")[0],
+            "class": class_name(target, explainer.labels),
             "probability": explanation.probabilities[0, target],
             "cams": cams,
         }
-        result.append((row, f"{explainer.network.name}\n{title}", facts))
+        result.append((row, f"{name}\n{class_name(target, explainer.labels)}", facts))
     return result
 
 

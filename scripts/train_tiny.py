@@ -82,7 +82,8 @@ def main() -> None:
         row = (epoch + 1, size, f"{loss:.4f}", f"{top1:.4f}", f"{time.time() - began:.0f}")
         log(args.out / "log.csv", row)
         print("epoch {} at {} px: loss {}, top-1 {} on a fifth of val, {} s".format(*row), flush=True)
-    draw_curve(args.out)
+    judged = len(validation.labels[::5])
+    draw_curve(args.out, f"{args.network}, one training; top-1 of n = {judged:,} validation pictures")
     weights = args.out / slim_models.NETWORKS[args.network].file
     export(trainer.weights(), weights)
     # What was written is what is measured, in float32, by the network that users build.
@@ -224,8 +225,8 @@ def log(path: pathlib.Path, row: tuple) -> None:
         writer.writerow(row)
 
 
-def draw_curve(folder: pathlib.Path) -> None:
-    """Loss and accuracy against the epoch, from the log."""
+def draw_curve(folder: pathlib.Path, title: str) -> None:
+    """Loss and accuracy against the epoch, from the log; the title says of what."""
     with (folder / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) for row in rows]
@@ -235,6 +236,7 @@ def draw_curve(folder: pathlib.Path) -> None:
     left.set(xlabel="epoch", ylabel="training loss")
     right.plot(epochs, [100 * float(row["top1"]) for row in rows])
     right.set(xlabel="epoch", ylabel="top-1 on a fifth of val, %")
+    figure.suptitle(title, fontsize=10)
     save_figure(figure, folder / "curve.png", dpi=150)
 
 

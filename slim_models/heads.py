@@ -34,6 +34,18 @@ def probabilities_of(logits: np.ndarray, head: str) -> np.ndarray:
     return sigmoid(logits) if head == "sigmoid" else softmax(logits)
 
 
+def in_words(said: float, head: str) -> str:
+    """What a network says of a class, as titles have it: `34.3%`, or where its head is linear a number, `12.3`."""
+    return f"{said:.4g}" if head == "linear" else percent(said)
+
+
+def percent(probability: float) -> str:
+    """A probability to a tenth of a percent, such as `93.0%`; one near 0 or 1 is not said to be 0 or 1."""
+    if probability < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if probability >= 0.9995 else f"{probability:.1%}"
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities from logits: `[..., C]` -> `[..., C]`."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))

@@ -39,6 +39,16 @@ class Meant:
     own_file: bool = False
 
     @property
+    def origin(self) -> str:
+        """What the weights come from, as figures say it: a file's name, or a package; empty of arrays."""
+        if not isinstance(self.weights, (str, os.PathLike)):
+            return ""
+        path = pathlib.Path(self.weights)
+        package = self.entry.package if self.entry is not None and self.own_file else None
+        packaged = files.in_package(package, path.suffix) if package else None
+        return f"the package {package}" if packaged is not None and packaged.resolve() == path.resolve() else path.name
+
+    @property
     def entry(self) -> Architecture | None:
         """Of a network of ours, the catalogue's; None of anybody's."""
         return NETWORKS.get(self.network) if isinstance(self.network, str) else None

@@ -23,6 +23,10 @@ class Values(Protocol):
     def session(self) -> tf.Session | None:
         """The user's own, open session in which the network is run; None for a new one."""
 
+    @property
+    def origin(self) -> str:
+        """What they came from, as figures say it: a file's name, or a package; empty where that is not known."""
+
     def arrays(self) -> Mapping[str, np.ndarray] | None:
         """Variable name -> array, as files of weights have them; None where they are not known by these names."""
 

@@ -64,12 +64,13 @@ def open_network(
             assert weights is not None  # of a network of ours they are always known
             weights, averages = evaluated_weights(weights, averages, say), None
         weights = fitted(weights, chosen.entry.ends, averages, say)
-        return build_for(name_or_path, weights, image_size, **given)
+        network = build_for(name_or_path, weights, image_size, **given)
+        return dataclasses.replace(network, values=Stored(weights, said=chosen.origin))
     if weights is None:
         return load(name_or_path, image_size=image_size, averages=averages, say=say, **given)
     network = load(name_or_path, image_size=image_size, say=say, **given)
     arrays = weights if isinstance(weights, Mapping) else evaluated_weights(weights, averages, say)
-    return dataclasses.replace(network, values=Stored(arrays, network.values.session))
+    return dataclasses.replace(network, values=Stored(arrays, network.values.session, chosen.origin))
 
 
 def inspect(name_or_path: str | os.PathLike, **given: Any) -> Inspection:

@@ -58,7 +58,8 @@ ARROWS = {
     "gradcam.sessions": {"slim_models", WEIGHTS},
     "gradcam.runs": {"slim_models", MEMORY},
     "gradcam.methods": {"gradcam.cams", "gradcam.maps", "gradcam.explanation"},
-    "gradcam.figures": {*NUMBERS, "gradcam.explanation", "gradcam.methods", "gradcam.pictures", FILES},
+    "gradcam.panels": {*NUMBERS, "gradcam.explanation", "gradcam.methods", "gradcam.pictures"},
+    "gradcam.figures": {"gradcam.maps", "gradcam.methods", "gradcam.panels", "gradcam.pictures", FILES},
     "gradcam.explainer": {
         *("gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions", "gradcam.strangers"),
         *("slim_models", LABELS, WEIGHTS),

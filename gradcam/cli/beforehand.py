@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Callable, Collection, Sequence
 
 import slim_models
-from gradcam.cli.flags import band_numbers
+from gradcam.cli.flags import band_numbers, check_words, look_of
 from gradcam.cli.network_flags import found_words
 from slim_models.labels import class_index
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
@@ -32,12 +32,13 @@ def _check_explain(args: argparse.Namespace) -> None:
     from gradcam.cli.naming import fields_of
     from gradcam.cli.resuming import check_folder
     from gradcam.cli.writer import OUTPUTS
-    from gradcam.maps import COLORMAPS
     from gradcam.methods import methods_named
     from gradcam.pictures import FORMATS
 
     methods_named(args.method or ())
-    check_words("colormap", [args.colormap], COLORMAPS)
+    look_of(args)
+    if args.scale != "own" and len(set(args.target or ())) < 2:
+        raise BadValue(f"--scale {args.scale} is of several classes of a picture: give --target at least twice")
     check_words("output", args.write or (), OUTPUTS)
     check_words("format", [args.format], FORMATS)
     for flag, number in (("--batch", args.batch), ("--top", args.top), ("--max-size", args.max_size)):
@@ -56,13 +57,6 @@ def _check_explain(args: argparse.Namespace) -> None:
         for layer in args.layer or ():
             check_layer(network.network, network.entry.endpoints, layer)
     check_folder(pathlib.Path(args.out))
-
-
-def check_words(kind: str, words: Collection[str], known: Collection[str]) -> None:
-    """Raises a KeyError for the first of the words that is not known."""
-    for word in words:
-        if word not in known:
-            raise UnknownName(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
 
 
 def _network(args: argparse.Namespace) -> Meant:

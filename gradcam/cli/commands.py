@@ -15,7 +15,7 @@ from gradcam import figures, methods
 from gradcam.cli.evaluate import KINDS
 from gradcam.cli.explain import Reports
 from gradcam.cli.explaining import explained
-from gradcam.cli.flags import band_numbers
+from gradcam.cli.flags import band_numbers, look_of
 from gradcam.cli.inspection import as_text
 from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.network_flags import chosen_network, found_in, tell
@@ -45,9 +45,11 @@ def explain(args: argparse.Namespace) -> int:
         naming = _naming(args, explainer, layers, list(named))
         naming.check(len(names), len(asked))
         made = {**explainer.provenance(), "fit": args.fit, **({"bands": list(reading["bands"])} if reading else {})}
-        shown = {"format": args.format, "max_size": args.max_size}
-        writer = Writer(naming, written, args.colormap, made, args.force, args.top, **shown)
-        reports = Reports(explainer, asked, writer, args.fit, args.top, **reading)
+        classes = ", ".join(class_name(target, explainer.labels) for target in asked)
+        scale = args.scale if args.scale == "own" else f"{args.scale} by {classes}"
+        shown = {"format": args.format, "max_size": args.max_size, "scale": scale}
+        writer = Writer(naming, written, look_of(args), made, args.force, args.top, **shown)
+        reports = Reports(explainer, asked, writer, args.fit, args.top, args.scale != "own", **reading)
         outcome = explained(reports, names, args.batch, args.skip_existing)
     if outcome.failures and outcome.total == 1:
         raise outcome.failures[0][1]

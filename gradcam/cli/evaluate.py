@@ -44,7 +44,7 @@ class OverData:
     network: str = RESNET
     more: Callable[[argparse.ArgumentParser], None] = lambda parser: None
 
-    def add_flags(self, parser: argparse.ArgumentParser, out: str, network: str) -> None:
+    def add_flags(self, parser: argparse.ArgumentParser, out: str, network: str | None) -> None:
         """Network, data, methods, and the measure's own flags."""
         flags.add_run_flags(parser, network, out)
         flags.add_data_flags(parser, self.methods)

@@ -66,6 +66,7 @@ class Reports:
         writer: of the files.
         fit: `"stretch"` or `"crop"`.
         top: how many classes are told of each picture.
+        shared: whether the maps of a picture's classes share a scale.
         reading: of arrays, `channels` and `bands` of `read_photograph`.
     """
 
@@ -76,10 +77,11 @@ class Reports:
         writer: Writer,
         fit: str = "stretch",
         top: int = TOP,
+        shared: bool = False,
         **reading: Any,
     ):
         self.explainer, self.targets, self.writer, self.fit, self.reading = explainer, targets, writer, fit, reading
-        self.top = top
+        self.top, self.shared = top, shared
 
     def write(self, names: Mapping[str, str], batch: int, outcome: Outcome | None = None) -> Outcome:
         """Explains all pictures, with a progress bar on a terminal and a printed table for each.
@@ -143,7 +145,8 @@ class Reports:
         for picture, explanations in zip(pictures, explained):
             source = picture.source["source"]
             try:
-                written = [self.writer.write(picture, explanation) for explanation in explanations]
+                shared = {"peaks": self.writer.peaks(explanations)} if self.shared else {}
+                written = [self.writer.write(picture, explanation, **shared) for explanation in explanations]
             except MISTAKES as error:
                 outcome.failures.append((source, error))
                 continue

@@ -29,9 +29,8 @@ def explained(reports: Reports, names: Mapping[str, str], batch: int, skip: bool
     begun, writer = time.monotonic(), reports.writer
     naming, several = writer.naming, len(names) > 1
     table = naming.table()
-    about = {key: value for key, value in writer.made.items() if key != "colormap"}
     left, outcome = Resuming(writer, reports.targets, reports.explainer.network.num_classes, skip).begin(names)
-    how = made_otherwise(f"{table}.json", about) if several and not writer.force else ""
+    how = made_otherwise(f"{table}.json", writer.made) if several and not writer.force else ""
     if how:
         raise in_the_way([(table.with_name(f"{table.name}.json"), how)])
     before = outcome.done
@@ -43,7 +42,7 @@ def explained(reports: Reports, names: Mapping[str, str], batch: int, skip: bool
         reports.write(left, batch, outcome)
     finally:
         if several and outcome.rows:
-            write_predictions(table, outcome.rows, about)
+            write_predictions(table, outcome.rows, writer.made)
     _tell(outcome, before, time.monotonic() - begun, reports, several)
     return outcome
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 import slim_models
 from gradcam.cli.network_flags import add_averages_flag, add_network_flags, add_prepared_flag, add_tensor_flags, listed
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, UnknownName
+
+if TYPE_CHECKING:
+    from gradcam.maps import Look
 
 FIGURES = (".png", ".pdf", ".svg")
 
@@ -129,7 +132,6 @@ def add_file_flags(explain: argparse.ArgumentParser) -> None:
     """Of `gradcam explain`."""
     from gradcam.cli.naming import FIELDS
     from gradcam.cli.writer import OUTPUTS, TOP
-    from gradcam.maps import COLORMAPS
     from gradcam.pictures import FORMATS
 
     explain.add_argument(
@@ -138,7 +140,7 @@ def add_file_flags(explain: argparse.ArgumentParser) -> None:
         help="of arrays: what is shown as red, green and blue, or as grey, counted from 1 (default: the mean as grey, "
         "or of three channels all)",
     )
-    explain.add_argument("--colormap", default="jet", metavar="NAME", help=listed(COLORMAPS, "jet"))
+    add_look_flags(explain, "the classes of a picture by the largest of theirs, of which there must be several")
     explain.add_argument("--format", default="png", metavar="NAME", help=f"of overlays: {listed(FORMATS, 'png')}")
     text = "of an overlay's longer side (default: the picture's own)"
     explain.add_argument("--max-size", type=int, metavar="PIXELS", help=text)
@@ -159,6 +161,47 @@ def add_file_flags(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("--skip-existing", action="store_true", help=text)
     text = "classes that are told of each picture, and in the table of several (default: %(default)s)"
     explain.add_argument("--top", type=int, default=TOP, metavar="K", help=text)
+
+
+def add_look_flags(parser: argparse.ArgumentParser, shared: str = "all that are of one kind by the largest") -> None:
+    """How heat maps are drawn; `shared`: what of the maps shares a scale, where they share one."""
+    from gradcam.figures import SCALES
+    from gradcam.maps import COLORMAPS, LOOK
+
+    text = f"of heat maps: {listed(COLORMAPS, LOOK.colormap)}; jet is the paper's authors'"
+    parser.add_argument("--colormap", default=LOOK.colormap, metavar="NAME", help=text)
+    text = "of heat maps: 0 leaves the picture alone, 1 covers it (default: %(default)s)"
+    parser.add_argument("--opacity", type=float, default=LOOK.opacity, metavar="SHARE", help=text)
+    text = "the picture below a heat map without its colours, so that all of them are the map's, or with them"
+    parser.add_argument(
+        "--grey", action=argparse.BooleanOptionalAction, default=LOOK.grey, help=f"{text} (default: on)"
+    )
+    text = f"{listed(SCALES, SCALES[0])}: what heat maps are divided by: each by its own maximum, or {shared}"
+    parser.add_argument("--scale", default=SCALES[0], metavar="NAME", help=text)
+
+
+def look_of(args: argparse.Namespace) -> Look:
+    """How heat maps are drawn, as the flags say.
+
+    Raises:
+        KeyError: no such colormap or scale.
+        ValueError: an opacity that is no share.
+    """
+    from gradcam.figures import SCALES
+    from gradcam.maps import COLORMAPS, Look
+
+    check_words("colormap", [args.colormap], COLORMAPS)
+    check_words("scale", [args.scale], SCALES)
+    if not 0 <= args.opacity <= 1:
+        raise BadValue(f"--opacity must be from 0 to 1, not {args.opacity:g}")
+    return Look(args.colormap, args.opacity, args.grey)
+
+
+def check_words(kind: str, words: Collection[str], known: Collection[str]) -> None:
+    """Raises a KeyError for the first of the words that is not known."""
+    for word in words:
+        if word not in known:
+            raise UnknownName(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
 
 
 def add_fit_flag(parser: argparse.ArgumentParser) -> None:

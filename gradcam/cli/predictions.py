@@ -18,8 +18,8 @@ from slim_models.files import whole_file
 from slim_models.labels import Labels, class_name
 from slim_models.mistakes import BadValue
 
-# What runs may differ in whose files are still the same: what the pictures are called and when they were made.
-_INCIDENTAL = ("source", "size", "versions", "predicted", "probability", "output", "blank", "none_fits")
+# What runs may differ in whose files are still the same: what pictures and weights are called and when they were made.
+_INCIDENTAL = ("source", "weights_from", "size", "versions", "predicted", "probability", "output", "blank", "none_fits")
 Row = dict[str, Any]  # one picture: `source`, `source_sha256`, `predicted`, `none_fits` if known, `explained`, `files`
 
 

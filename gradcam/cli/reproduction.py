@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 import slim_models
-from gradcam import maps
+from gradcam import figures
 from gradcam.cli import flags, network_flags
 from gradcam.explainer import Explainer
-from gradcam.pictures import Photograph
-from slim_models.heads import said_of
+from gradcam.pictures import Photograph, resize
+from slim_models.heads import in_words, said_of
 from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
 
@@ -34,7 +35,34 @@ def arguments(
     """
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_run_flags(parser, network, out)
+    flags.add_look_flags(parser, "all of one network, layer and method by the largest")
     return parser
+
+
+def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """What the flags say, with the `look` of heat maps; argv None are the process's own."""
+    args = parser.parse_args(argv)
+    args.look = flags.look_of(args)
+    return args
+
+
+def drawn(
+    args: argparse.Namespace, rows: Sequence[figures.Panels], titles: Sequence[str], remarks: Sequence[str]
+) -> figures.Figure:
+    """A figure of a page's width, as the flags say; arguments as of `figures.grid`."""
+    columns = max(map(len, rows))
+    return figures.grid(rows, titles, panel=PAGE / columns, look=args.look, scale=args.scale, remarks=remarks)
+
+
+def facts(explainer: Explainer) -> dict[str, str]:
+    """What JSON says that a figure is of: network, weights and default layer."""
+    made = explainer.provenance()
+    return {"network": made["network"], "weights": made["weights"], "layer": explainer.network.default_layer}
+
+
+def about(explainer: Explainer) -> str:
+    """The sentence below a figure that says the same."""
+    return figures.about(explainer.provenance(), [explainer.network.default_layer])
 
 
 def add_resnet(parser: argparse.ArgumentParser) -> None:
@@ -61,33 +89,39 @@ def add_images(parser: argparse.ArgumentParser, images: Sequence[str], classes: 
 
 def open_explainer(name: str | None, weights: str | None, **options: Any) -> Explainer:
     """The explainer of a network by name or path, with options of `Explainer`; what was guessed is printed."""
-    return Explainer(slim_models.open_network(name, weights, say=network_flags.tell).check_photographs(), **options)
+    return Explainer(open_network(name, weights), **options)
+
+
+def open_network(name: str | None, weights: str | None) -> slim_models.Network:
+    """A network of photographs by name or path; what was guessed is printed."""
+    return slim_models.open_network(name, weights, say=network_flags.tell).check_photographs()
+
+
+def last_of_each_size(network: slim_models.Network) -> list[str]:
+    """The layers of a network after which its maps get smaller, down to the default layer."""
+    names = list(network.endpoints)
+    names = names[: names.index(network.default_layer) + 1]
+    sizes = {tuple(network.endpoints[name].shape.as_list()[1:3]): name for name in names}  # the last of a size stays
+    return [name for name in names if name in sizes.values()]
 
 
 def row_title(explainer: Explainer, logits: np.ndarray, target: int) -> str:
     """A class and its probability, such as `espresso (93.0%)`, or number, from the logits `[C]` of a picture."""
+    return f"{class_name(target, explainer.labels)} ({said(explainer, logits, target)})"
+
+
+def said(explainer: Explainer, logits: np.ndarray, target: int) -> str:
+    """The probability of a class alone, `93.0%`, or its number, from the logits `[C]` of a picture."""
     head = explainer.network.head
-    said = said_of(logits, head, explainer.network.one_output)[target]
-    number = f"{said:.4g}" if head == "linear" else percent(said)
-    return f"{class_name(target, explainer.labels)} ({number})"
+    return in_words(float(said_of(logits, head, explainer.network.one_output)[target]), head)
 
 
-def percent(probability: float) -> str:
-    """A probability to a tenth of a percent, such as `93.0%`; one near 0 or 1 is not said to be 0 or 1."""
-    if probability < 0.0005:
-        return "<0.1%"
-    return ">99.9%" if probability >= 0.9995 else f"{probability:.1%}"
-
-
-def overlay(photograph: Photograph, cam: np.ndarray) -> np.ndarray:
-    """A map `[h, w]`, >= 0, over the photograph, of a panel's size: uint8 `[H, W, 3]`."""
-    photograph = photograph.shrunk(PIXELS)
-    return photograph.overlay(photograph.heatmap(cam))
-
-
-def signed(photograph: Photograph, saliency: np.ndarray) -> np.ndarray:
-    """Signed saliency `[h, w, 3]` as a picture of the panel's size: uint8 `[H, W, 3]`, zero is mid-grey."""
-    return maps.display(photograph.shrunk(PIXELS).place(saliency)[None])[0]
+def sized(photograph: Photograph, least: int = 0) -> Photograph:
+    """The photograph at a panel's size, no side below `least` pixels: maps are not drawn coarser than they are."""
+    shrunk = photograph.shrunk(PIXELS)
+    scale = max(1, least / min(shrunk.pixels.shape[:2]))
+    height, width = (round(scale * side) for side in shrunk.pixels.shape[:2])
+    return dataclasses.replace(shrunk, pixels=resize(shrunk.pixels, (height, width)))
 
 
 def same_classes(first: Explainer, second: Explainer, classes: Sequence[str]) -> list[int | str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,9 +35,9 @@ class Sanity:
 
     help = "do maps change if the network forgets (Adebayo et al. 2018)"
     description = "How alike the maps of a trained network and of its randomised ones are, by three measures."
-    network = "vgg16_tiny"
+    network = None  # the default one
 
-    def add_flags(self, parser: argparse.ArgumentParser, out: str, network: str) -> None:
+    def add_flags(self, parser: argparse.ArgumentParser, out: str, network: str | None) -> None:
         """Network, pictures and methods."""
         flags.add_run_flags(parser, network, out)
         parser.add_argument(
@@ -77,15 +77,17 @@ class Sanity:
         photographs, targets = _pictures(args)
         network = network_flags.network_of(args)
         if (weights := network.values.arrays()) is None:
-            raise BadValue(f"{args.network} has no weights by name, which are what is randomized: give one of ours")
+            raise BadValue(f"{network.name} has no weights by name, which are what is randomized: give one of ours")
         with Explainer(network, **needs(methods)) as explainer:
             images = np.stack([photograph.fitted(explainer.network.image_size) for photograph in photographs])
             trained = explainer.explain(images, targets)
             shown = {"trained": heatmaps(trained, methods)}
             rows = _rows(explainer, weights, images, trained.targets, methods, args.seed, shown)
+            made = explainer.provenance()
         classes = [class_name(target, network.labels) for target in trained.targets]
         numbers = {
-            "network": args.network,
+            "network": network.name,
+            "weights": made["weights"],
             "seed": args.seed,
             "images": [photograph.name for photograph in photographs] if args.data else args.images or list(IMAGES),
             "classes": classes,
@@ -94,12 +96,12 @@ class Sanity:
             "rows": rows,
         }
         titles = {name: method.title for name, method in methods.items()}
-        pictures = "1 picture" if len(images) == 1 else f"mean of {len(images)} pictures"
-        curves = similarity_curves(rows, titles, f"Sanity checks of {args.network}, {pictures} (less blank maps)")
-        figures.write_figure(curves, numbers, args.out, say=print)
+        about = figures.about(made, [network.default_layer])
+        heading = f"Sanity checks of {network.name}: likeness to the trained network's maps"
+        figures.write_figure(similarity_curves(rows, titles, heading, about), numbers, args.out, say=print)
         path = args.out.with_name(f"{args.out.stem}_maps{args.out.suffix}")
-        title = f"{classes[0]}, {args.network}: trained, and random from the logits down to a layer"
-        figures.save_figure(_map_figure(photographs[0], shown, titles, title), path)
+        title = f"{classes[0]} ({trained.says(0)}): maps of the trained network, and random from the logits down"
+        figures.save_figure(_map_figure(photographs[0], shown, titles, title, about), path)
         print(path)
         return args.out
 
@@ -134,16 +136,21 @@ def _rows(
 
 
 def _map_figure(
-    photograph: Photograph, shown: Mapping[str, Mapping[str, np.ndarray]], titles: Mapping[str, str], title: str
+    photograph: Photograph,
+    shown: Mapping[str, Mapping[str, np.ndarray]],
+    titles: Mapping[str, str],
+    title: str,
+    about: str,
 ) -> figures.Figure:
-    """The maps of a photograph: a row a method, a column for the trained network and each of some depths."""
+    """The maps of a photograph beside it: a row a method, a column for the trained network and each of some depths."""
     names = list(shown)
     depths = [names[0], *(names[i] for i in np.unique(np.linspace(1, len(names) - 1, DEPTHS).round().astype(int)))]
     photograph = photograph.shrunk(500)
-    rows: list[Sequence[tuple[str, np.ndarray]]] = []
+    rows: list[figures.Panels] = []
     for method in titles:
-        placed = [photograph.place(shown[depth][method][0]) for depth in depths]
-        pictures = [photograph.pixels, *(maps.colorize(heatmap, "viridis") for heatmap in placed)]
-        headings = ["", *([""] * len(depths) if rows else depths)]
-        rows.append(list(zip(headings, pictures)))
-    return figures.grid(rows, [name.replace(" ", "\n") for name in titles.values()], title, panel=1.0)
+        panels = [figures.Overlay(photograph, shown[depth][method][0]) for depth in depths]
+        rows.append(list(zip([""] * len(depths) if rows else depths, panels)))
+    names = [name.replace(" ", "\n") for name in titles.values()]
+    look = maps.LOOK._replace(opacity=1.0)  # the maps alone: the picture is there once
+    beside = ("the picture", photograph.pixels)
+    return figures.grid(rows, names, title, panel=0.95, look=look, remarks=[about], beside=beside)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from gradcam import figures
 from gradcam.cams import grad_cam
 from gradcam.cli.naming import Naming
 from gradcam.cli.predictions import doubt, made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
+from gradcam.maps import Look
 from gradcam.methods import REGISTRY, why_blank
 from gradcam.pictures import Photograph, write_npz, write_picture
 from slim_models.labels import class_name
@@ -26,6 +29,9 @@ TOP = 5  # classes that are told of each picture
 def rules_for(outputs: Collection[str]) -> list[str]:
     """The ReLU rules that some `OUTPUTS` need, each once."""
     return list(dict.fromkeys(rule for output in outputs for rule in OUTPUTS[output]))
+
+
+Peaks = Mapping[tuple[str, str], float]  # layer and method -> what is as hot as can be in their maps
 
 
 class Picture(NamedTuple):
@@ -65,22 +71,24 @@ class Writer:
     Attributes:
         naming: of the files.
         outputs: keys of `OUTPUTS`.
-        colormap: a key of `maps.COLORMAPS`.
+        look: of heat maps.
         made: what all files were made of: `Explainer.provenance` and how pictures were fitted.
         force: write also over files that were made otherwise.
         top: how many of the likeliest classes files say.
         format: of overlays, a key of `pictures.FORMATS`.
         max_size: of an overlay's longer side in pixels; None leaves it the photograph's.
+        scale: `own` for each map's own maximum; anything else names the classes that share one, as files say it.
     """
 
     naming: Naming
     outputs: Collection[str]
-    colormap: str
+    look: Look
     made: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     force: bool = False
     top: int = TOP
     format: str = "png"
     max_size: int | None = None
+    scale: str = "own"
 
     def files(self, name: str, target: int) -> list[File]:
         """The files of a picture of that name and a class."""
@@ -104,16 +112,24 @@ class Writer:
             "class": class_name(target, self.naming.labels),
             "layer": file.layer,
             "method": file.method,
-            **({} if file.output == "arrays" else {"colormap": self.colormap}),
+            **({} if file.output == "arrays" else {**self.look._asdict(), "scale": self.scale}),
             **({"max_size": self.max_size} if file.output == "overlay" and self.max_size else {}),
         }
 
-    def write(self, picture: Picture, explanation: Explanation) -> Written:
+    def peaks(self, explanations: Sequence[Explanation]) -> Peaks:
+        """The largest value of a picture's maps for several classes, by layer and method: their scale, if it is one."""
+        return {
+            (layer, word): max(float(np.abs(REGISTRY[word].shown(one, layer)).max()) for one in explanations)
+            for layer, word in itertools.product(self.naming.layers, self.naming.methods)
+        }
+
+    def write(self, picture: Picture, explanation: Explanation, peaks: Peaks | None = None) -> Written:
         """Writes the files of one picture and class.
 
         Args:
             picture: as it was read.
             explanation: of it alone.
+            peaks: as of `peaks`; None is each map's own.
 
         Raises:
             ValueError: a file is there that was made otherwise.
@@ -132,7 +148,12 @@ class Writer:
         blank: list[str] = []
         for (layer, method), group in itertools.groupby(files, lambda file: (file.layer, file.method)):
             blank += self._write(
-                picture.photograph, explanation, layer, method, {f.output: (f, made[f]) for f in group}
+                picture.photograph,
+                explanation,
+                layer,
+                method,
+                {f.output: (f, made[f]) for f in group},
+                (peaks or {}).get((layer, method)),
             )
         return Written([file.path.relative_to(self.naming.folder).as_posix() for file in files], blank)
 
@@ -143,6 +164,7 @@ class Writer:
         layer: str,
         word: str,
         files: Mapping[str, tuple[File, dict[str, Any]]],
+        peak: float | None,
     ) -> list[str]:
         """The files of a layer and method; what is to be told if the map is blank."""
         method = REGISTRY[word]
@@ -154,10 +176,13 @@ class Writer:
         if "overlay" in files:
             file, made = files["overlay"]
             shown = photograph.shrunk(self.max_size) if self.max_size else photograph
-            write_picture(file.path, shown.overlay(shown.heatmap(cam), self.colormap), made)
+            signed = method.signed is not None
+            panel = figures.Overlay(shown, method.shown(explanation, layer)[0] if signed else cam, signed=signed)
+            write_picture(file.path, panel.pixels(self.look, peak), made)
         if "figure" in files:
             file, made = files["figure"]
-            figures.save_figure(self._figure(photograph, explanation, layer, word, reason), file.path, 150, made)
+            figure = self._figure(photograph, explanation, layer, word, reason, peak)
+            figures.save_figure(figure, file.path, 150, made)
         if "arrays" in files:
             file, made = files["arrays"]
             everything = explanation.arrays(method.formula or grad_cam, layer)
@@ -167,23 +192,29 @@ class Writer:
         return [f"the map of {target!r} at {layer} ({word}) is blank: {reason}"] if reason else []
 
     def _figure(
-        self, photograph: Photograph, explanation: Explanation, layer: str, word: str, reason: str
+        self,
+        photograph: Photograph,
+        explanation: Explanation,
+        layer: str,
+        word: str,
+        reason: str,
+        peak: float | None,
     ) -> figures.Figure:
-        row = figures.panels(photograph, explanation, layer=layer, method=word, colormap=self.colormap)
-        title = f"{self._title(explanation)}   {self.naming.network} {layer}"
+        row = figures.panels(photograph, explanation, layer=layer, method=word)
+        remarks = [figures.about(self.made, [layer])] if self.made else []
+        if self.scale != "own":
+            remarks.append(f"The scale of the heat map is {self.scale}.")
         if reason:
-            blank = REGISTRY[word].title
-            row = {f"{name} (blank)" if blank in name else name: panel for name, panel in row.items()}
-            title += f"\nthe map is blank: {reason}"
-        return figures.grid([list(row.items())], [""], title)
+            remarks.append(f"The map is blank: {reason}.")
+        scale, title = "own" if peak is None else "shared", self._title(explanation)
+        peaks: dict[Hashable, float] = {} if peak is None else {(layer, REGISTRY[word].title): peak}
+        return figures.grid([list(row.items())], [""], title, look=self.look, scale=scale, peaks=peaks, remarks=remarks)
 
     def _title(self, explanation: Explanation) -> str:
         target = int(explanation.targets[0])
-        said = explanation.said[0, target]
-        number = f"{said:.4g}" if explanation.head == "linear" else f"{said:.1%}"
-        if explanation.head == "linear" and explanation.one_output:  # the number is no class's
-            return f"{number}: {class_name(target, self.naming.labels)}"
-        return f"{class_name(target, self.naming.labels)}: {number}"
+        number, name = explanation.says(0), class_name(target, self.naming.labels)
+        one_number = explanation.head == "linear" and explanation.one_output  # it is no class's
+        return f"{number}: {name}" if one_number else f"{name}: {number}"
 
 
 def in_the_way(others: Sequence[tuple[pathlib.Path, str]]) -> BadValue:

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 # Okabe & Ito's colours, which the colour-blind tell apart, and a marker each for print without colour.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SERIES = [(COLOURS[2], "o"), (COLOURS[1], "s"), (COLOURS[3], "^"), (COLOURS[4], "D")]
-# Markers and dashes tell methods apart without colours.
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_DASHES = ("-", "--", "-.", ":")
+_DASHES = ("-", "--", "-.", ":")  # they tell curves apart without colours
 
 
 def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
@@ -61,49 +59,61 @@ def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
     return figure
 
 
-def similarity_curves(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], title: str) -> Figure:
-    """A row of panels for each kind of randomisation, a panel for each measure, a curve for each method.
+def similarity_curves(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], title: str, about: str) -> Figure:
+    """A row of panels for each method, a panel for each measure, a curve with its spread for each randomisation.
 
     Args:
-        rows: of `sanity.randomization_test`, and of `sanity.unrelated` for the marks at the right.
-        titles: method -> its name in the legend; the methods are drawn in this order.
+        rows: of `sanity.randomization_test`, and of `sanity.unrelated` for what no likeness is.
+        titles: method -> its name; the methods are drawn in this order.
         title: of the figure.
+        about: a sentence below it: of which network, weights and layer it is.
 
     Returns:
-        A figure of the width of a page that belongs to no window.
+        A figure of the width of a page, on one scale, that belongs to no window.
     """
-    kinds = list(dict.fromkeys(row["kind"] for row in rows if row["kind"] != "unrelated"))
-    figure = blank((7.5, 0.9 + 2.75 * len(kinds)))
-    axes = figure.subplots(len(kinds), len(MEASURES), sharey=True, squeeze=False)
-    for kind, row_axes in zip(kinds, axes):
+    figure = blank((7.5, 1.8 + 0.85 * len(titles)))
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.2 + 0.85 * len(titles), 0.6], squeeze=False)[:, 0]
+    axes = top.subplots(len(titles), len(MEASURES), sharex=True, sharey=True, squeeze=False)
+    for (method, name), row_axes in zip(titles.items(), axes):
+        of_method = [row for row in rows if row["method"] == method]
         for measure, axis in zip(MEASURES, row_axes):
-            _panel(axis, rows, kind, measure, titles)
-        row_axes[0].set_ylabel(f"{kind}\nlikeness to the trained network's maps", fontsize=8)
+            _panel(axis, of_method, measure)
+        row_axes[0].set_ylabel(name.replace(" ", "\n"), fontsize=8)
     for measure, axis in zip(MEASURES.values(), axes[0]):
         axis.set_title(measure, fontsize=9)
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False, handlelength=3.5)
-    figure.suptitle(title, fontsize=10)
+    bottom.legend(handles, names, loc="upper center", ncols=len(names), fontsize=8, frameon=False, handlelength=3)
+    top.suptitle(title, fontsize=10)
+    pictures = max(len(row["pictures"][measure]) for row in rows for measure in MEASURES if row["kind"] != "unrelated")
+    lines = f"Lines: means of n = {pictures} pictures, less blank maps. Bands: from the least to the most alike."
+    bottom.supxlabel(f"{lines} Layers: random from the logits down to there, or there alone.\n{about}", fontsize=7)
     return figure
 
 
-def _panel(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, measure: str, titles: Mapping[str, str]) -> None:
-    layers = list(dict.fromkeys(row["layer"] for row in rows if row["kind"] == kind))
-    for number, (method, name) in enumerate(titles.items()):
-        of_method = [row for row in rows if row["method"] == method]
-        look = {
-            "color": COLOURS[number % len(COLOURS)],
-            "marker": _MARKERS[number % len(_MARKERS)],
-            "linewidth": 1.0,
-            "markersize": 3.5,
-        }
-        curve = [1.0, *(row[measure] for row in of_method if row["kind"] == kind)]
-        axis.plot(range(len(curve)), curve, linestyle=_DASHES[number % len(_DASHES)], label=name, **look)
-        alike = [row[measure] for row in of_method if row["kind"] == "unrelated"]
-        axis.plot([len(layers) + 2] * len(alike), alike, linestyle="none", **look)
-    axis.axvline(len(layers) + 1, color="0.6", linewidth=0.6)
+def _panel(axis: Any, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
+    """The curves of one method and measure."""
+    for row in rows:
+        if row["kind"] == "unrelated":
+            low, high = _spread(row["pictures"][measure])
+            axis.axhspan(low, high, color="0.88", linewidth=0)
+            axis.axhline(row[measure], color="0.55", linewidth=0.8, label="maps of different pictures")
+    layers: list[str] = []
+    for number, kind in enumerate(dict.fromkeys(row["kind"] for row in rows if row["kind"] != "unrelated")):
+        of_kind = [row for row in rows if row["kind"] == kind]
+        layers = [row["layer"] for row in of_kind]
+        colour, marker = SERIES[number % len(SERIES)]
+        look = {"color": colour, "marker": marker, "linewidth": 1.0, "markersize": 2.5}
+        curve = [1.0, *(row[measure] for row in of_kind)]
+        spread = np.array([(1.0, 1.0), *(_spread(row["pictures"][measure]) for row in of_kind)])
+        axis.fill_between(range(len(curve)), *spread.T, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(range(len(curve)), curve, linestyle=_DASHES[number % len(_DASHES)], label=kind, **look)
     axis.axhline(0, color="0.6", linewidth=0.6)
-    ticks = ["trained", *layers, "", "other pictures"]
-    axis.set_xticks([x for x, tick in enumerate(ticks) if tick], [tick for tick in ticks if tick], rotation=90)
-    axis.tick_params(labelsize=6.5)
+    axis.set_xticks(range(len(layers) + 1), ["trained", *layers], rotation=90)
+    axis.tick_params(labelsize=6)
     axis.grid(axis="y", linewidth=0.3)
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float]:
+    """The smallest and the largest of the values that there are; NaN twice if there are none."""
+    known = [value for value in values if not np.isnan(value)]
+    return (min(known), max(known)) if known else (float("nan"), float("nan"))

@@ -90,8 +90,9 @@ class Run:
 
     @property
     def title(self) -> str:
-        """Network, data and number of pictures in one line."""
-        return f"{self.network}, {self.protocol['data']}: {len(self.rows):,} pictures"
+        """Network, data and number of pictures in a line; weights and layer in another."""
+        made = f"weights {self.protocol['weights'][:8]}, layer {self.protocol['layer']}"
+        return f"{self.network}, {self.protocol['data']}: {len(self.rows):,} pictures\n{made}"
 
     def tables(self) -> Mapping[str, Table]:
         """The tables, by title."""

@@ -130,14 +130,16 @@ def parameter_layers(names: Iterable[str]) -> dict[str, list[str]]:
     """The variables of a network layer by layer, from the logits down to the input.
 
     A layer is the scope that holds a convolution or matrix and what belongs to it, batch norm too; all of a
-    ResNet's unit (`block4/unit_3`) is one layer. A scope around the whole network is left out of the names.
+    ResNet's unit (`block4/unit_3`), or of an EfficientNet's block (`block_15`), is one layer. A scope around the whole
+    network is left out of the names.
 
     Args:
         names: of the variables in forward order, such as `network.weight_shapes()`; a file's order may be another.
 
     Returns:
         Layer -> names: VGG16 has `fc8`, `fc7`, `fc6`, `conv5_3`, ..., `conv1_1`; a ResNet `logits`,
-        `block4/unit_3`, ..., `block1/unit_1`, `conv1`.
+        `block4/unit_3`, ..., `block1/unit_1`, `conv1`; an EfficientNet-Lite0 `logits`, `conv_head`, `block_15`, ...,
+        `block_0`, `conv_stem`.
     """
     scopes = {name: _scope(name) for name in names}
     roots = {scope[0] for scope in scopes.values()}
@@ -151,7 +153,7 @@ def parameter_layers(names: Iterable[str]) -> dict[str, list[str]]:
 def _scope(name: str) -> list[str]:
     """The parts of the name of a variable's layer, from the outermost."""
     parts = [part for part in name.split("/")[:-1] if part != "BatchNorm"] or [name]
-    units = [number for number, part in enumerate(parts, start=1) if re.fullmatch(r"unit_\d+", part)]
+    units = [number for number, part in enumerate(parts, start=1) if re.fullmatch(r"(unit|block)_\d+", part)]
     return parts[: units[0]] if units else parts
 
 

@@ -87,19 +87,33 @@ class Photograph:
         """
         return heatmap_at(cam, self.pixels.shape[:2], self.fit)
 
-    def overlay(self, heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
+    def signed_heatmap(self, cam: np.ndarray) -> np.ndarray:
+        """As `heatmap`, of a map `[h, w]` of any sign: float32 `[H, W]` in [-1, 1], as of `maps.signed_heatmap`."""
+        rows, columns = region(self.pixels.shape[:2], self.fit)
+        extent = rows.stop - rows.start, columns.stop - columns.start
+        return self.place(maps.signed_heatmap(cam[None], extent)[0])
+
+    def overlay(
+        self,
+        heatmap: np.ndarray,
+        colormap: str = maps.LOOK.colormap,
+        opacity: float = maps.LOOK.opacity,
+        grey: bool = maps.LOOK.grey,
+    ) -> np.ndarray:
         """The heat map over the photograph; what the network did not see is dark, not merely cold.
 
         Args:
             heatmap: `[H, W]` in [0, 1], as `heatmap` makes it.
-            colormap: a key of `maps.COLORMAPS`.
+            colormap: as of `maps.colorize`.
+            opacity: of the heat map.
+            grey: whether the photograph is drawn without its colours.
 
         Returns:
             uint8 `[H, W, 3]`, RGB.
         """
         seen = region(self.pixels.shape[:2], self.fit)
-        result = self.pixels // 3
-        result[seen] = maps.overlay(self.pixels[seen], heatmap[seen], colormap)
+        result = np.repeat(maps.luma(self.pixels), 3, axis=-1) // 3 if grey else self.pixels // 3
+        result[seen] = maps.overlay(self.pixels[seen], heatmap[seen], colormap, opacity, grey)
         return result
 
     def place(self, part: np.ndarray) -> np.ndarray:

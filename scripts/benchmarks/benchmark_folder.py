@@ -37,6 +37,7 @@ with quiet_tensorflow():
     from gradcam.cams import grad_cam
     from gradcam.cli import explain, naming, writer
     from gradcam.explainer import Explainer
+    from gradcam.maps import LOOK
     from gradcam.pictures import SAMPLES, Photograph, read_photograph, write_png
 
 OUTPUTS = ["overlay"]
@@ -158,7 +159,7 @@ def explain_folder(explainer: Explainer, sources: Sequence[str], batch: int) -> 
     with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
         layers = [network.default_layer]
         files = naming.Naming(pathlib.Path(out), layers, ["grad_cam"], network.name, explainer.labels)
-        made = writer.Writer(files, OUTPUTS, "jet", explainer.provenance())
+        made = writer.Writer(files, OUTPUTS, LOOK, explainer.provenance())
         names = naming.names_of(sources, {source: pathlib.Path(source).stem for source in sources})
         failures = explain.Reports(explainer, [], made).write(names, batch).failures
     if failures:

@@ -98,6 +98,7 @@ class Copied:
 
     source: Any
     session: None = None
+    origin: str = ""
 
     def arrays(self) -> None:
         """They are not known by the names of files of weights."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,17 @@ class Stored:
     Attributes:
         source: a file that `read_weights` reads, arrays by variable name, or a function that finds the file.
         session: the user's own, open, whose variables get them; None for a new one.
+        said: of arrays, what they were read from: a file's name, or a package.
     """
 
     source: str | os.PathLike | Weights | Callable[[], str | os.PathLike]
     session: tf.Session | None = None
+    said: str = ""
+
+    @property
+    def origin(self) -> str:
+        """What they came from: a file's name, or a package; empty where that is not known."""
+        return pathlib.Path(self.source).name if isinstance(self.source, (str, os.PathLike)) else self.said
 
     def arrays(self) -> Weights:
         """Variable name -> array; a file is read anew."""
@@ -81,6 +89,7 @@ class Restored:
     restore: Callable[[tf.Session], None] = lambda session: None
     check: Check = lambda session, network: None
     session: None = None
+    origin: str = ""
 
     def arrays(self) -> None:
         """They are not known by the names of files of weights."""
@@ -102,6 +111,7 @@ class Opened:
 
     session: tf.Session
     check: Check = lambda session, network: None
+    origin: str = ""
 
     def arrays(self) -> None:
         """They are not known by the names of files of weights."""

@@ -53,7 +53,9 @@ def test_an_explanation_says_what_was_explained(explainer):
     explanation = explainer.explain(IMAGES, [3, 4, 5])
     first, second = repr(explanation).splitlines()
     shares = [explanation.probabilities[n, n + 3] for n in range(3)]
-    told = "; ".join(f"class {n + 3} ({share:.1%})" for n, share in enumerate(shares))
+    told = "; ".join(
+        f"class {n + 3} ({'<0.1%' if share < 0.0005 else f'{share:.1%}'})" for n, share in enumerate(shares)
+    )
     assert first == f"Explanation of 3 images of 64 x 64 x 3: {told}"
     assert second == "  layers: block4 [2, 2, 256]; saliency under rules: guided"
 
@@ -73,6 +75,7 @@ def test_a_notebook_shows_the_overlays(explainer):
         by_hand = maps.overlay(np.rint(IMAGES[n]), explanation.heatmap()[n])
         assert np.abs(picture.astype(int) - by_hand).max() <= 1
     assert "class 3 (" in explanation._repr_html_()
+    assert "Grad-CAM of block4, each map over its own maximum" in explanation._repr_html_()
 
 
 def made(images, **changed):

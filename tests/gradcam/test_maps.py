@@ -46,7 +46,7 @@ def test_what_is_no_cam_is_refused(cam, message):
 
 class TestColours:
     def test_jet_runs_from_blue_to_red(self):
-        low, middle, high = maps.colorize(np.array([0, 0.5, 1]))
+        low, middle, high = maps.colorize(np.array([0, 0.5, 1]), "jet")
         assert low[2] > low[0]  # RGB: blue
         assert middle[1] > max(middle[0], middle[2])  # green
         assert high[0] > high[2]  # red
@@ -62,7 +62,7 @@ class TestColours:
         np.testing.assert_array_equal(maps.colorize(np.array([[0, 0.2, 1]]), "gray")[0, :, 1], [0, 51, 255])
 
     def test_an_unknown_colormap_lists_the_choices(self):
-        with pytest.raises(KeyError, match="'rainbow'.*jet, turbo"):
+        with pytest.raises(KeyError, match="'rainbow'.*viridis, inferno, turbo, jet"):
             maps.colorize(np.zeros((2, 2)), "rainbow")
 
 
@@ -82,10 +82,16 @@ def test_overlay_is_the_rounded_mixture_for_every_pixel_and_level(opacity):
 
 
 def test_overlay_by_hand():
-    image = np.full((1, 2, 3), 100, np.uint8)
+    """Viridis goes from (68, 1, 84) to (253, 231, 37); of red 100 and blue 50 the luma is 29.9 + 5.7 = 35.6, or 36."""
+    image = np.tile(np.array([100, 0, 50], np.uint8), (1, 2, 1))
     heatmap = np.array([[0, 1.0]])
     colours = maps.colorize(heatmap).astype(float)
-    np.testing.assert_array_equal(maps.overlay(image, heatmap), np.rint(50 + colours / 2))
+    np.testing.assert_array_equal(colours, [[[68, 1, 84], [253, 231, 37]]])
+    expected = [[[0.4 * 36 + 0.6 * level for level in colour] for colour in colours[0]]]
+    np.testing.assert_array_equal(maps.overlay(image, heatmap), np.rint(expected))
+    half = [[[84, 0.5, 67], [176.5, 115.5, 43.5]]]
+    np.testing.assert_array_equal(maps.overlay(image, heatmap, opacity=0.5, grey=False), np.rint(half))
+    image = np.full((1, 2, 3), 100, np.uint8)
     np.testing.assert_array_equal(maps.overlay(image, heatmap, opacity=0), image)
     np.testing.assert_array_equal(maps.overlay(image, heatmap, opacity=1), colours)
 

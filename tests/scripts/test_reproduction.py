@@ -14,6 +14,7 @@ from gradcam.cli import reproduction
 from gradcam.evaluation.datasets.examples import read_examples
 from gradcam.explainer import Explainer
 from gradcam.pictures.photograph import read_photograph
+from slim_models.heads import percent
 from slim_models.labels import read_labels
 
 SAMPLES = ("chelsea", "coffee", "rocket")
@@ -51,7 +52,7 @@ def of_samples(*names):
 
 def test_percentages_do_not_claim_certainty():
     shares = (0, 0.0004, 0.001, 0.5, 0.99949, 0.9996, 1)
-    assert [reproduction.percent(p) for p in shares] == ["<0.1%", "<0.1%", "0.1%", "50.0%", "99.9%", ">99.9%", ">99.9%"]
+    assert [percent(p) for p in shares] == ["<0.1%", "<0.1%", "0.1%", "50.0%", "99.9%", ">99.9%", ">99.9%"]
 
 
 @pytest.mark.parametrize("data", ["imagenet", "tiny_imagenet"])
@@ -207,6 +208,21 @@ LAYERS = {"vgg16": ("conv2_1", "pool3", "conv5_3"), "resnet_v1_50": ("conv1", "b
 
 
 class TestLayers:
+    @pytest.mark.parametrize(
+        ("name", "layers"),
+        [
+            ("efficientnet_lite0", ["conv_stem", "block_2", "block_4", "block_10", "conv_head"]),
+            ("vgg16", ["conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"]),
+            ("resnet_v1_50", ["conv1", "block1/unit_2", "block2/unit_3", "block3/unit_5", "block4"]),
+        ],
+    )
+    def test_the_last_of_each_size(self, name, layers):
+        """64 pixels and their halves: 32, 16, 8, 4 and 2, of a VGG 64 to 4."""
+        network = slim_models.build(name, image_size=64, width_divisor=8, num_classes=3)
+        found = reproduction.last_of_each_size(network)
+        sizes = [network.endpoints[layer].shape.as_list()[1] for layer in found]
+        assert (found, sizes) == (layers, [64, 32, 16, 8, 4] if name == "vgg16" else [32, 16, 8, 4, 2])
+
     def test_each_layer_is_that_of_an_explainer_of_its_own(self, run, calm_script, images, monkeypatch):
         name = calm_script.network.name
         layers = LAYERS[name]

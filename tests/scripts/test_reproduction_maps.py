@@ -13,11 +13,11 @@ import reproduce_figure1
 from PIL import Image
 from scripted import checked, close
 
-from gradcam import boxes
+from gradcam import boxes, figures
 from gradcam.cams import grad_cam
 from gradcam.cli import reproduction
 from gradcam.perturbation.occlusion import occlusion_map
-from gradcam.pictures import plain
+from gradcam.pictures import Photograph, plain
 from gradcam.pictures.photograph import read_photograph
 from slim_models.labels import read_labels
 from slim_models.mistakes import BadValue
@@ -32,7 +32,12 @@ def test_figure1(thin_script, tmp_path):
     assert [(row["image"], row["class"]) for row in numbers["rows"]] == [
         (f"sample:{image}", f"class {target}") for image in ("chelsea", "coffee") for target in (3, 7)
     ]
-    assert numbers["networks"] == [numbers["resnet"]] == [thin_script.network.name]
+    assert numbers["networks"] == [numbers["resnet"]]
+    assert numbers["resnet"] == {
+        "network": thin_script.network.name,
+        "weights": thin_script.explainer.fingerprint,
+        "layer": thin_script.network.default_layer,
+    }
     image = read_photograph("sample:coffee").fitted(thin_script.network.image_size)
     explanation = thin_script.explainer.explain(image[None], 7)
     row = numbers["rows"][3]
@@ -130,6 +135,29 @@ class TestShared:
             assert stop.value.code == 2
             assert "it must end in .png, .pdf, .svg" in capsys.readouterr().err
         assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("flags", "words"),
+        [
+            (("--opacity", "2"), "--opacity must be from 0 to 1, not 2"),
+            (("--colormap", "rainbow"), "no colormap 'rainbow'; the colormaps are viridis, "),
+            (("--scale", "log"), "no scale 'log'; the scales are own, shared"),
+        ],
+    )
+    def test_how_maps_are_drawn_is_checked_before_anything_is_computed(self, flags, words, thin_script, tmp_path):
+        with pytest.raises((ValueError, KeyError), match=words):
+            reproduce_figure1.main([*thin_script.flags, *flags, "--out", str(tmp_path / "figure1.png")])
+        assert not list(tmp_path.iterdir())
+
+    def test_how_maps_are_drawn_is_what_the_flags_say(self, tmp_path):
+        """One map is half as strong as the other: on a shared scale and alone, its brightest level is 128 of 255."""
+        parser = reproduction.arguments(None, None, str(tmp_path / "out.png"))
+        args = reproduction.parsed(parser, ["--scale", "shared", "--colormap", "gray", "--opacity", "1"])
+        photograph = Photograph("black", np.zeros((2, 2, 3), np.uint8))
+        row = [(str(peak), figures.Overlay(photograph, np.array([[0, peak], [0, 0.0]]))) for peak in (1, 2)]
+        top, bottom = reproduction.drawn(args, [row], [""], ["Of nothing."]).subfigs
+        assert [axis.images[0].get_array().max() for axis in top.axes] == [128, 255]
+        assert bottom.get_supxlabel() == "Of nothing."
 
     def test_json_has_no_nan(self):
         found = plain({"a": [float("nan"), np.float32(1.23456789)], "b": np.array([[1, 2]]), "c": (True, "x")})

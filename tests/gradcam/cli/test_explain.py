@@ -14,6 +14,7 @@ from gradcam.cli.explain import Reports
 from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.writer import OUTPUTS, Picture, Writer, Written, rules_for
 from gradcam.explanation import Explanation
+from gradcam.maps import LOOK
 from gradcam.pictures import samples
 from gradcam.pictures.photograph import read_photograph
 from slim_models.mistakes import BadValue, MissingFile
@@ -35,7 +36,7 @@ def sources(tmp_path):
 def writer_for(thin, out, outputs=("overlay",), methods=("grad_cam",)):
     layer = thin.network.default_layer
     naming = Naming(out, [layer], methods, thin.network.name, usual_layer=layer, pattern="{picture}.{class}")
-    return Writer(naming, outputs, "jet", {})
+    return Writer(naming, outputs, LOOK, {})
 
 
 def named(sources):

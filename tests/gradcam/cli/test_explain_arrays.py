@@ -99,22 +99,22 @@ def test_bands_and_crop(six, tmp_path):
         np.testing.assert_allclose(arrays["images"], resize(SCENE[:, 6:42], (24, 24)), rtol=1e-6)
     heatmap = read_heatmap(tmp_path / "scene.class_2.net6.crop.npz")
     colours = as_rgb(SCENE[..., [4, 2, 0]].astype(np.float32))
-    overlay = colours // 3
+    overlay = np.repeat(maps.luma(colours), 3, axis=-1) // 3
     overlay[:, 6:42] = maps.overlay(colours[:, 6:42], heatmap[:, 6:42])
     np.testing.assert_array_equal(read(tmp_path / "scene.class_2.net6.crop.overlay.png"), overlay)
 
 
 def test_a_figure_shows_the_bands(six):
     """Of guided backprop as of the picture."""
-    from gradcam.figures import panels
+    from gradcam.panels import panels, pixels_of
 
     picture = Photograph.of_array("scene", SCENE, bands=(5, 3, 1))
     explanation = explained(six, picture.fitted((24, 24))[None])
-    shown = panels(picture, explanation)
+    shown = {name: pixels_of(panel) for name, panel in panels(picture, explanation).items()}
     np.testing.assert_array_equal(shown["original"], as_rgb(SCENE[..., [4, 2, 0]].astype(np.float32)))
     saliency = resize(explanation.saliency["guided"][0][..., [4, 2, 0]], (36, 48))
     np.testing.assert_array_equal(shown["guided backprop"], maps.display(saliency[None])[0])
-    mean = panels(Photograph.of_array("scene", SCENE), explanation)["guided Grad-CAM"]
+    mean = panels(Photograph.of_array("scene", SCENE), explanation)["guided Grad-CAM"].pixels()
     assert (mean == mean[..., :1]).all()
     product = resize(explanation.guided_grad_cam()[0].mean(-1), (36, 48))
     np.testing.assert_allclose(mean, maps.display(np.repeat(product[None, ..., None], 3, axis=-1))[0], atol=1)

@@ -21,6 +21,7 @@ from gradcam.cli.main import main
 from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.writer import Writer
 from gradcam.explainer import Explainer
+from gradcam.panels import heading
 from gradcam.pictures import fit_image, read_photograph
 from gradcam.pictures.writing import write_picture
 from gradcam.strangers import THRESHOLDS, Known, Thresholds
@@ -247,11 +248,11 @@ class TestGoingOn:
     def test_ctrl_c_says_after_how_many_and_leaves_their_table(self, run, pictures, tmp_path, monkeypatch):
         write, written = Writer.write, []
 
-        def interrupted(self, picture, explanation):
+        def interrupted(self, picture, *arguments):
             if len(written) == 2:
                 raise KeyboardInterrupt
             written.append(picture.name)
-            return write(self, picture, explanation)
+            return write(self, picture, *arguments)
 
         with monkeypatch.context() as patch:
             patch.setattr(Writer, "write", interrupted)
@@ -278,7 +279,8 @@ class TestProvenance:
             said = explainer.explain(fit_image(pixels, (24, 24))[None]).probabilities[0, 3]
             weights = explainer.fingerprint
         assert made.pop("probability") == pytest.approx(said, rel=1e-4)
-        assert made.pop("colormap", None) == (None if write == "arrays" else "turbo")
+        look = {"colormap": "turbo", "opacity": 0.6, "grey": True, "scale": "own"}
+        assert {key: made.pop(key) for key in look if key in made} == ({} if write == "arrays" else look)
         assert made == {
             "network": "net",
             "weights": weights,
@@ -432,13 +434,15 @@ class TestBlankMaps:
         monkeypatch.setattr(
             explain_figures(),
             "grid",
-            lambda rows, titles, title: drawn.append((rows, title)) or grid(rows, titles, title),
+            lambda *arguments, **options: drawn.append((arguments[0], options)) or grid(*arguments, **options),
         )
         assert run(pictures / "a.png", "--target", 0, "--target", 2, write="figure")[0] == 0
-        (blank, title), (other, title_of_other) = drawn
-        assert [name for name, _ in blank[0] if "(blank)" in name] == ["Grad-CAM (blank)", "guided Grad-CAM (blank)"]
-        assert title.endswith(f"\nthe map is blank: {NOTHING}")
-        assert not [name for name, _ in other[0] if "blank" in name] and "blank" not in title_of_other
+        (blank, options), (other, options_of_other) = drawn
+        headings = [heading(*pair).splitlines()[0] for pair in blank[0]]
+        # Everything speaks against class 0, so that guided backprop lets nothing through.
+        assert headings == ["original", "guided backprop (blank)", "Grad-CAM (blank)", "guided Grad-CAM (blank)"]
+        assert options["remarks"][-1] == f"The map is blank: {NOTHING}."
+        assert "blank" not in str([heading(*pair) for pair in other[0]]) + str(options_of_other["remarks"])
 
 
 def explain_figures():
@@ -448,6 +452,35 @@ def explain_figures():
 
 
 class TestOverlays:
+    def test_classes_that_share_a_scale(self, run, pictures, tmp_path):
+        """The weights of class 3 are those of class 2 backwards: the one with the weaker map is never as hot."""
+        flags = ["--target", 2, "--target", 3, "--colormap", "gray", "--opacity", 1]
+        assert run(pictures / "a.png", *flags, "--write", "overlay", "--write", "arrays", "--scale", "shared")[0] == 0
+        stems = [tmp_path / "out" / f"a.class_{target}.net" for target in (2, 3)]
+        peaks = []
+        for stem in stems:
+            with np.load(f"{stem}.npz") as arrays:
+                peaks.append(float(arrays["cam"].max()))
+        assert max(peaks) > 1.01 * min(peaks)  # by more than two levels of 255
+        for stem, peak in zip(stems, peaks):
+            with Image.open(f"{stem}.overlay.png") as overlay:
+                levels = np.asarray(overlay)[..., 0]
+            np.testing.assert_allclose(levels, 255 * read_heatmap(f"{stem}.npz") * peak / max(peaks), atol=1)
+            assert read_provenance(f"{stem}.overlay.png")["scale"] == "shared by class 2, class 3"
+        code, _, err = run(pictures / "a.png", *flags)
+        assert code == 2 and "scale 'shared by class 2, class 3', not 'own'" in last(err)
+
+    def test_without_relu_is_about_0(self, run, pictures, tmp_path):
+        """Class 0, of which everything speaks against, is blue where its raised map is least, and nowhere red."""
+        flags = ["--target", 0, "--method", "without_relu", "--opacity", 1]
+        assert run(pictures / "a.png", *flags, "--write", "overlay", "--write", "arrays")[0] == 0
+        stem = tmp_path / "out" / "a.class_0.without_relu.net"
+        with Image.open(f"{stem}.overlay.png") as overlay:
+            red, _, blue = np.asarray(overlay).astype(int).transpose(2, 0, 1)
+        assert (blue > red).all()
+        with np.load(f"{stem}.npz") as arrays:
+            assert arrays["cam"].min() == 0 < arrays["cam"].max()
+
     @pytest.mark.parametrize(("form", "word"), [("jpg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")])
     def test_format_and_size(self, form, word, run, pictures, tmp_path):
         flags = ["--target", 2, "--format", form]

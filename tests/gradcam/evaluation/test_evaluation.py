@@ -438,7 +438,8 @@ class TestScripts:
             for column in ("top-1", "top-5", "class given"):
                 assert found["localisation error", "CAM", column] == found["localisation error", "Grad-CAM", column]
         printed = capsys.readouterr().out
-        assert "30 pictures" in printed
+        weights, layer = thin_script.explainer.fingerprint[:8], thin_script.network.default_layer
+        assert f"30 pictures\nweights {weights}, layer {layer}\n" in printed
         assert "56.51 / 46.41" in printed
         assert "largest segment above 15 % of the maximum" in printed
 

@@ -10,7 +10,7 @@ import reproduce_sanity
 from PIL import Image
 
 import slim_models
-from gradcam.evaluation import sanity
+from gradcam.evaluation import sanity, similarity_curves
 from gradcam.evaluation.metrics import MEASURES, SIZE, similarities
 from gradcam.evaluation.sanity import KINDS, cascading, independent, parameter_layers, randomized
 from gradcam.methods import Method, methods_named
@@ -400,3 +400,38 @@ class TestScript:
         assert stop.value.code == 2
         assert "smooth_grad" in capsys.readouterr().err
         assert not list(tmp_path.iterdir())
+
+
+class TestCurves:
+    ROWS = tuple(
+        {"kind": kind, "layer": layer, "method": "m", "pictures": dict.fromkeys(MEASURES, pictures)}
+        | dict.fromkeys(MEASURES, mean)
+        for kind, layer, mean, pictures in (
+            ("cascading", "top", 0.5, [0.2, float("nan"), 0.8]),
+            ("cascading", "bottom", float("nan"), [float("nan")] * 3),
+            ("independent", "top", 0.5, [0.5, 0.5, 0.5]),
+            ("independent", "bottom", 0.75, [0.5, 0.75, 1.0]),
+            ("unrelated", "", 0.2, [0.1, 0.3]),
+        )
+    )
+
+    def test_means_with_their_spread_over_the_pictures_on_one_scale(self):
+        figure = similarity_curves(self.ROWS, {"m": "the method"}, "title", "Of a network.")
+        top, bottom = figure.subfigs
+        assert len(top.axes) == len(MEASURES) and len({axis.get_ylim() for axis in top.axes}) == 1
+        axis = top.axes[0]
+        curves = {line.get_label(): line.get_ydata() for line in axis.get_lines()}
+        np.testing.assert_array_equal(curves["cascading"], [1, 0.5, np.nan])
+        np.testing.assert_array_equal(curves["independent"], [1, 0.5, 0.75])
+        bands = [band.get_paths() for band in axis.collections]
+        # From 1 at the trained network to 0.2 and 0.8 at the top layer; where all maps are blank there is no band.
+        assert bands[0][0].get_extents().extents.tolist() == [0, 0.2, 1, 1]
+        assert bands[1][0].get_extents().extents.tolist() == [0, 0.5, 2, 1]
+        assert [text.get_text() for text in axis.get_xticklabels()] == ["trained", "top", "bottom"]
+        assert [text.get_text() for text in bottom.legends[0].get_texts()] == [
+            "maps of different pictures",
+            "cascading",
+            "independent",
+        ]
+        words = bottom.get_supxlabel()
+        assert "means of n = 3 pictures" in words and words.endswith("Of a network.")

@@ -337,7 +337,9 @@ class TestPhotograph:
         overlay = picture.overlay(heatmap)
         shown = as_rgb(array, (5, 4, 3))
         np.testing.assert_array_equal(overlay[:, 2:10], maps.overlay(shown[:, 2:10], heatmap[:, 2:10]))
-        np.testing.assert_array_equal(overlay[:, :2], shown[:, :2] // 3)
+        np.testing.assert_array_equal(overlay[:, :2], np.repeat(maps.luma(shown[:, :2]), 3, axis=-1) // 3)
+        with_colours = picture.overlay(heatmap, grey=False)
+        np.testing.assert_array_equal(with_colours[:, :2], shown[:, :2] // 3)
 
     def test_shrunk_for_a_figure_the_network_sees_the_same(self):
         picture = Photograph.of_array("a", RANDOM.normal(size=(40, 60, 5)).astype(np.float32), bands=(5, 4, 3))

@@ -296,10 +296,13 @@ def test_a_heat_map_comes_back_to_the_object(fit):
 
 def test_an_overlay_is_dark_where_the_network_did_not_look():
     photograph = Photograph("x", QUARTERS, "crop")
-    whole = photograph.overlay(np.zeros((32, 48), np.float32), "gray")
+    whole = photograph.overlay(np.zeros((32, 48), np.float32), "gray", 0.5, grey=False)
     np.testing.assert_array_equal(whole[:, :8], QUARTERS[:, :8] // 3)
     np.testing.assert_array_equal(whole[:, 40:], QUARTERS[:, 40:] // 3)
     np.testing.assert_array_equal(whole[:, 8:40], np.rint(QUARTERS[:, 8:40] / 2))  # half the picture, half black
+    with_grey = photograph.overlay(np.zeros((32, 48), np.float32), "gray", 0.5)
+    luma = np.rint(QUARTERS @ [0.299, 0.587, 0.114])
+    np.testing.assert_allclose(with_grey[:, :8], np.repeat(luma[:, :8, None] // 3, 3, axis=-1), atol=1)
 
 
 class TestSamples:

@@ -165,8 +165,9 @@ class TestPublished:
 
 def test_layers_from_the_logits_down():
     found = parameter_layers(slim_models.build("efficientnet_lite0", width_divisor=8).weight_shapes())
-    assert list(found) == ["logits", *reversed(layers_of(0))]
-    assert len(found["block_5/depthwise"]) == 5
+    assert list(found) == ["logits", "conv_head", *(f"block_{number}" for number in range(15, -1, -1)), "conv_stem"]
+    assert len(found["block_0"]) == 2 * 5  # depthwise and project, each a kernel and a batch norm of four
+    assert len(found["block_5"]) == 3 * 5
 
 
 def test_cam_is_grad_cam():
