@@ -17,6 +17,7 @@ from gradcam.explanation import Explanation
 from gradcam.pictures import checked_images
 from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import filled_session, tensorflow_version, values_of, values_there
+from gradcam.strangers import THRESHOLDS, Thresholds
 from gradcam.targets import Asked, Target, asked, directions, subject
 from slim_models.graphs import growing
 from slim_models.labels import Labels, class_index, one_each
@@ -223,6 +224,14 @@ class Explainer:
         with values_there(self.network):
             return fingerprint(values_of(self.network, self.session))
 
+    @functools.cached_property
+    def _thresholds(self) -> Thresholds | None:
+        """Those that are known of the very weights and size of picture."""
+        known = THRESHOLDS.get(self.network.name)
+        if known is None or self.network.image_size != (known.side, known.side) or self.fingerprint != known.weights:
+            return None
+        return known.thresholds
+
     def provenance(self) -> dict[str, Any]:
         """What its numbers come from, as JSON holds it and files of them say: network, weights, versions and so on."""
         network = self.network
@@ -256,6 +265,7 @@ class Explainer:
             default_layer=self._default_layer,
             head=network.head,
             one_output=network.one_output,
+            thresholds=self._thresholds,
             **arrays,
         )
 

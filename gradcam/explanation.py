@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gradcam import maps
+from gradcam import maps, strangers
 from gradcam.cams import CamMethod, formula, grad_cam
+from gradcam.strangers import Thresholds
 from slim_models.heads import in_words, probabilities_of, said_of
 from slim_models.mistakes import BadValue, UnknownName
 
@@ -78,6 +79,7 @@ class Explanation:
         default_layer: the layer that the methods take unless told otherwise.
         head: how logits become what the network says: `"softmax"`, `"sigmoid"` or `"linear"`.
         one_output: whether the logits are `[-z, z]` of a network's only output z.
+        thresholds: below which none of the network's classes may fit; None if they are not known.
         directions: `[N, C]`, what was explained, as of `gradcam.targets`; None is the classes.
         runs: of the network, for methods that need more than one; None if there can be none.
         made: what such methods made of it already, for who asks again.
@@ -93,6 +95,7 @@ class Explanation:
     default_layer: str
     head: str = "softmax"
     one_output: bool = False
+    thresholds: Thresholds | None = None
     directions: np.ndarray | None = None
     runs: Runs | None = None
     made: dict[Any, np.ndarray] = dataclasses.field(default_factory=dict, init=False, repr=False)
@@ -130,7 +133,8 @@ class Explanation:
 
     def _told(self, number: int) -> str:
         """The class that an image was explained for, and what the network says of it."""
-        return f"class {int(self.targets[number])} ({self.says(number)})"
+        doubt = self.none_fits is not None and self.none_fits[number]
+        return f"class {int(self.targets[number])} ({self.says(number)}{'; no class may fit' if doubt else ''})"
 
     def says(self, number: int) -> str:
         """What the network says of the class that an image was explained for: `34.3%`, or of a linear head `12.3`."""
@@ -170,6 +174,13 @@ class Explanation:
             ValueError: the network's head is linear: what it says are no probabilities.
         """
         return probabilities_of(self.logits, self.head)
+
+    @property
+    def none_fits(self) -> np.ndarray | None:
+        """`[N]`, whether none of the network's classes may fit, as `strangers.none_fits` tells it; None where no
+        thresholds are known, as of networks that are not this project's. That it is False does not say that one fits.
+        """
+        return None if self.thresholds is None else strangers.none_fits(self.logits, self.thresholds)
 
     def cam(self, method: CamMethod | str = grad_cam, layer: str | None = None, rule: str = "backprop") -> np.ndarray:
         """The map of a layer by any method of `gradcam.cams`; costs no further run.

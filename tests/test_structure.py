@@ -33,7 +33,15 @@ NAMING = "slim_models.naming"
 PASSES, LOADING, OPENING = "slim_models.loading.passes", "slim_models.loading", "slim_models.opening"
 FOR_ALL = {f"slim_models.{room}" for room in ("graphs", "lazy", "mistakes", "running", "sizes")}
 NUMBERS = {"gradcam.cams", "gradcam.maps", "gradcam.boxes"}
-CORE = {*NUMBERS, "gradcam.explanation", "gradcam.explainer", "gradcam.methods", "gradcam.pictures", "slim_models"}
+CORE = {
+    *NUMBERS,
+    "gradcam.strangers",
+    "gradcam.explanation",
+    "gradcam.explainer",
+    "gradcam.methods",
+    "gradcam.pictures",
+    "slim_models",
+}
 ARROWS = {
     LABELS: {FILES},
     NETWORK: {BACKWARD, LABELS},
@@ -46,7 +54,8 @@ ARROWS = {
     LOADING: {FILES, HEADS, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, NAMING, PASSES},
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, NAMING, LOADING},
     "gradcam.pictures": {"gradcam.maps", FILES, WEIGHTS},
-    "gradcam.explanation": {"gradcam.cams", "gradcam.maps", HEADS},
+    "gradcam.strangers": {HEADS},
+    "gradcam.explanation": {"gradcam.cams", "gradcam.maps", "gradcam.strangers", HEADS},
     "gradcam.targets": {LABELS},
     "gradcam.sessions": {"slim_models", WEIGHTS},
     "gradcam.tracing": {"gradcam.fixations", BACKWARD, "slim_models"},
@@ -69,7 +78,7 @@ ARROWS = {
     "gradcam.figures": {"gradcam.maps", "gradcam.methods", "gradcam.panels", "gradcam.pictures", FILES},
     "gradcam.explainer": {
         *("gradcam.again", "gradcam.explanation", "gradcam.pictures", "gradcam.runs", "gradcam.sessions"),
-        "gradcam.targets",
+        *("gradcam.strangers", "gradcam.targets"),
         *("slim_models", LABELS, WEIGHTS),
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},

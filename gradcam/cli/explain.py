@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from gradcam.cli.predictions import Row, one_class, predicted
+from gradcam.cli.predictions import Row, doubt, none_may_fit, one_class, predicted
 from gradcam.cli.writer import TOP, Picture, Writer
 from gradcam.explanation import Explanation
 from gradcam.pictures import read_photograph, source_of
@@ -44,6 +44,7 @@ class Outcome:
         failures: those that failed, and why.
         rows: of the table of predictions.
         blank: how many maps are.
+        doubted: of how many pictures none of the classes may be.
     """
 
     total: int
@@ -51,6 +52,7 @@ class Outcome:
     failures: Failures = dataclasses.field(default_factory=list)
     rows: list[Row] = dataclasses.field(default_factory=list)
     blank: int = 0
+    doubted: int = 0
 
 
 class Reports:
@@ -154,9 +156,11 @@ class Reports:
             outcome.done += 1
             outcome.blank += len(blank)
             outcome.rows.append(self._row(picture, explanations, [file for one in written for file in one.files]))
+            outcome.doubted += outcome.rows[-1].get("none_fits", False)
             number = f"{outcome.done + len(outcome.failures)}/{outcome.total} " if outcome.total > 1 else ""
             lines = [f"{number}{self._heading(picture, outcome.rows[-1]['files'])}"]
-            tqdm.write("\n".join([*lines, *self._table(explanations[0]), *(f"  {sentence}" for sentence in blank)]))
+            told = [f"  {sentence}" for sentence in (none_may_fit(explanations[0]), *blank) if sentence]
+            tqdm.write("\n".join([*lines, *self._table(explanations[0]), *told]))
 
     def _row(self, picture: Picture, explanations: Sequence[Explanation], files: list[str]) -> Row:
         labels = self.explainer.labels
@@ -166,7 +170,8 @@ class Reports:
             for one, target in zip(explanations, targets)
         ]
         shown = predicted(explanations[0], labels, self.top)
-        return {**picture.source, "predicted": shown, "explained": asked, "files": files}
+        doubts = doubt(explanations[0])
+        return {**picture.source, "predicted": shown, **doubts, "explained": asked, "files": files}
 
     def _heading(self, picture: Picture, files: Sequence[str]) -> str:
         """Which picture, and where its files are."""

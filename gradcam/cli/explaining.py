@@ -61,6 +61,7 @@ def _tell(outcome: Outcome, before: int, seconds: float, reports: Reports, sever
     parts = [f"{count} picture{'s' * (count != 1)} in {seconds:.1f} s"]
     parts += [f"{before} done before"] * bool(before)
     parts += [f"{outcome.blank} blank map{'s' * (outcome.blank != 1)}"] * bool(outcome.blank)
+    parts += [f"{outcome.doubted} of which no class may fit"] * bool(outcome.doubted and several)
     naming = reports.writer.naming
     where = f", and what was predicted in {naming.table()}.csv and .json" if several else ""
     print(f"{', '.join(parts)}: the files are in {naming.folder}{where}")

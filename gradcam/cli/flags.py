@@ -115,14 +115,12 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
     from gradcam.methods import FLIP, REGISTRY
     from gradcam.pictures import SAMPLES
 
-    explain.add_argument(
-        "images",
-        nargs="+",
-        metavar="IMAGE",
-        help=f"a picture, a folder of pictures, or one that comes along ({', '.join(f'sample:{n}' for n in SAMPLES)}); "
-        "an npy file [H, W, K] or [N, H, W, K], or of these stack.npy[2]; where the network takes arrays also a TIFF "
-        "with a band a page",
+    text = (
+        f"a picture, a folder of pictures, or one of ours ({', '.join(f'sample:{n}' for n in SAMPLES)}); an npy "
+        "file [H, W, K] or [N, H, W, K], or of these stack.npy[2]; where the network takes arrays also a TIFF with a "
+        "band a page"
     )
+    explain.add_argument("images", nargs="+", metavar="IMAGE", help=text)
     add_network_flags(explain)
     add_prepared_flag(explain)
     _add_target_flags(explain)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcam import strangers
 from gradcam.explanation import Explanation
 from gradcam.pictures import KEY, read_provenance, write_json
 from slim_models.files import parsed_json, read_text, whole_file
@@ -18,8 +19,8 @@ from slim_models.labels import Labels, class_name
 from slim_models.mistakes import BadValue
 
 # What runs may differ in whose files are still the same: what pictures and weights are called and when they were made.
-_INCIDENTAL = ("source", "weights_from", "size", "versions", "predicted", "probability", "output", "blank")
-Row = dict[str, Any]  # one picture: `source`, `source_sha256`, `predicted`, `explained`, `files`
+_INCIDENTAL = ("source", "weights_from", "size", "versions", "predicted", "probability", "output", "blank", "none_fits")
+Row = dict[str, Any]  # one picture: `source`, `source_sha256`, `predicted`, `none_fits` if known, `explained`, `files`
 
 
 def predicted(explanation: Explanation, labels: Labels | None, top: int) -> list[dict[str, Any]]:
@@ -43,6 +44,23 @@ def one_class(explanation: Explanation, index: int, labels: Labels | None) -> di
     """What a network says of one class of one picture, as JSON has it."""
     kind = "output" if explanation.head == "linear" else "probability"
     return {"index": index, "class": class_name(index, labels), kind: float(f"{explanation.said[0, index]:.6g}")}
+
+
+def doubt(explanation: Explanation) -> dict[str, bool]:
+    """Whether none of a network's classes may fit one picture, as JSON has it; empty where that is not known."""
+    return {} if explanation.none_fits is None else {"none_fits": bool(explanation.none_fits[0])}
+
+
+def none_may_fit(explanation: Explanation) -> str:
+    """What is said of one picture if none of the network's classes may fit, and by what; else empty."""
+    limits = explanation.thresholds
+    if limits is None or not strangers.none_fits(explanation.logits, limits)[0]:
+        return ""
+    top, energy = explanation.said[0].max(), strangers.log_sum_exp(explanation.logits)[0]
+    return (
+        "none of this network's classes may fit: the highest probability is below "
+        f"{limits.probability:.1%} ({top:.1%}), the log-sum-exp below {limits.log_sum_exp:.2f} ({energy:.2f})"
+    )
 
 
 def differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
@@ -124,16 +142,18 @@ def _joined(before: Row, row: Row, key: str) -> list[Any]:
 
 
 def _write_csv(path: pathlib.Path, rows: Sequence[Row]) -> pathlib.Path:
-    """A line a picture: its source, its likeliest classes with what is said of them, what was explained, its files."""
+    """A line a picture: its source, its likeliest classes with what is said of them, what was explained, its files, and
+    whether none of the classes may fit (`true`, `false`, or nothing where that is not known)."""
     most = max((len(row["predicted"]) for row in rows), default=0)
     kind = next((key for row in rows for entry in row["predicted"] for key in entry if key == "output"), "probability")
     numbered = [f"{key}_{place}" for place in range(1, most + 1) for key in ("index", "class", kind)]
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["source", *numbered, "explained", "files"])
+        writer.writerow(["source", *numbered, "explained", "files", "none_fits"])
         for row in rows:
             cells = [entry.get(key, "") for entry in row["predicted"] for key in ("index", "class", kind)]
             cells += [""] * (len(numbered) - len(cells))
             explained = "; ".join(str(entry["class"]) for entry in row["explained"])
-            writer.writerow([row["source"], *cells, explained, "; ".join(row["files"])])
+            told = json.dumps(row["none_fits"]) if "none_fits" in row else ""
+            writer.writerow([row["source"], *cells, explained, "; ".join(row["files"]), told])
     return path

@@ -111,8 +111,10 @@ class Resuming:
         ]
         folder = self.writer.naming.folder
         paths = [file.path.relative_to(folder).as_posix() for those in files.values() for file in those]
-        shown = next(iter(said.values()))["predicted"][: self.writer.top]
-        return {**which, "predicted": shown, "explained": explained, "files": paths}
+        first = next(iter(said.values()))
+        shown = first["predicted"][: self.writer.top]
+        known = {key: first[key] for key in ("none_fits",) if key in first}
+        return {**which, "predicted": shown, **known, "explained": explained, "files": paths}
 
     def _candidates(self, name: str) -> list[Asked]:
         """The classes of which there is a file of a picture."""

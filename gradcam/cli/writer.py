@@ -13,7 +13,7 @@ import numpy as np
 from gradcam import figures
 from gradcam.cams import grad_cam
 from gradcam.cli.naming import Naming
-from gradcam.cli.predictions import made_otherwise, one_class, predicted
+from gradcam.cli.predictions import doubt, made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
 from gradcam.maps import Look
 from gradcam.methods import methods_named, why_blank
@@ -143,7 +143,8 @@ class Writer:
         files = self.files(picture.name, target)
         said, name = one_class(explanation, subject(target), self.naming.labels), title(target, self.naming.labels)
         size = list(picture.photograph.pixels.shape[:2])
-        known = {"size": size, "predicted": predicted(explanation, self.naming.labels, max(TOP, self.top)), **said}
+        shown = predicted(explanation, self.naming.labels, max(TOP, self.top))
+        known = {"size": size, "predicted": shown, **doubt(explanation), **said}
         made = {file: {**self.provenance(picture.source, target, file), **known} for file in files}
         for file in files:
             del made[file]["index"]  # which is the target

@@ -79,7 +79,7 @@ def share_interval(hits: int, count: int, *, level: float = 0.95) -> tuple[float
 
 
 def mean_interval(
-    values: np.ndarray, bounds: tuple[float, float] = (0.0, 1.0), *, level: float = 0.95, draws: int = 2000
+    values: np.ndarray, bounds: tuple[float, float] = (0.0, 1.0), *, level: float = 0.95, draws: int = 4000
 ) -> tuple[float, float]:
     """Gaffke's interval of the mean of values within bounds, which holds for few and of any distribution.
 

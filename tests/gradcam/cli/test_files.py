@@ -24,6 +24,7 @@ from gradcam.explainer import Explainer
 from gradcam.panels import heading
 from gradcam.pictures import fit_image, read_photograph
 from gradcam.pictures.writing import write_picture
+from gradcam.strangers import THRESHOLDS, Known, Thresholds
 from slim_models.mistakes import BadValue, UnknownName
 
 RANDOM = np.random.default_rng(0)
@@ -360,9 +361,31 @@ class TestPredictions:
                 assert [one["index"] for one in entry["predicted"]] == [first, second]
                 assert entry["explained"][0]["probability"] == pytest.approx(probabilities[0], rel=1e-4)
                 assert entry["files"] == [row["files"]]
-        assert set(rows[0]) == {"source", "explained", "files"} | {
+            assert row["none_fits"] == "" and "none_fits" not in entry  # no thresholds are known of such a network
+        assert set(rows[0]) == {"source", "explained", "files", "none_fits"} | {
             f"{key}_{place}" for key in ("index", "class", "probability") for place in (1, 2)
         }
+
+    def test_of_which_none_of_the_classes_may_be(self, run, pictures, tmp_path, monkeypatch):
+        """Those whose probability is below the threshold, in the table, in each file, and where it goes on."""
+        run(pictures, "--recursive", out=tmp_path / "before")
+        before = json.loads((tmp_path / "before" / "predictions.net.json").read_text())
+        tops = [row["predicted"][0]["probability"] for row in before["pictures"]]
+        limits = Thresholds(float(np.mean(sorted(tops)[1:3])), np.inf)
+        monkeypatch.setitem(THRESHOLDS, "net", Known(before["provenance"]["weights"], 24, limits))
+        printed = run(pictures, "--recursive")[1]
+        assert printed.count("none of this network's classes may fit: the highest probability is below ") == 2
+        assert ", 2 of which no class may fit: " in last(printed)
+        out = tmp_path / "out"
+        doubted = [row["none_fits"] for row in json.loads((out / "predictions.net.json").read_text())["pictures"]]
+        assert doubted == [top < limits.probability for top in tops] and sum(doubted) == 2
+        with (out / "predictions.net.csv").open(newline="") as file:
+            assert [row["none_fits"] for row in csv.DictReader(file)] == [str(doubt).lower() for doubt in doubted]
+        assert sum(read_provenance(path)["none_fits"] for path in out.glob("*.overlay.png")) == 2
+        whole = (out / "predictions.net.json").read_bytes()
+        (out / "predictions.net.json").unlink()
+        assert "4 of 4 pictures are done already" in run(pictures, "--recursive", "--skip-existing")[1]
+        assert (out / "predictions.net.json").read_bytes() == whole
 
     def test_other_pictures_and_classes_join_it(self, run, pictures, tmp_path):
         run(pictures / "a.png", pictures / "b.png", "--target", 2)
