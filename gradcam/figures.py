@@ -22,6 +22,7 @@ from slim_models.mistakes import BadValue
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LONGEST = 1000  # pixels of a photograph's side in a panel, which is a few hundred wide
 # A row of panels: a title for each, and uint8 [H, W, 3] RGB pictures.
 Panels = Sequence[tuple[str, np.ndarray]]
 
@@ -55,7 +56,7 @@ def panels(
     Raises:
         KeyError: no such method, or what it needs was not explained.
     """
-    photograph = photograph.shrunk(1000)  # a panel is a few hundred pixels wide, a photograph thousands
+    photograph = photograph.shrunk(LONGEST)
     entry = methods_named([method])[method] if isinstance(method, str) else None
     title = title_of(method) if entry is None else entry.title
     cam = explanation.cam(method, layer) if entry is None else entry.make(explanation, layer)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -34,12 +37,69 @@ def heatmap(cam: np.ndarray, size: Size) -> np.ndarray:
     """
     if cam.ndim != 3:
         raise BadValue(f"a cam must be [N, h, w], not {list(cam.shape)}")
-    if not np.isfinite(cam).all() or (cam < 0).any():
-        raise BadValue("a cam must be finite and >= 0 everywhere")
-    height, width = height_and_width(size)  # OpenCV wants them the other way round
-    # Divided first, by the peak of the small map, so that the smallest cams do not underflow on the way.
-    maps = [cv2.resize(_divided(one), (width, height), interpolation=cv2.INTER_LINEAR) for one in cam]
-    return np.stack([_divided(one) for one in maps]).astype(np.float32)
+    size = height_and_width(size)
+    result = np.empty((len(cam), *size), np.float32)
+    for one, heat in zip(cam, result):
+        enlarged = Enlarged(one, size)
+        for rows in strips(*size):
+            heat[rows] = enlarged[rows]
+    return result
+
+
+class Enlarged:
+    """A cam as a heat map whose rows are made when they are looked at: that of a large photograph is nowhere whole.
+
+    `Enlarged(cam, size)[2:5]` is `heatmap(cam[None], size)[0][2:5]`, `[3, width]`.
+
+    Attributes:
+        shape: (height, width).
+    """
+
+    def __init__(self, cam: np.ndarray, size: Size):
+        """Takes a cam `[h, w]` and a size; errors as of `heatmap`."""
+        if not np.isfinite(cam).all() or (cam < 0).any():
+            raise BadValue("a cam must be finite and >= 0 everywhere")
+        self.shape = height_and_width(size)
+        height, width = self.shape
+        # Divided first, by the peak of the small map, so that the smallest cams do not underflow on the way.
+        cam = _divided(cam)
+        left, right, share = _between(cam.shape[1], width)
+        self._wide = cam[:, left] + (cam[:, right] - cam[:, left]) * share
+        self._above, self._below, share = _between(len(cam), height)
+        self._share = share[:, None]
+        # Rows between the same two of the cam go from one to the other in a line: the largest is the first or the last.
+        turns = np.flatnonzero(np.diff(self._above))
+        ends = np.unique([0, *turns, *(turns + 1), height - 1])
+        self._peak = max(float(self._undivided(ends[part]).max()) for part in strips(len(ends), width)) or 1.0
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Rows of the heat map: float32 `[n, width]` in [0, 1]."""
+        return (self._undivided(rows) / self._peak).astype(np.float32)
+
+    def _undivided(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Rows of the map whose small one has the peak 1, float64."""
+        above = self._wide[self._above[rows]]
+        return above + (self._wide[self._below[rows]] - above) * self._share[rows]
+
+
+def _between(count: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the centres of `size` pixels lie among those of `count` places: the two around each, the second's share."""
+    places = np.clip((np.arange(size) + 0.5) * (count / size) - 0.5, 0, count - 1)
+    before = places.astype(int)
+    return before, np.minimum(before + 1, count - 1), places - before
+
+
+def strips(height: int, width: int, places: int = 2**15) -> Iterator[slice]:
+    """The rows of a picture, some at a time, so that what is computed of them is small whatever the picture.
+
+    Args:
+        height: of the picture.
+        width: of the picture.
+        places: how many there are to be in a strip, about; by default what stays in a processor's cache.
+    """
+    step = max(1, places // max(1, width))
+    for start in range(0, height, step):
+        yield slice(start, min(start + step, height))
 
 
 def _divided(array: np.ndarray) -> np.ndarray:
@@ -69,20 +129,31 @@ def colorize(heatmap: np.ndarray, colormap: str = "jet") -> np.ndarray:
     if not heatmap.size or not np.isfinite(heatmap).all():  # of an empty one OpenCV kills Python
         raise BadValue(f"a heat map must have places and be finite everywhere; this one is {list(heatmap.shape)}")
     levels = np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)
+    table = _table(colormap)
+    if table is None:
+        return np.repeat(levels[..., None], 3, axis=-1)
+    # What table[:, 0][levels] says, ten times as fast.
+    return cv2.applyColorMap(levels.reshape(1, -1), table).reshape(*levels.shape, 3)
+
+
+@functools.cache
+def _table(colormap: str) -> np.ndarray | None:
+    """The colours of 256 levels, `[256, 1, 3]`, RGB; None is the levels themselves."""
     code = COLORMAPS[colormap]
     if code is None:
-        return np.repeat(levels[..., None], 3, axis=-1)
-    table = cv2.applyColorMap(np.arange(256, dtype=np.uint8).reshape(256, 1), code)[..., ::-1]  # OpenCV's is BGR
-    # What table[:, 0][levels] says, ten times as fast.
-    return cv2.applyColorMap(levels.reshape(1, -1), np.ascontiguousarray(table)).reshape(*levels.shape, 3)
+        return None
+    levels = np.arange(256, dtype=np.uint8).reshape(256, 1)
+    return np.ascontiguousarray(cv2.applyColorMap(levels, code)[..., ::-1])  # OpenCV's is BGR
 
 
-def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opacity: float = 0.5) -> np.ndarray:
+def overlay(
+    images: np.ndarray, heatmap: np.ndarray | Enlarged, colormap: str = "jet", opacity: float = 0.5
+) -> np.ndarray:
     """Heat maps in colours over their pictures.
 
     Args:
         images: `[..., H, W, 3]`, RGB in [0, 255].
-        heatmap: `[..., H, W]` in [0, 1].
+        heatmap: `[..., H, W]` in [0, 1]; or of one picture its cam, `Enlarged` to its size.
         colormap: a key of `COLORMAPS`.
         opacity: of the heat map: 0 leaves the picture alone, 1 covers it.
 
@@ -94,29 +165,26 @@ def overlay(images: np.ndarray, heatmap: np.ndarray, colormap: str = "jet", opac
         ValueError: shapes that do not fit, or values that are not in those ranges or not finite; pictures that
             look like [0, 1].
     """
-    images, heatmap = np.asarray(images), np.asarray(heatmap)
-    if heatmap.ndim < 2 or not heatmap.size or images.shape != (*heatmap.shape, 3):
+    images = np.asarray(images)
+    if not isinstance(heatmap, Enlarged):  # which is in [0, 1]
+        heatmap = np.asarray(heatmap)
+    if len(heatmap.shape) < 2 or 0 in heatmap.shape or images.shape != (*heatmap.shape, 3):
         shapes = f"{list(images.shape)} and {list(heatmap.shape)}"
         raise BadValue(f"pictures and heat maps must be [..., H, W, 3] and [..., H, W], not {shapes}")
     check_pixels(images)
-    low, high = float(heatmap.min()), float(heatmap.max())
-    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # so that a NaN is outside too
-        raise BadValue(f"a heat map must be in [0, 1]; this one is in [{low:g}, {high:g}]")
+    if isinstance(heatmap, np.ndarray):
+        low, high = float(heatmap.min()), float(heatmap.max())
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # so that a NaN is outside too
+            raise BadValue(f"a heat map must be in [0, 1]; this one is in [{low:g}, {high:g}]")
     if not 0 <= opacity <= 1:
         raise BadValue(f"the opacity of a heat map must be from 0 to 1, not {opacity}")
-    parts = np.nditer(  # of a size that stays in the processor's cache, whatever that of the pictures
-        [images, colorize(heatmap, colormap), None],
-        ["external_loop", "buffered"],
-        [["readonly"], ["readonly"], ["writeonly", "allocate"]],
-        [np.float32, np.float64, np.uint8],
-        order="C",
-        casting="same_kind",
-        buffersize=1 << 15,
-    )
-    with parts:
-        for pixels, colours, result in parts:
-            result[...] = np.rint(np.clip((1 - opacity) * pixels + opacity * colours, 0, 255))
-        return parts.operands[2]
+    result = np.empty(images.shape, np.uint8)
+    for index in np.ndindex(images.shape[:-3]):
+        heat = heatmap[index] if index else heatmap
+        for rows in strips(*images.shape[-3:-1]):
+            colours = opacity * colorize(heat[rows], colormap)
+            result[index][rows] = np.rint(np.clip((1 - opacity) * np.float32(images[index][rows]) + colours, 0, 255))
+    return result
 
 
 def as_pixels(image: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ ARROWS = {
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
     "gradcam.comparison": {*CORE, "gradcam.figures", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
-    "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", LABELS},
+    "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", LABELS, WEIGHTS},
     "gradcam.evaluation": {
         *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
         *("gradcam.sessions", FILES, LOCKS, NETWORK),

@@ -34,12 +34,14 @@ class Picture(NamedTuple):
     Attributes:
         name: what the names of its files begin with.
         source: which one it is, as of `source_of`.
-        photograph: the picture.
+        photographs: the picture for each output that shows it.
+        size: (height, width) of the whole picture.
     """
 
     name: str
     source: Mapping[str, Any]
-    photograph: Photograph
+    photographs: Mapping[str, Photograph]
+    size: tuple[int, int]
 
 
 class Written(NamedTuple):
@@ -95,6 +97,19 @@ class Writer:
             for layer, method, output in itertools.product(self.naming.layers, self.naming.methods, self.outputs)
         ]
 
+    @property
+    def keeps_whole(self) -> bool:
+        """Whether a file needs all pixels of a photograph."""
+        return "overlay" in self.outputs and self.max_size is None
+
+    def picture(self, name: str, source: Mapping[str, Any], photograph: Photograph) -> Picture:
+        """What files need of a photograph once the network has been shown it, no larger than it has to be."""
+        pixels = dataclasses.replace(photograph, array=None)
+        sides = {"overlay": self.max_size, "figure": figures.LONGEST}
+        shown = {output: side for output, side in sides.items() if output in self.outputs}
+        photographs = {output: pixels.shrunk(side) if side else pixels for output, side in shown.items()}
+        return Picture(name, source, photographs, photograph.frame.size)
+
     def provenance(self, source: Mapping[str, Any], target: int, file: File) -> dict[str, Any]:
         """What a file is made of, as far as it is known before anything is computed."""
         return {
@@ -112,7 +127,7 @@ class Writer:
         """Writes the files of one picture and class.
 
         Args:
-            picture: as it was read.
+            picture: as of `picture`.
             explanation: of it alone.
 
         Raises:
@@ -121,7 +136,7 @@ class Writer:
         target = int(explanation.targets[0])
         files = self.files(picture.name, target)
         said = one_class(explanation, target, self.naming.labels)
-        size = list(picture.photograph.pixels.shape[:2])
+        size = list(picture.size)
         told = {"size": size, "predicted": predicted(explanation, self.naming.labels, max(TOP, self.top)), **said}
         made = {file: {**self.provenance(picture.source, target, file), **told} for file in files}
         for file in files:
@@ -131,13 +146,13 @@ class Writer:
         blank: list[str] = []
         for (layer, method), group in itertools.groupby(files, lambda file: (file.layer, file.method)):
             blank += self._write(
-                picture.photograph, explanation, layer, method, {f.output: (f, made[f]) for f in group}
+                picture.photographs, explanation, layer, method, {f.output: (f, made[f]) for f in group}
             )
         return Written([file.path.relative_to(self.naming.folder).as_posix() for file in files], blank)
 
     def _write(
         self,
-        photograph: Photograph,
+        photographs: Mapping[str, Photograph],
         explanation: Explanation,
         layer: str,
         word: str,
@@ -152,10 +167,10 @@ class Writer:
                 made["blank"] = reason
         if "overlay" in files:
             file, made = files["overlay"]
-            shown = photograph.shrunk(self.max_size) if self.max_size else photograph
-            write_picture(file.path, shown.overlay(shown.heatmap(cam), self.colormap), made)
+            write_picture(file.path, photographs["overlay"].overlay_of(cam, self.colormap), made)
         if "figure" in files:
             file, made = files["figure"]
+            photograph = photographs["figure"]
             figures.save_figure(self._figure(photograph, explanation, layer, word, reason), file.path, 150, made)
         if "arrays" in files:
             file, made = files["arrays"]

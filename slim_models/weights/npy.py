@@ -16,6 +16,7 @@ import numpy as np
 from slim_models.memory import aligned_bytes, freeze
 from slim_models.mistakes import BadValue
 
+_MOST_OPCODES = 10**6  # each takes as long as a kilobyte of an array, and may be one byte
 _LONG = 2**16  # bytes; what is shorter is no array worth keeping where it is read to
 _RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
 # numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b"b"), which its state then makes an array.
@@ -80,6 +81,10 @@ def _check_opcodes(file: IO[bytes]) -> None:
     """Whether the unpickler can be given the rest of the file: for some opcodes it sets aside what they ask for."""
     start = file.tell()
     for number, (opcode, argument, _) in enumerate(pickletools.genops(_Scanned(file))):  # type: ignore[arg-type]
+        if number > _MOST_OPCODES:
+            raise BadValue(
+                f"its pickle has more than {_MOST_OPCODES:,} parts: a dictionary of arrays has a few thousand"
+            )
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > number:
             raise BadValue("its pickle numbers more objects than it holds")
     file.seek(start)

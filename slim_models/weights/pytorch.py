@@ -18,6 +18,7 @@ import numpy as np
 from slim_models.memory import aligned_bytes, freeze
 from slim_models.mistakes import BadValue
 
+_MOST_OPCODES = 10**6  # each takes as long as a kilobyte of a tensor, and may be one byte
 _MAGIC = 0x1950A86A20F9469CFC6C  # begins a file of the form before zip
 _DTYPES = {"Double": "f8", "Float": "f4", "Half": "f2", "BFloat16": "u2"}
 _DTYPES |= {"Long": "i8", "Int": "i4", "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "?"}
@@ -212,6 +213,8 @@ def _scanned(file: IO[bytes]) -> bytes:
     """The next pickle in the file, whose lengths all lie inside of it: the unpickler itself would believe them."""
     start = file.tell()
     for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if number > _MOST_OPCODES:
+            raise BadValue(f"its pickle has more than {_MOST_OPCODES:,} parts: a state dict has a few thousand")
         # The unpickler makes room for as many as the largest of these numbers.
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > number:
             raise BadValue("its pickle numbers more objects than it holds")

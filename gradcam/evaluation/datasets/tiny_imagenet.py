@@ -12,8 +12,11 @@ import cv2
 import numpy as np
 
 from gradcam.evaluation.datasets.example import Example, half_open
+from gradcam.pictures import images
 from slim_models.mistakes import BadValue, MissingFile
+from slim_models.weights import check_members
 
+_MOST_BYTES = 2**24  # of a member
 TINY_IMAGENET_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 
 
@@ -65,6 +68,7 @@ def reader(path: str | os.PathLike) -> Callable[[str], bytes]:
         return lambda name: (path / name).read_bytes()
     if path.is_file() and zipfile.is_zipfile(path):
         archive, lock = zipfile.ZipFile(path), threading.Lock()
+        _check_archive(path, archive)
         if "tiny-imagenet-200/wnids.txt" in archive.namelist():
 
             def read(name: str) -> bytes:
@@ -75,13 +79,34 @@ def reader(path: str | os.PathLike) -> Callable[[str], bytes]:
     raise MissingFile(missing)
 
 
+def _check_archive(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
+    """Whether the members can be Tiny ImageNet's: of each as many bytes as it tells of are read at once.
+
+    Raises:
+        ValueError: one claims too much, or all together, or two have one name.
+    """
+    large = [info for info in archive.infolist() if info.file_size > _MOST_BYTES]
+    if large:
+        what = f"{large[0].filename} in it claims {large[0].file_size:,} bytes"
+        raise BadValue(f"{path} is not Tiny ImageNet: {what}, and its largest list has a fifth of {_MOST_BYTES:,}")
+    try:
+        check_members(archive, path.stat().st_size)
+    except BadValue as error:
+        raise BadValue(f"{path} is not Tiny ImageNet: {error}") from error
+
+
 def validation_rows(read: Callable[[str], bytes]) -> list[list[str]]:
     """The lines of Tiny ImageNet's validation list: name, WordNet id, x and y of the first and the last pixel."""
     return [line.split("\t") for line in read("val/val_annotations.txt").decode().splitlines()]
 
 
 def decode(data: bytes) -> np.ndarray:
-    """JPEG bytes -> uint8 `[H, W, 3]`, RGB, as stored: EXIF turns nothing (a few of the pictures are greyscale)."""
+    """JPEG bytes -> uint8 `[H, W, 3]`, RGB, as stored: EXIF turns nothing (a few of the pictures are greyscale).
+
+    Raises:
+        ValueError: they are damaged, or the picture is too large.
+    """
+    images.check_encoded(data)  # OpenCV's own limit is 1,074 million pixels
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise BadValue("a picture of the data set is damaged")
