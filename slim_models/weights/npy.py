@@ -82,9 +82,7 @@ def _check_opcodes(file: IO[bytes]) -> None:
     start = file.tell()
     for number, (opcode, argument, _) in enumerate(pickletools.genops(_Scanned(file))):  # type: ignore[arg-type]
         if number > _MOST_OPCODES:
-            raise BadValue(
-                f"its pickle has more than {_MOST_OPCODES:,} parts: a dictionary of arrays has a few thousand"
-            )
+            raise BadValue(f"its pickle has more than {_MOST_OPCODES:,} parts, where arrays have a few thousand")
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > number:
             raise BadValue("its pickle numbers more objects than it holds")
     file.seek(start)

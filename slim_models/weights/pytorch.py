@@ -214,7 +214,7 @@ def _scanned(file: IO[bytes]) -> bytes:
     start = file.tell()
     for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if number > _MOST_OPCODES:
-            raise BadValue(f"its pickle has more than {_MOST_OPCODES:,} parts: a state dict has a few thousand")
+            raise BadValue(f"its pickle has more than {_MOST_OPCODES:,} parts, where tensors have a few thousand")
         # The unpickler makes room for as many as the largest of these numbers.
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > number:
             raise BadValue("its pickle numbers more objects than it holds")
