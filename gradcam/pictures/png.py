@@ -34,7 +34,7 @@ def png(image: np.ndarray, texts: Mapping[str, str]) -> Iterator[bytes]:
     above = np.zeros((1, 3 * width), np.uint8)
     for rows in strips(height, width, _AT_ONCE):
         lines = np.ascontiguousarray(image[rows]).reshape(-1, 3 * width)
-        yield from _data(packer.compress(_filtered(lines, above)))
+        yield from _data(packer.compress(_filtered(lines, above).data))
         above = lines[-1:]
     yield from _data(packer.flush())
     yield _chunk(b"IEND", b"")
