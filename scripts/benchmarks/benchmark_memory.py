@@ -24,8 +24,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from benchmark_folder import make_photographs, parse_size
 from benchmarking.measuring import arguments, pictures, positive, sized_network
+from benchmarking.photographs import make_photographs, parse_size
 
 from gradcam.terminal import quiet_tensorflow, run_script
 from slim_models.mistakes import BadValue
