@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from gradcam.enlarged import Enlarged as Enlarged, strips as strips
 from slim_models.mistakes import BadValue, UnknownName
 from slim_models.sizes import Size, height_and_width
 
@@ -65,8 +67,6 @@ def heatmap(cam: np.ndarray, size: Size) -> np.ndarray:
     Raises:
         ValueError: the cam has another number of dimensions, or is negative or not finite somewhere; no such size.
     """
-    if not np.isfinite(cam).all() or (cam < 0).any():
-        raise BadValue("a cam must be finite and >= 0 everywhere")
     return _enlarged(cam, size)
 
 
@@ -83,18 +83,19 @@ def signed_heatmap(cam: np.ndarray, size: Size) -> np.ndarray:
     Raises:
         ValueError: the cam has another number of dimensions, or is not finite somewhere; no such size.
     """
-    if not np.isfinite(cam).all():
-        raise BadValue("a cam must be finite everywhere")
-    return _enlarged(cam, size)
+    return _enlarged(cam, size, signed=True)
 
 
-def _enlarged(cam: np.ndarray, size: Size) -> np.ndarray:
+def _enlarged(cam: np.ndarray, size: Size, signed: bool = False) -> np.ndarray:
     if cam.ndim != 3:
         raise BadValue(f"a cam must be [N, h, w], not {list(cam.shape)}")
-    height, width = height_and_width(size)  # OpenCV wants them the other way round
-    # Divided first, by the peak of the small map, so that the smallest cams do not underflow on the way.
-    maps = [cv2.resize(_divided(one), (width, height), interpolation=cv2.INTER_LINEAR) for one in cam]
-    return np.stack([_divided(one) for one in maps]).astype(np.float32)
+    size = height_and_width(size)
+    result = np.empty((len(cam), *size), np.float32)
+    for one, heat in zip(cam, result):
+        enlarged = Enlarged(one, size, signed=signed)
+        for rows in strips(*size):
+            heat[rows] = enlarged[rows]
+    return result
 
 
 def fused(cams: Sequence[np.ndarray]) -> np.ndarray:
@@ -111,13 +112,6 @@ def fused(cams: Sequence[np.ndarray]) -> np.ndarray:
     """
     size = max(cam.shape[1] for cam in cams), max(cam.shape[2] for cam in cams)
     return np.tanh(2 * np.max([heatmap(cam, size) for cam in cams], axis=0))
-
-
-def _divided(array: np.ndarray) -> np.ndarray:
-    """The array over its largest absolute value, in float64; an array of zeros as it is."""
-    array = np.asarray(array, np.float64)
-    peak = np.abs(array).max()
-    return array / peak if peak > 0 else array
 
 
 def colorize(heatmap: np.ndarray, colormap: str = LOOK.colormap) -> np.ndarray:
@@ -141,14 +135,18 @@ def colorize(heatmap: np.ndarray, colormap: str = LOOK.colormap) -> np.ndarray:
     if not heatmap.size or not np.isfinite(heatmap).all():  # of an empty one OpenCV kills Python
         raise BadValue(f"a heat map must have places and be finite everywhere; this one is {list(heatmap.shape)}")
     levels = np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)
-    if colormap == "gray":
+    table = _table(colormap)
+    if table is None:
         return np.repeat(levels[..., None], 3, axis=-1)
-    # What _table(colormap)[:, 0][levels] says, ten times as fast.
-    return cv2.applyColorMap(levels.reshape(1, -1), _table(colormap)).reshape(*levels.shape, 3)
+    # What table[:, 0][levels] says, ten times as fast.
+    return cv2.applyColorMap(levels.reshape(1, -1), table).reshape(*levels.shape, 3)
 
 
-def _table(colormap: str) -> np.ndarray:
-    """The colours of the 256 levels, uint8 `[256, 1, 3]`, RGB."""
+@functools.cache
+def _table(colormap: str) -> np.ndarray | None:
+    """The colours of the 256 levels, uint8 `[256, 1, 3]`, RGB; None is the levels themselves."""
+    if colormap == "gray":
+        return None
     if colormap == DIVERGING:
         places = np.linspace(0, len(_BLUE_RED) - 1, 256)
         channels = [np.interp(places, range(len(_BLUE_RED)), channel) for channel in _BLUE_RED.T]
@@ -159,7 +157,7 @@ def _table(colormap: str) -> np.ndarray:
 
 def overlay(
     images: np.ndarray,
-    heatmap: np.ndarray,
+    heatmap: np.ndarray | Enlarged,
     colormap: str = LOOK.colormap,
     opacity: float = LOOK.opacity,
     grey: bool = LOOK.grey,
@@ -168,7 +166,7 @@ def overlay(
 
     Args:
         images: `[..., H, W, 3]`, RGB in [0, 255].
-        heatmap: `[..., H, W]` in [0, 1].
+        heatmap: `[..., H, W]` in [0, 1]; or of one picture its cam, `Enlarged` to its size.
         colormap: as of `colorize`.
         opacity: of the heat map: 0 leaves the picture alone, 1 covers it.
         grey: whether the picture is drawn without its colours, so that all colours are the map's.
@@ -181,30 +179,27 @@ def overlay(
         ValueError: shapes that do not fit, or values that are not in those ranges or not finite; pictures that
             look like [0, 1].
     """
-    images, heatmap = np.asarray(images), np.asarray(heatmap)
-    if heatmap.ndim < 2 or not heatmap.size or images.shape != (*heatmap.shape, 3):
+    images = np.asarray(images)
+    if not isinstance(heatmap, Enlarged):  # which is in [0, 1]
+        heatmap = np.asarray(heatmap)
+    if len(heatmap.shape) < 2 or 0 in heatmap.shape or images.shape != (*heatmap.shape, 3):
         shapes = f"{list(images.shape)} and {list(heatmap.shape)}"
         raise BadValue(f"pictures and heat maps must be [..., H, W, 3] and [..., H, W], not {shapes}")
     check_pixels(images)
-    low, high = float(heatmap.min()), float(heatmap.max())
-    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # so that a NaN is outside too
-        raise BadValue(f"a heat map must be in [0, 1]; this one is in [{low:g}, {high:g}]")
+    if isinstance(heatmap, np.ndarray):
+        low, high = float(heatmap.min()), float(heatmap.max())
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # so that a NaN is outside too
+            raise BadValue(f"a heat map must be in [0, 1]; this one is in [{low:g}, {high:g}]")
     if not 0 <= opacity <= 1:
         raise BadValue(f"the opacity of a heat map must be from 0 to 1, not {opacity}")
-    base = np.broadcast_to(luma(images), images.shape) if grey else images
-    parts = np.nditer(  # of a size that stays in the processor's cache, whatever that of the pictures
-        [base, colorize(heatmap, colormap), None],
-        ["external_loop", "buffered"],
-        [["readonly"], ["readonly"], ["writeonly", "allocate"]],
-        [np.float32, np.float64, np.uint8],
-        order="C",
-        casting="same_kind",
-        buffersize=1 << 15,
-    )
-    with parts:
-        for pixels, colours, result in parts:
-            result[...] = np.rint(np.clip((1 - opacity) * pixels + opacity * colours, 0, 255))
-        return parts.operands[2]
+    result = np.empty(images.shape, np.uint8)
+    for index in np.ndindex(images.shape[:-3]):
+        for rows in strips(*images.shape[-3:-1]):
+            heat = heatmap.levels(rows) if isinstance(heatmap, Enlarged) else heatmap[index][rows]
+            pixels = images[index][rows]
+            base = (1 - opacity) * np.float32(luma(pixels) if grey else pixels)
+            result[index][rows] = np.rint(np.clip(base + opacity * colorize(heat, colormap), 0, 255))
+    return result
 
 
 def luma(images: np.ndarray) -> np.ndarray:

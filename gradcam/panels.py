@@ -15,6 +15,8 @@ from gradcam.maps import LOOK, Look
 from gradcam.methods import methods_named, title_of
 from gradcam.pictures import Photograph
 
+LONGEST = 1000  # pixels of a photograph's side in a panel, which is a few hundred wide
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Overlay:
@@ -47,12 +49,9 @@ class Overlay:
             look: of the heat map; signed maps have `maps.DIVERGING` in the place of its colours.
             peak: what is as hot as can be: the largest of several maps; None is the map's own.
         """
-        heatmap = (self.photograph.signed_heatmap if self.signed else self.photograph.heatmap)(self.cam)
-        if peak is not None and peak > 0:
-            heatmap = heatmap * np.float32(min(self.peak / peak, 1))
-        if not self.signed:
-            return self.photograph.overlay(heatmap, *look)
-        return self.photograph.overlay((1 + heatmap) / 2, *look._replace(colormap=maps.DIVERGING))
+        share = min(self.peak / peak, 1) if peak else 1.0
+        look = look._replace(colormap=maps.DIVERGING) if self.signed else look
+        return self.photograph.overlay_of(self.cam, look, signed=self.signed, share=share)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,7 +115,7 @@ def panels(
     Raises:
         KeyError: no such method, or what it needs was not explained.
     """
-    photograph = photograph.shrunk(1000)  # a panel is a few hundred pixels wide, a photograph thousands
+    photograph = photograph.shrunk(LONGEST)
     entry = methods_named([method])[method] if isinstance(method, str) else None
     title, formula = (title_of(method), method) if entry is None else (entry.title, entry.formula)
     said, signed = explanation.says(0), entry is not None and entry.signed is not None

@@ -83,7 +83,7 @@ ARROWS = {
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
     "gradcam.comparison": {*CORE, "gradcam.figures", "gradcam.targets", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
-    "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", FILES, LABELS},
+    "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", FILES, LABELS, WEIGHTS},
     "gradcam.evaluation": {
         *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
         *("gradcam.sessions", FILES, LOCKS, NETWORK),

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from gradcam.cli.predictions import Row, doubt, none_may_fit, one_class, predicted
 from gradcam.cli.writer import TOP, Picture, Writer
 from gradcam.explanation import Explanation
-from gradcam.pictures import read_photograph, source_of
-from gradcam.pipeline import ahead
+from gradcam.pictures import bytes_of, read_photograph, source_of
+from gradcam.pipeline import Room, ahead, portions
 from gradcam.targets import Asked, classes, subject, title, told
 from gradcam.terminal import MISTAKES
 from slim_models.labels import class_name
@@ -26,9 +26,14 @@ Failures = list[tuple[str, Exception]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Batch:
-    """Pictures that were read, and as the network is fed them; and those that could not be."""
+    """Pictures that were read, and as the network is fed them; and those that could not be.
+
+    Attributes:
+        weight: bytes that the photographs hold.
+    """
 
     sources: Sequence[str]
+    weight: int
     pictures: Sequence[Picture]
     images: np.ndarray
     failures: Failures
@@ -60,8 +65,10 @@ class Reports:
 
     While the session runs a batch, the next one is read, and the files of the one before are written. They are
     written by the caller's thread: matplotlib bears no more than one, and an interruption finds the caller there.
+    Large photographs are fewer a batch, and are read when there is room for them.
 
     Attributes:
+        most_bytes: of photographs that are in the three stages together; one alone may be larger.
         explainer: with the layers and rules that the writer needs.
         targets: to explain, as of `gradcam.targets`; empty for each picture's predicted class.
         writer: of the files.
@@ -70,6 +77,8 @@ class Reports:
         shared: whether the maps of a picture's classes share a scale.
         reading: of arrays, `channels` and `bands` of `read_photograph`.
     """
+
+    most_bytes = 3 * 2**27
 
     def __init__(
         self,
@@ -89,7 +98,7 @@ class Reports:
 
         Args:
             names: files or samples, as for `read_photograph`, and what their files' names begin with.
-            batch: pictures a run.
+            batch: pictures a run, fewer if they are large.
             outcome: what is done already, which goes on; also where an interruption ends this.
 
         Returns:
@@ -99,37 +108,48 @@ class Reports:
             KeyboardInterrupt: it says after how many pictures.
         """
         outcome = Outcome(len(names)) if outcome is None else outcome
-        sources = list(names)
-        parts = [
-            {source: names[source] for source in sources[start : start + batch]}
-            for start in range(0, len(sources), batch)
-        ]
+        weigh = bytes_of if self.writer.keeps_whole else (lambda _: 0)
+        room = Room(self.most_bytes)
+        parts = portions(names, batch, weigh, self.most_bytes // 3)  # one being read, one explained, one written
+
+        def read(part: tuple[list[str], int]) -> _Batch:
+            sources, weight = part
+            room.take(weight)
+            return self._read({source: names[source] for source in sources}, weight)
+
         try:
             with (
                 tqdm(total=outcome.total, initial=outcome.done, unit="picture", disable=None, leave=False) as progress,
-                ahead(self._read, parts) as batches,
+                ahead(read, parts) as batches,
                 ahead(self._explain, batches) as explained,
+                room,
             ):
                 for done, explanations in explained:
                     self._write(done.pictures, explanations, outcome)
                     outcome.failures += done.failures
                     progress.update(len(done.sources))
+                    weight = done.weight
+                    del done, explanations  # before others take their room
+                    room.give(weight)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped after {outcome.done} of {outcome.total} pictures") from None
         return outcome
 
-    def _read(self, names: Mapping[str, str]) -> _Batch:
+    def _read(self, names: Mapping[str, str], weight: int) -> _Batch:
+        size, images = self.explainer.network.image_size, []
         pictures: list[Picture] = []
         failures: Failures = []
         for source, name in names.items():
             try:
                 photograph = read_photograph(source, self.fit, **self.reading)
-                pictures.append(Picture(name, source_of(source), photograph))
+                which, fitted = source_of(source), photograph.fitted(size)
             except MISTAKES as error:
                 failures.append((source, error))
-        size = self.explainer.network.image_size
-        images = np.array([picture.photograph.fitted(size) for picture in pictures])
-        return _Batch(list(names), pictures, images, failures)
+            else:
+                images.append(fitted)
+                pictures.append(self.writer.picture(name, which, photograph))
+                del photograph  # there is one at a time
+        return _Batch(list(names), weight, pictures, np.array(images), failures)
 
     def _explain(self, batch: _Batch) -> tuple[_Batch, list[list[Explanation]]]:
         """For each picture its explanations, one a class."""
@@ -175,7 +195,7 @@ class Reports:
 
     def _heading(self, picture: Picture, files: Sequence[str]) -> str:
         """Which picture, and where its files are."""
-        height, width = picture.photograph.pixels.shape[:2]
+        height, width = picture.size
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         where = f" -> {self.writer.naming.folder / files[0]}{more}" if files else ""
         return f"{picture.source['source']} ({width} x {height}){where}"

@@ -17,6 +17,7 @@ from gradcam.cli.predictions import doubt, made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
 from gradcam.maps import Look
 from gradcam.methods import methods_named, why_blank
+from gradcam.panels import LONGEST
 from gradcam.pictures import Photograph, write_npz, write_picture
 from gradcam.targets import Asked, subject, title, told
 from slim_models.mistakes import BadValue
@@ -40,12 +41,14 @@ class Picture(NamedTuple):
     Attributes:
         name: what the names of its files begin with.
         source: which one it is, as of `source_of`.
-        photograph: the picture.
+        photographs: the picture for each output that shows it.
+        size: (height, width) of the whole picture.
     """
 
     name: str
     source: Mapping[str, Any]
-    photograph: Photograph
+    photographs: Mapping[str, Photograph]
+    size: tuple[int, int]
 
 
 class Written(NamedTuple):
@@ -103,6 +106,19 @@ class Writer:
             for layer, method, output in itertools.product(self.naming.layers, self.naming.methods, self.outputs)
         ]
 
+    @property
+    def keeps_whole(self) -> bool:
+        """Whether a file needs all pixels of a photograph."""
+        return "overlay" in self.outputs and self.max_size is None
+
+    def picture(self, name: str, source: Mapping[str, Any], photograph: Photograph) -> Picture:
+        """What files need of a photograph once the network has been shown it, no larger than it has to be."""
+        pixels = dataclasses.replace(photograph, array=None)
+        sides = {"overlay": self.max_size, "figure": LONGEST}
+        shown = {output: side for output, side in sides.items() if output in self.outputs}
+        photographs = {output: pixels.shrunk(side) if side else pixels for output, side in shown.items()}
+        return Picture(name, source, photographs, photograph.frame.size)
+
     def provenance(self, source: Mapping[str, Any], target: Asked, file: File) -> dict[str, Any]:
         """What a file is made of, as far as it is known before anything is computed."""
         return {
@@ -131,7 +147,7 @@ class Writer:
         """Writes the files of one picture and target.
 
         Args:
-            picture: as it was read.
+            picture: as of `picture`.
             explanation: of it alone.
             target: that it was explained for; None is the class that the explanation names.
             peaks: as of `peaks`; None is each map's own.
@@ -142,9 +158,8 @@ class Writer:
         target = int(explanation.targets[0]) if target is None else target
         files = self.files(picture.name, target)
         said, name = one_class(explanation, subject(target), self.naming.labels), title(target, self.naming.labels)
-        size = list(picture.photograph.pixels.shape[:2])
         shown = predicted(explanation, self.naming.labels, max(TOP, self.top))
-        known = {"size": size, "predicted": shown, **doubt(explanation), **said}
+        known = {"size": list(picture.size), "predicted": shown, **doubt(explanation), **said}
         made = {file: {**self.provenance(picture.source, target, file), **known} for file in files}
         for file in files:
             del made[file]["index"]  # which is the target
@@ -154,12 +169,12 @@ class Writer:
         blank: list[str] = []
         for (layer, method), group in itertools.groupby(files, lambda file: (file.layer, file.method)):
             written, peak = {f.output: (f, made[f]) for f in group}, (peaks or {}).get((layer, method))
-            blank += self._write(picture.photograph, explanation, name, layer, method, written, peak)
+            blank += self._write(picture.photographs, explanation, name, layer, method, written, peak)
         return Written([file.path.relative_to(self.naming.folder).as_posix() for file in files], blank)
 
     def _write(
         self,
-        photograph: Photograph,
+        photographs: Mapping[str, Photograph],
         explanation: Explanation,
         name: str,
         layer: str,
@@ -176,13 +191,13 @@ class Writer:
                 made["blank"] = reason
         if "overlay" in files:
             file, made = files["overlay"]
-            shown = photograph.shrunk(self.max_size) if self.max_size else photograph
             signed = method.signed is not None
-            panel = figures.Overlay(shown, method.shown(explanation, layer)[0] if signed else cam, signed=signed)
+            shown = method.shown(explanation, layer)[0] if signed else cam
+            panel = figures.Overlay(photographs["overlay"], shown, signed=signed)
             write_picture(file.path, panel.pixels(self.look, peak), made)
         if "figure" in files:
             file, made = files["figure"]
-            figure = self._figure(photograph, explanation, name, layer, word, reason, peak)
+            figure = self._figure(photographs["figure"], explanation, name, layer, word, reason, peak)
             figures.save_figure(figure, file.path, 150, made)
         if "arrays" in files:
             file, made = files["arrays"]

@@ -14,7 +14,7 @@ from gradcam.evaluation.estimates import Estimate, Table, estimate
 from gradcam.evaluation.journal import Row
 from gradcam.evaluation.running import Batch, require_boxes
 from gradcam.methods import Method
-from gradcam.pictures import Photograph, region
+from gradcam.pictures import Frame, region
 from slim_models.mistakes import UnknownName
 
 if TYPE_CHECKING:
@@ -49,18 +49,18 @@ class BoxProtocol:
             f"of maps at the {self.resize}'s size"
         )
 
-    def box(self, photograph: Photograph, cam: np.ndarray, network_size: tuple[int, int]) -> Box:
+    def box(self, frame: Frame, cam: np.ndarray, network_size: tuple[int, int]) -> Box:
         """The box of a map in pixels of the photograph.
 
         Args:
-            photograph: as it was fitted to the network.
+            frame: of the photograph, as it was fitted to the network.
             cam: `[h, w]`, >= 0, of the network's whole input.
             network_size: (height, width) of the network's input.
         """
         if self.resize == "picture":
-            return boxes.box_of(photograph.heatmap(cam), self.threshold, self.segment)
+            return boxes.box_of(frame.heatmap(cam), self.threshold, self.segment)
         found = boxes.box_of(maps.heatmap(cam[None], network_size)[0], self.threshold, self.segment)
-        rows, columns = region(photograph.pixels.shape[:2], photograph.fit)
+        rows, columns = region(frame.size, frame.fit)
         x0, y0, x1, y1 = boxes.scaled(found, network_size, (rows.stop - rows.start, columns.stop - columns.start))
         return (x0 + columns.start, y0 + rows.start, x1 + columns.start, y1 + rows.start)
 
@@ -103,10 +103,9 @@ class Localization:
         ranks = rank(explanation.logits, batch.targets)
         made = {name: method.make(explanation) for name, method in self.methods.items()}
         rows: list[Row] = []
-        for i, (example, photograph) in enumerate(zip(batch.examples, batch.photographs)):
-            size = photograph.pixels.shape[:2]
-            found = {n: self.boxes.box(photograph, cams[i], explainer.network.image_size) for n, cams in made.items()}
-            found |= {WHOLE: boxes.whole(size), CENTRED_BOX: boxes.centred(size)}
+        for i, (example, frame) in enumerate(zip(batch.examples, batch.frames)):
+            found = {n: self.boxes.box(frame, cams[i], explainer.network.image_size) for n, cams in made.items()}
+            found |= {WHOLE: boxes.whole(frame.size), CENTRED_BOX: boxes.centred(frame.size)}
             overlaps = {name: boxes.best_iou(box, example.boxes) for name, box in found.items()}
             rows.append({"rank": int(ranks[i]), "iou": overlaps})
         return rows

@@ -13,7 +13,6 @@ from gradcam.evaluation.localization import rank
 from gradcam.evaluation.metrics import points_at
 from gradcam.evaluation.running import Batch, require_boxes
 from gradcam.methods import Method
-from gradcam.pictures import Photograph
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:
@@ -81,9 +80,9 @@ class Pointing:
                     rows[i]["predicted"][name].append([float(cam.max()), own[i], points])
 
     def _points(self, batch: Batch, i: int, cam: np.ndarray) -> bool:
-        photograph: Photograph = batch.photographs[i]
-        tolerance = self.tolerance * min(photograph.pixels.shape[:2]) / SIDE
-        return points_at(photograph.heatmap(cam), batch.examples[i].boxes, tolerance)
+        frame = batch.frames[i]
+        tolerance = self.tolerance * min(frame.size) / SIDE
+        return points_at(frame.heatmap(cam), batch.examples[i].boxes, tolerance)
 
 
 def accuracies(rows: Sequence[Row], methods: Mapping[str, Method]) -> dict[str, dict[str, Estimate]]:

@@ -17,7 +17,7 @@ from gradcam.evaluation.datasets import Example
 from gradcam.evaluation.estimates import Table
 from gradcam.evaluation.journal import Journal, Row
 from gradcam.methods import Method, needs
-from gradcam.pictures import Photograph
+from gradcam.pictures import Frame, Photograph
 from gradcam.pipeline import ahead
 from slim_models import fingerprint
 from slim_models.mistakes import BadValue
@@ -33,13 +33,13 @@ class Batch:
 
     Attributes:
         examples: what the data set says of the N pictures.
-        photographs: the pictures at their own size.
+        frames: the pictures' own sizes and how they were fitted; their pixels are needed no more.
         images: `[N, H, W, 3]`, RGB in [0, 255], at the network's size.
         targets: `[N]`, the indices of their classes.
     """
 
     examples: Sequence[Example]
-    photographs: Sequence[Photograph]
+    frames: Sequence[Frame]
     images: np.ndarray
     targets: np.ndarray
 
@@ -233,19 +233,15 @@ def require_boxes(examples: Sequence[Example]) -> None:
 
 
 def _prepared(explainer: Explainer, fit: str, part: Sequence[Example]) -> Batch:
-    photographs = _read(part, fit)
-    images = np.stack([photograph.fitted(explainer.network.image_size) for photograph in photographs])
-    return Batch(part, photographs, images, np.array([explainer.index(example.target) for example in part]))
-
-
-def _read(part: Sequence[Example], fit: str) -> list[Photograph]:
-    photographs = []
-    for example in part:
+    frames, images = [], []
+    for example in part:  # whose pixels are there one at a time
         try:
-            photographs.append(Photograph(example.name, example.read(), fit))
+            photograph = Photograph(example.name, example.read(), fit)
         except ValueError as error:
             raise BadValue(f"{example.name}: {error}") from error
-    return photographs
+        frames.append(photograph.frame)
+        images.append(photograph.fitted(explainer.network.image_size))
+    return Batch(part, frames, np.stack(images), np.array([explainer.index(example.target) for example in part]))
 
 
 def _fingerprint_of(network: Network, path: str) -> str:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from gradcam.pictures.images import SUFFIXES as SUFFIXES, checked_images as checked_images, read_image as read_image
     from gradcam.pictures.photograph import (
         FITS as FITS,
+        Frame as Frame,
         Photograph as Photograph,
+        bytes_of as bytes_of,
         check_source as check_source,
         fit_image as fit_image,
         read_photograph as read_photograph,
@@ -44,7 +46,7 @@ __getattr__, __dir__, __all__ = lazy(
         "bands": "checked_bands",
         "folders": "expand read_classes",
         "images": "SUFFIXES checked_images read_image",
-        "photograph": "FITS Photograph check_source fit_image read_photograph region resize",
+        "photograph": "FITS Frame Photograph bytes_of check_source fit_image read_photograph region resize",
         "provenance": "KEY as_text read_heatmap read_provenance source_of",
         "samples": "SAMPLES cat_and_coffee",
         "writing": "FORMATS plain write_json write_npz write_picture write_png",

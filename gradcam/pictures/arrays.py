@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from gradcam.maps import check_pixels
-from gradcam.pictures.images import UnknownNumbersError, finite, opening, unwarned
+from gradcam.pictures.images import UnknownNumbersError, check_packing, finite, opening, unwarned
 from slim_models.files import kind
 from slim_models.mistakes import BadValue, MissingFile
 
@@ -113,6 +113,12 @@ def read_pixels(source: str) -> np.ndarray:
     return np.array(array, np.uint8 if array.dtype == np.uint8 else np.float32)
 
 
+def size_of(source: str) -> tuple[int, int]:
+    """The (height, width) of a picture in an npy file; errors as of `read_pixels`."""
+    height, width = _of_npy(source).shape[:2]
+    return height, width
+
+
 def _of_npy(source: str) -> np.ndarray:
     """`[H, W, K]` or what else is there, memory-mapped."""
     path, number = parts(source)
@@ -140,12 +146,15 @@ def _mapped(path: pathlib.Path) -> np.ndarray:
 
 def _of_tiff(path: pathlib.Path) -> np.ndarray:
     """`[H, W, K]`: the bands of all pages, one after the other."""
-    with opening(path, ("TIFF",)), unwarned(), Image.open(path, formats=("TIFF",)) as image:
-        pages = []
+    with opening(path, ("TIFF",)), unwarned(), path.open("rb") as file, Image.open(file, formats=("TIFF",)) as image:
+        pages, stored, claimed = [], path.stat().st_size, 0
         for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)
-            if not int(image.tag_v2.get(254, 0)) & _WITHOUT:
-                pages.append(_page(image, number + 1))
+            if int(image.tag_v2.get(254, 0)) & _WITHOUT:
+                continue
+            claimed += image.width * image.height * len(image.getbands())  # pages can have their pixels in common
+            check_packing(claimed, stored)
+            pages.append(_page(image, number + 1))
     sizes = list(dict.fromkeys(f"{page.shape[1]} x {page.shape[0]}" for page in pages))
     if len(sizes) != 1:
         raise BadValue(f"{path} has pages of several sizes ({', '.join(sizes)}), which are not bands of one picture")

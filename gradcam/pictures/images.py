@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import os
 import pathlib
 import re
@@ -16,7 +17,7 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps, features
 
-from gradcam.maps import check_pixels
+from gradcam.maps import check_pixels, strips
 from slim_models.mistakes import BadValue, MissingFile, MissingPackage
 
 
@@ -55,6 +56,10 @@ _FORMATS = (
     *("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"),
     *(name for name in ("AVIF", "JPEG2000") if _READERS[name].here),
 )
+# Pixels that a picture may have whatever its file's size, and how many times as many bytes as its file any other. The
+# largest cameras' photographs are smaller, and JPEG packs nothing as much.
+_HARMLESS, _MOST_PACKED = 2**27, 400
+_AT_ONCE = 2**20  # pixels that are converted at once, of all that are decoded
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands of the first box
 
 
@@ -74,14 +79,91 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises:
         FileNotFoundError: there is no such file.
         ImportError: what reads such files is not installed.
-        ValueError: the file is empty, truncated, or no picture.
+        ValueError: the file is empty, truncated, or no picture, or the picture is too large.
     """
     path = pathlib.Path(path)
+    with _opened(path) as opened:
+        return _pixels(*_decoded(opened))
+
+
+def size_of(path: str | os.PathLike) -> tuple[int, int]:
+    """The (height, width) that a picture's file says it has, of which nothing is decoded; one side may be the other.
+
+    Raises:
+        FileNotFoundError, ImportError, ValueError: as `read_image`.
+    """
+    with _opened(pathlib.Path(path)) as opened:
+        width, height = opened.size
+        return height, width
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[Any]:
+    """The picture in a file, of Pillow or `pillow_heif`, not decoded yet, if it is not too large.
+
+    Whatever goes wrong while it is open is the file's fault.
+    """
     form = _form(path)
     if form and not _READERS[form].here:
         raise MissingPackage(f"{path} is {form}, which is not read here: {_READERS[form].needed}")
-    with opening(path, _FORMATS):
-        return np.asarray(_rgb(_of_heif(path), False) if form == "HEIF" else _rgb(*_decoded(path)))
+    with opening(path, _FORMATS), unwarned(), contextlib.ExitStack() as stack:
+        if form == "HEIF":
+            import pillow_heif  # which all of Pillow need not be told of
+
+            opened = pillow_heif.open_heif(path)
+        else:
+            # Of a path Pillow maps some TIFFs into memory, and takes those that are to be turned for as high as wide.
+            file = stack.enter_context(path.open("rb"))
+            opened = stack.enter_context(Image.open(file, formats=_FORMATS))
+        check_size(opened.size, path.stat().st_size)
+        yield opened
+
+
+def _decoded(opened: Any) -> tuple[Image.Image, bool]:
+    """The picture, turned upright, and whether its grey values have 16 bits."""
+    if not isinstance(opened, Image.Image):  # libheif turns it
+        return opened.to_pillow(), False
+    opened.load()
+    # Older Pillows open a 16-bit PNG in the mode of 32-bit integers.
+    sixteen = opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format == "PNG")
+    if opened.format != "TIFF":  # Pillow turns it by itself, and some of its versions leave the tag as it was
+        ImageOps.exif_transpose(opened, in_place=True)
+    return opened, sixteen
+
+
+def check_encoded(data: bytes) -> None:
+    """Whether a picture in memory can be decoded, by somebody else than Pillow.
+
+    Raises:
+        ValueError: it is none, or too large.
+    """
+    try:
+        with unwarned(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            check_size(image.size, len(data))
+    except Image.DecompressionBombError as error:
+        raise BadValue(f"the picture is too large: {error}") from error
+    except Exception as error:
+        raise BadValue(f"a picture is damaged: {error}") from error
+
+
+def check_size(size: tuple[int, int], stored: int) -> None:
+    """Whether a picture can be what a file of `stored` bytes holds, before memory is set aside for its pixels.
+
+    Raises:
+        Image.DecompressionBombError: it has more pixels than Pillow takes, or many more bytes than the file.
+    """
+    pixels = size[0] * size[1]
+    if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:  # as Pillow says it, of any format
+        raise Image.DecompressionBombError(f"it is {size[0]} x {size[1]} pixels")
+    check_packing(pixels, stored)
+
+
+def check_packing(pixels: int, stored: int) -> None:
+    """Whether so many pixels can be those of a file of `stored` bytes; errors as of `check_size`."""
+    if pixels > _HARMLESS and 3 * pixels > _MOST_PACKED * stored:
+        raise Image.DecompressionBombError(
+            f"it claims {pixels:,} pixels, from {stored:,} bytes, which is no photograph: make it smaller first"
+        )
 
 
 def _form(path: pathlib.Path) -> str | None:
@@ -95,13 +177,6 @@ def _form(path: pathlib.Path) -> str | None:
     if start[4:8] == b"ftyp" and start[8:12] in _HEIF:
         return "HEIF"
     return "JPEG2000" if start.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")) else None
-
-
-def _of_heif(path: pathlib.Path) -> Image.Image:
-    """The picture, which libheif turns upright; without telling all of Pillow of the format."""
-    import pillow_heif
-
-    return pillow_heif.read_heif(path).to_pillow()
 
 
 @contextlib.contextmanager
@@ -133,16 +208,6 @@ def opening(path: pathlib.Path, formats: Sequence[str]) -> Iterator[None]:
 
 class UnknownNumbersError(ValueError):
     """Numbers of which nothing says what they are, such as what is white."""
-
-
-def _decoded(path: pathlib.Path) -> tuple[Image.Image, bool]:
-    """The picture, turned upright, and whether its grey values have 16 bits."""
-    with unwarned(), Image.open(path, formats=_FORMATS) as image:
-        image.load()
-        # Older Pillows open a 16-bit PNG in the mode of 32-bit integers.
-        sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
-        # Pillow turns a TIFF by itself, and some of its versions leave the tag as it was.
-        return (image.copy() if image.format == "TIFF" else ImageOps.exif_transpose(image)), sixteen
 
 
 class _Here(threading.local):
@@ -180,6 +245,14 @@ def unwarned() -> Iterator[None]:
             filters = cast("list[Any]", warnings.filters)
             while not _readers and _QUIET in filters:
                 filters.remove(_QUIET)
+
+
+def _pixels(image: Image.Image, sixteen: bool) -> np.ndarray:
+    """Any mode of Pillow -> uint8 `[H, W, 3]`, RGB; a part at a time, so that little is there beside both."""
+    result = np.empty((image.height, image.width, 3), np.uint8)
+    for rows in strips(image.height, image.width, _AT_ONCE):
+        result[rows] = np.asarray(_rgb(image.crop((0, rows.start, image.width, rows.stop)), sixteen))
+    return result
 
 
 def _rgb(image: Image.Image, sixteen: bool) -> Image.Image:

@@ -21,6 +21,23 @@ _SAMPLE = "sample:"
 _MOST_CHANNELS = 4  # that OpenCV averages at once
 
 
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The size of a picture and how it is fitted to a network: all that a map needs to come back to its place.
+
+    Attributes:
+        size: (height, width) of the picture in pixels.
+        fit: `"stretch"` or `"crop"`, as in `region`.
+    """
+
+    size: tuple[int, int]
+    fit: str = "stretch"
+
+    def heatmap(self, cam: np.ndarray) -> np.ndarray:
+        """A cam as a heat map at the picture's own size and place, as of `Photograph.heatmap`."""
+        return heatmap_at(cam, self.size, self.fit)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Photograph:
     """A picture and how it is fitted to a network.
@@ -64,6 +81,12 @@ class Photograph:
         chosen = checked_bands(bands, array.shape[2])
         return cls(name, as_rgb(array, chosen), fit, array, chosen)
 
+    @property
+    def frame(self) -> Frame:
+        """What is left of it where its pixels are not needed."""
+        height, width = self.pixels.shape[:2]
+        return Frame((height, width), self.fit)
+
     def fitted(self, size: Size) -> np.ndarray:
         """The part that the network sees, at its size: uint8 `[height, width, 3]`, or of arrays float32 with K."""
         return fit_image(self.pixels if self.array is None else self.array, size, self.fit)
@@ -85,13 +108,7 @@ class Photograph:
         Returns:
             float32 `[H, W]` in [0, 1], zero where the network did not look.
         """
-        return heatmap_at(cam, self.pixels.shape[:2], self.fit)
-
-    def signed_heatmap(self, cam: np.ndarray) -> np.ndarray:
-        """As `heatmap`, of a map `[h, w]` of any sign: float32 `[H, W]` in [-1, 1], as of `maps.signed_heatmap`."""
-        rows, columns = region(self.pixels.shape[:2], self.fit)
-        extent = rows.stop - rows.start, columns.stop - columns.start
-        return self.place(maps.signed_heatmap(cam[None], extent)[0])
+        return self.frame.heatmap(cam)
 
     def overlay(
         self,
@@ -112,8 +129,31 @@ class Photograph:
             uint8 `[H, W, 3]`, RGB.
         """
         seen = region(self.pixels.shape[:2], self.fit)
+        return self._around(maps.overlay(self.pixels[seen], heatmap[seen], colormap, opacity, grey), grey)
+
+    def overlay_of(
+        self, cam: np.ndarray, look: maps.Look = maps.LOOK, *, signed: bool = False, share: float = 1.0
+    ) -> np.ndarray:
+        """`overlay(heatmap(cam), *look)`, for which the heat map is nowhere whole: large photographs' are larger.
+
+        Args:
+            cam: `[h, w]` of the fitted picture, >= 0 unless `signed`.
+            look: of the heat map.
+            signed: whether 0 is in the middle of the colours.
+            share: of the scale's top that the map's maximum is; 1 is the map's own scale.
+        """
+        rows, columns = seen = region(self.pixels.shape[:2], self.fit)
+        size = rows.stop - rows.start, columns.stop - columns.start
+        heatmap = maps.Enlarged(cam, size, signed=signed, share=share)
+        return self._around(maps.overlay(self.pixels[seen], heatmap, *look), look.grey)
+
+    def _around(self, overlay: np.ndarray, grey: bool) -> np.ndarray:
+        """The overlay of what the network saw, in the dark photograph."""
+        seen = region(self.pixels.shape[:2], self.fit)
+        if overlay.shape == self.pixels.shape:
+            return overlay
         result = np.repeat(maps.luma(self.pixels), 3, axis=-1) // 3 if grey else self.pixels // 3
-        result[seen] = maps.overlay(self.pixels[seen], heatmap[seen], colormap, opacity, grey)
+        result[seen] = overlay
         return result
 
     def place(self, part: np.ndarray) -> np.ndarray:
@@ -150,6 +190,21 @@ def read_photograph(
         name = source.removeprefix(_SAMPLE)
         return Photograph(name, SAMPLES[name](), fit)
     return Photograph(pathlib.Path(source).stem, images.read_image(source), fit)
+
+
+def bytes_of(source: str) -> int:
+    """How many bytes the pixels of a picture take once it is read, by what its file says; 0 if that cannot be told.
+
+    Args:
+        source: as of `read_photograph`.
+    """
+    try:
+        if source.startswith(_SAMPLE):
+            return 0
+        height, width = arrays.size_of(source) if arrays.is_npy(source) else images.size_of(source)
+    except (ValueError, OSError, ImportError):  # told when it is read
+        return 0
+    return 3 * height * width
 
 
 def check_source(source: str) -> None:
@@ -221,7 +276,7 @@ def resize(array: np.ndarray, size: Size) -> np.ndarray:
         `[height, width]` or `[height, width, K]`; uint8 stays uint8, all else becomes float32.
     """
     array, size = np.asarray(array), height_and_width(size)
-    array = array if array.dtype == np.uint8 else array.astype(np.float32)
+    array = array if array.dtype == np.uint8 else array.astype(np.float32, copy=False)
     if array.ndim == 3 and array.shape[2] > _MOST_CHANNELS:
         parts = [array[..., start : start + _MOST_CHANNELS] for start in range(0, array.shape[2], _MOST_CHANNELS)]
         return np.concatenate([_resized(part, size) for part in parts], axis=2)
@@ -252,7 +307,7 @@ def heatmap_at(cam: np.ndarray, size: Size, fit: str = "stretch") -> np.ndarray:
     rows, columns = region((height, width), fit)
     # Straight from the small map: a detour over the network's size would be a second blur.
     heatmap = maps.heatmap(cam[None], (rows.stop - rows.start, columns.stop - columns.start))[0]
-    return place(heatmap, (height, width), fit)
+    return heatmap if heatmap.shape == (height, width) else place(heatmap, (height, width), fit)
 
 
 def place(part: np.ndarray, size: Size, fit: str = "stretch") -> np.ndarray:

@@ -7,9 +7,7 @@ import json
 import math
 import os
 import pathlib
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,19 +22,11 @@ from slim_models.sizes import height_and_width
 _MOST_PIXELS = 2**28  # of any photograph that Pillow would open
 DESCRIPTION = 0x010E  # the EXIF tag ImageDescription, which has it in a JPEG or WebP
 KEY = "provenance"  # of a PNG's text, of an npz's array and of a JSON's entry
-_AFTER_HEADER = 33  # bytes of a PNG: its signature and the chunk IHDR, which comes first
 
 
 def as_text(provenance: Mapping[str, Any]) -> str:
     """As a file holds it: JSON in ASCII."""
     return json.dumps(provenance)
-
-
-def in_png(encoded: bytes, provenance: Mapping[str, Any]) -> bytes:
-    """A PNG with a text chunk `provenance` before its pixels."""
-    chunk = b"tEXt" + KEY.encode() + b"\0" + as_text(provenance).encode("ascii")
-    whole = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return encoded[:_AFTER_HEADER] + whole + encoded[_AFTER_HEADER:]
 
 
 def read_provenance(path: str | os.PathLike) -> dict[str, Any]:

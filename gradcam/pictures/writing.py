@@ -10,23 +10,17 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
-from gradcam.pictures.provenance import DESCRIPTION, KEY, as_text, in_png
+from gradcam.pictures.png import png
+from gradcam.pictures.provenance import DESCRIPTION, KEY, as_text
 from slim_models.files import whole_file
 from slim_models.mistakes import BadValue
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}  # suffix -> Pillow's word
 _QUALITY = 92  # of JPEG and WebP, of 100
 _MOST_PIXELS = {"JPEG": 65500, "WEBP": 16383}  # a side
-
-# Pillow, and OpenCV by default, search for repetitions, which photographs do not have; that takes up to 30 times as
-# long and makes a file a twentieth smaller. Here only the frequencies of the values are made use of.
-_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
-if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # OpenCV 4.11: one filter for all lines, in place of five tried on each
-    _PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
 
 
 def write_picture(path: str | os.PathLike, image: np.ndarray, provenance: Mapping[str, Any] | None = None) -> None:
@@ -60,9 +54,9 @@ def write_png(path: str | os.PathLike, image: np.ndarray, provenance: Mapping[st
         ValueError: the array is no such picture.
     """
     _check_picture(image)
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]), _PNG)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(encoded.tobytes() if provenance is None else in_png(encoded.tobytes(), provenance))
+    texts = {} if provenance is None else {KEY: as_text(provenance)}
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.writelines(png(image, texts))
 
 
 def _check_picture(image: np.ndarray) -> None:

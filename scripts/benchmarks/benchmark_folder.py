@@ -23,9 +23,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import cv2
 import numpy as np
-from PIL import Image
+from benchmarking.photographs import make_photographs, parse_size
 
 from gradcam.terminal import quiet_tensorflow, run_script
 from slim_models.mistakes import BadValue
@@ -38,7 +37,7 @@ with quiet_tensorflow():
     from gradcam.cli import explain, naming, writer
     from gradcam.explainer import Explainer
     from gradcam.maps import LOOK
-    from gradcam.pictures import SAMPLES, Photograph, read_photograph, write_png
+    from gradcam.pictures import Photograph, read_photograph, write_png
 
 OUTPUTS = ["overlay"]
 
@@ -72,31 +71,6 @@ def main(argv: list[str] | None = None) -> None:
         settings = {**vars(args), "json": str(args.json), "tensorflow": tensorflow.__version__}
         args.json.write_text(json.dumps({"settings": settings, **measured.numbers()}, indent=2) + "\n")
         print(args.json)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """`"500x375"` -> (375, 500): height and width."""
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise BadValue(f"--size must be like 500x375, not {text!r}")
-    return int(height), int(width)
-
-
-def make_photographs(folder: pathlib.Path, count: int, size: tuple[int, int], seed: int) -> list[str]:
-    """JPEGs that are all different: parts of the sample photographs with the noise of a camera."""
-    rng = np.random.default_rng(seed)
-    originals = [sample() for sample in SAMPLES.values()]
-    paths = []
-    for number in range(count):
-        original = originals[number % len(originals)]
-        share = rng.uniform(0.7, 1)
-        height, width = (int(share * side) for side in original.shape[:2])
-        top, left = (rng.integers(whole - part + 1) for whole, part in zip(original.shape, (height, width)))
-        part = original[top : top + height, left : left + width]
-        pixels = cv2.resize(part, size[::-1], interpolation=cv2.INTER_LINEAR) + rng.normal(0, 4, (*size, 3))
-        paths.append(str(folder / f"{number:04d}.jpg"))
-        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(paths[-1], quality=90)
-    return paths
 
 
 @dataclasses.dataclass(frozen=True)

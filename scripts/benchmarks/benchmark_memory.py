@@ -2,9 +2,13 @@
 
     python scripts/benchmarks/benchmark_memory.py
     python scripts/benchmarks/benchmark_memory.py --network vgg16 --explanations 2000 --every 100
+    python scripts/benchmarks/benchmark_memory.py --photographs 8660x5774 --count 24
 
 The pictures are random, of one size; maps, guided Grad-CAM, several classes of one picture and bare predictions
 take turns. The first fifth is warm-up. Ends with 0 if memory is flat, with 1 if it grows.
+
+With --photographs: the most memory that `gradcam explain` takes for a folder of JPEGs of that size, and how long.
+Ends with 0 if that is less than 2 GB.
 """
 
 from __future__ import annotations
@@ -13,11 +17,15 @@ import argparse
 import dataclasses
 import itertools
 import pathlib
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from benchmarking.measuring import arguments, pictures, positive, sized_network
+from benchmarking.photographs import make_photographs, parse_size
 
 from gradcam.terminal import quiet_tensorflow, run_script
 from slim_models.mistakes import BadValue
@@ -26,12 +34,22 @@ with quiet_tensorflow():
     from gradcam.explainer import Explainer
 
 WARM_UP = 0.2  # share of the explanations
+# Peak memory is that of the largest child of a process, which counts what its parent held when it began: so a small
+# process stands between.
+BETWEEN = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+PROMISED = 2 * 10**6  # KB, for any folder of photographs
 TOLERANCE = 0.02  # growth, over all that follows the warm-up, as a share of what is held then
 
 
 def main(argv: list[str] | None = None) -> bool:
-    """Whether memory is flat."""
+    """Whether memory is flat, or for a folder of photographs as small as promised."""
     args = _parser().parse_args(argv)
+    if args.photographs:
+        return of_photographs(args.network, parse_size(args.photographs), args.count) < PROMISED
     if args.explanations < 10 * args.every or args.every < args.batch:
         raise BadValue("--explanations must be at least 10 times --every, and --every at least --batch")
     network, weights = sized_network(args.network, args.weights)
@@ -54,7 +72,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--explanations", type=positive, default=10000, metavar="N", help="default: %(default)s")
     parser.add_argument("--batch", type=positive, default=8, metavar="N", help="pictures a run (default: %(default)s)")
     parser.add_argument("--every", type=positive, default=500, metavar="K", help="look so often (default: %(default)s)")
+    text = "the peak memory of gradcam explain on JPEGs of that size instead"
+    parser.add_argument("--photographs", metavar="WxH", help=text)
+    parser.add_argument("--count", type=positive, default=24, metavar="N", help="of these (default: %(default)s)")
     return parser
+
+
+def of_photographs(network: str, size: tuple[int, int], count: int) -> int:
+    """The most memory that explaining a folder of JPEGs takes, in KB; prints it, and the seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = make_photographs(pathlib.Path(folder), count, size, seed=0)
+        command = [sys.executable, "-m", "gradcam", "explain", *paths, "--network", network, "--out", f"{folder}/out"]
+        began = time.monotonic()
+        peak = peak_kb(command)
+    each = f"{count} photographs of {size[1]} x {size[0]}"
+    print(f"{each}: {time.monotonic() - began:.1f} s, at most {peak / 1000:.0f} MB")
+    return peak
+
+
+def peak_kb(command: Sequence[str]) -> int:
+    """The most memory that a program of its own held, in KB."""
+    between = [sys.executable, "-c", BETWEEN, *command]
+    most = int(subprocess.run(between, check=True, capture_output=True, text=True).stdout)
+    return most // 1024 if sys.platform == "darwin" else most  # bytes there
 
 
 def explained(explainer: Explainer, batch: int, total: int) -> Iterator[int]:

@@ -100,7 +100,7 @@ def row(example: Example, photograph: Photograph, explanations: Mapping[str, Exp
     full, half = (explanations[precision] for precision in slim_models.PRECISIONS)
     result: Row = {"changed": bool(np.argmax(full.logits) != np.argmax(half.logits))}
     for precision, explanation in explanations.items():
-        box = BoxProtocol().box(photograph, explanation.cam()[0], explanation.images.shape[1:3])
+        box = BoxProtocol().box(photograph.frame, explanation.cam()[0], explanation.images.shape[1:3])
         result[f"wrong_{precision}"] = bool(np.argmax(explanation.logits) != explanation.targets[0])
         result[f"apart_{precision}"] = best_iou(box, example.boxes) < 0.5
     result["cam"] = correlation(full.cam(), half.cam())

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
-    from slim_models.weights.archives import check_claim as check_claim, check_sums as check_sums
+    from slim_models.weights.archives import (
+        check_claim as check_claim,
+        check_members as check_members,
+        check_sums as check_sums,
+    )
     from slim_models.weights.assigning import (
         assign as assign,
         assign_weights as assign_weights,
@@ -49,7 +53,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "archives": "check_claim check_sums",
+        "archives": "check_claim check_members check_sums",
         "assigning": "assign assign_weights check_weights fill is_finite portions",
         "caffe_names": "resnet_layer",
         "checkpoint": "Saved checkpoint_in",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import pathlib
 import zipfile
@@ -16,7 +17,7 @@ HARMLESS = 2**26  # bytes, that any machine has: a small file of zeros is no bom
 
 
 def check_claim(claimed: int, size: int, what: str = "what it holds") -> None:
-    """Whether the size that something claims to unpack to can be that of weights in a file.
+    """Whether the size that something claims to unpack to can be that of weights, or of pictures, in a file.
 
     Args:
         claimed: bytes of all that would be unpacked.
@@ -28,8 +29,8 @@ def check_claim(claimed: int, size: int, what: str = "what it holds") -> None:
     """
     if claimed > max(HARMLESS, MOST_PACKED * size):
         raise BadValue(
-            f"{what} claims {claimed:,} bytes, from a file of {size:,}: more than {MOST_PACKED} times as many are "
-            "no weights, and are not unpacked"
+            f"{what} claims {claimed:,} bytes, from a file of {size:,}: more than {MOST_PACKED} times as many, which "
+            "are not unpacked"
         )
 
 
@@ -52,17 +53,16 @@ def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def check_members(archive: zipfile.ZipFile, size: int) -> None:
-    """Whether the members of an archive can be weights.
+    """Whether the members of an archive can be weights, or a data set.
 
     Args:
-        archive: of nothing but weights and what belongs to them.
+        archive: of nothing but these and what belongs to them.
         size: of its file, bytes.
 
     Raises:
         ValueError: two have one name, or they claim too much.
     """
-    names = archive.namelist()
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    twice = sorted(name for name, count in collections.Counter(archive.namelist()).items() if count > 1)
     if twice:
         raise BadValue(f"{twice[0]} is in it twice")
     check_claim(sum(info.file_size for info in archive.infolist()), size)

@@ -13,6 +13,7 @@ _GETS = ("GET", "BINGET", "LONG_BINGET")
 # What can be a key of a dictionary, and then is looked at as a whole, however often a part of it is in it.
 _HASHED = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "BUILD", "OBJ", "INST")
 _MOST, _DEEPEST = 2**20, 100
+_MOST_OPCODES = 10**6  # each takes as long as a kilobyte of an array, and may be one byte
 _MARK = None
 
 
@@ -30,12 +31,15 @@ def check_opcodes(opcodes: Iterable[tuple[Any, Any, Any]]) -> None:
         opcodes: of `pickletools.genops`.
 
     Raises:
-        ValueError: objects are numbered that it cannot have, for which the unpickler would make room; or one consists
-            of so many others, all the same, or nested so deep, that a dictionary could not take it as a key.
+        ValueError: it has too many parts; objects are numbered that it cannot have, for which the unpickler would make
+            room; or one consists of so many others, all the same, or nested so deep, that a dictionary could not take
+            it as a key.
     """
     stack: list[_Nested | None] = []
     memo: dict[int, _Nested] = {}
     for number, (opcode, argument, _) in enumerate(opcodes):
+        if number > _MOST_OPCODES:
+            raise BadValue(f"its pickle has more than {_MOST_OPCODES:,} parts, where arrays have a few thousand")
         name = opcode.name
         if name in _PUTS and (argument or 0) > number:
             raise BadValue("its pickle numbers more objects than it holds")

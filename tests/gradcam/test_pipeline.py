@@ -1,10 +1,12 @@
 """Stages that overlap: shown by events that only meet if they do, never by the clock."""
 
+import concurrent.futures
 import threading
+import time
 
 import pytest
 
-from gradcam.pipeline import ahead
+from gradcam.pipeline import Room, ahead, portions
 
 LONG = 30  # seconds after which an event that should have come is given up
 
@@ -116,3 +118,58 @@ def test_results_are_not_held_once_the_caller_has_let_them_go():
     with ahead(lambda _: Large(), range(3)) as results:
         held = weakref.ref(next(results))
         assert held() is None
+
+
+def test_portions_are_of_so_many_and_weigh_no_more():
+    weights = [1, 1, 1, 1, 5, 1, 9, 1, 4, 1]
+    found = list(portions(range(10), 3, weights.__getitem__, 5))
+    assert found == [([0, 1, 2], 3), ([3], 1), ([4], 5), ([5], 1), ([6], 9), ([7, 8], 5), ([9], 1)]
+    assert list(portions([], 3, len, 5)) == []
+
+
+def test_items_are_weighed_when_their_turn_comes():
+    weighed = []
+    found = portions(range(9), 2, lambda item: weighed.append(item) or 0, 5)
+    assert next(found) == ([0, 1], 0)
+    assert weighed == [0, 1, 2]
+
+
+def test_who_finds_no_room_waits_until_it_is_given_back():
+    room, first, second = Room(10), threading.Event(), threading.Event()
+    room.take(30)  # more than there is, with nobody there
+
+    def come():
+        room.take(4)
+        first.set()
+        room.take(7)
+        second.set()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, room:
+        pool.submit(come)
+        assert not first.wait(0.02)
+        room.give(30)
+        assert first.wait(LONG)
+        assert not second.wait(0.02)  # 4 are held, and 7 more are too many
+        room.give(4)
+        assert second.wait(LONG)
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_nobody_waits_for_room_once_the_context_is_left(late):
+    """Those who wait then, and those who come afterwards."""
+    before = threading.active_count()
+    room, waiting = Room(10), threading.Event()
+
+    def read(number):
+        if number:
+            waiting.set()
+        if late and number:
+            time.sleep(0.05)
+        room.take(8)
+        return number
+
+    with pytest.raises(KeyboardInterrupt), ahead(read, range(5)) as numbers, room:
+        assert next(numbers) == 0
+        assert waiting.wait(LONG)
+        raise KeyboardInterrupt
+    assert threading.active_count() == before

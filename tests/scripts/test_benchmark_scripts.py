@@ -16,6 +16,7 @@ from benchmarking import growth, measuring, tracing
 from scripted import as_script, checked
 
 import slim_models
+from gradcam.pictures import read_image
 from slim_models.weights import random_weights
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "benchmarks"
@@ -226,6 +227,26 @@ class TestMemory:
 
         monkeypatch.setattr(Path, "read_text", refuse)
         assert benchmark_memory.resident_kb() > before
+
+    def test_the_peak_is_that_of_the_program_and_not_of_who_starts_it(self):
+        pytest.importorskip("resource")
+        held = np.ones(2**28, np.uint8)  # by this process
+        peak = benchmark_memory.peak_kb([sys.executable, "-c", "b'x' * 2**27; print('not heard')"])
+        assert 2**27 <= 1024 * peak < 2**28
+        del held
+
+    def test_a_folder_of_photographs_is_made_and_explained(self, monkeypatch, capsys):
+        def told(command):
+            assert command[1:4] == ["-m", "gradcam", "explain"]
+            paths = [Path(word) for word in command if word.endswith(".jpg")]
+            assert [read_image(path).shape for path in paths] == [(40, 60, 3)] * 3
+            return next(peaks)
+
+        peaks = iter([benchmark_memory.PROMISED - 1, benchmark_memory.PROMISED])
+        monkeypatch.setattr(benchmark_memory, "peak_kb", told)
+        flags = ["--photographs", "60x40", "--count", "3"]
+        assert [benchmark_memory.main(flags) for _ in range(2)] == [True, False]
+        assert re.match(r"3 photographs of 60 x 40: \d+\.\d s, at most 2000 MB\n", capsys.readouterr().out)
 
     def test_pictures_are_explained_in_all_ways_in_turns(self, vgg, monkeypatch):
         called = []

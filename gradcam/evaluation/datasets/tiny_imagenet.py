@@ -13,8 +13,11 @@ import cv2
 import numpy as np
 
 from gradcam.evaluation.datasets.example import Example, half_open
+from gradcam.pictures import images
 from slim_models.mistakes import BadValue, MissingFile
+from slim_models.weights import check_members
 
+_MOST_BYTES = 2**24  # of a member
 TINY_IMAGENET_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 
 
@@ -78,6 +81,7 @@ def reader(path: str | os.PathLike) -> Callable[[str], bytes]:
     if path.is_file() and zipfile.is_zipfile(path):
         with _told(path):
             archive, lock = zipfile.ZipFile(path), threading.Lock()
+        _check_archive(path, archive)
         if "tiny-imagenet-200/wnids.txt" in archive.namelist():
 
             def read(name: str) -> bytes:
@@ -100,13 +104,34 @@ def _told(path: pathlib.Path, name: str = "") -> Iterator[None]:
         raise BadValue(f"{where} is damaged: {error or type(error).__name__}") from error
 
 
+def _check_archive(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
+    """Whether the members can be Tiny ImageNet's: of each as many bytes as it tells of are read at once.
+
+    Raises:
+        ValueError: one claims too much, or all together, or two have one name.
+    """
+    large = [info for info in archive.infolist() if info.file_size > _MOST_BYTES]
+    if large:
+        what = f"{large[0].filename} in it claims {large[0].file_size:,} bytes"
+        raise BadValue(f"{path} is not Tiny ImageNet: {what}, and its largest list has a fifth of {_MOST_BYTES:,}")
+    try:
+        check_members(archive, path.stat().st_size)
+    except BadValue as error:
+        raise BadValue(f"{path} is not Tiny ImageNet: {error}") from error
+
+
 def validation_rows(read: Callable[[str], bytes]) -> list[list[str]]:
     """The lines of Tiny ImageNet's validation list: name, WordNet id, x and y of the first and the last pixel."""
     return [line.split("\t") for line in read("val/val_annotations.txt").decode().splitlines()]
 
 
 def decode(data: bytes) -> np.ndarray:
-    """JPEG bytes -> uint8 `[H, W, 3]`, RGB, as stored: EXIF turns nothing (a few of the pictures are greyscale)."""
+    """JPEG bytes -> uint8 `[H, W, 3]`, RGB, as stored: EXIF turns nothing (a few of the pictures are greyscale).
+
+    Raises:
+        ValueError: they are damaged, or the picture is too large.
+    """
+    images.check_encoded(data)  # OpenCV's own limit is 1,074 million pixels
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:  # of an empty file, or of one that claims too many pixels

@@ -15,7 +15,7 @@ from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.writer import OUTPUTS, Picture, Writer, Written, rules_for
 from gradcam.explanation import Explanation
 from gradcam.maps import LOOK
-from gradcam.pictures import samples
+from gradcam.pictures import bytes_of, samples, writing
 from gradcam.pictures.photograph import read_photograph
 from slim_models.mistakes import BadValue, MissingFile
 
@@ -41,11 +41,6 @@ def writer_for(thin, out, outputs=("overlay",), methods=("grad_cam",)):
 
 def named(sources):
     return names_of(sources, {source: pathlib.Path(source).stem for source in sources})
-
-
-def picture(source):
-    photograph = read_photograph(source)
-    return Picture(photograph.name, {"source": source}, photograph)
 
 
 class TestTheSameAsOneAfterTheOther:
@@ -95,10 +90,15 @@ class Made:
 class Names:
     """A 'writer' that only notes what it is given."""
 
+    keeps_whole = True
+
     def __init__(self):
         self.names = []
 
-    def write(self, picture, explanation, target):
+    def picture(self, name, source, photograph):
+        return Picture(name, source, {}, photograph.frame.size)
+
+    def write(self, picture, explanation, target, peaks):
         self.names.append(picture.name)
         return Written([], [])
 
@@ -150,6 +150,38 @@ class TestOverlap:
 
         Reports(Made(), [], Patient()).write(named(sources), batch=1)
 
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_large_photographs_are_few_at_a_time(self, sources, monkeypatch, whole):
+        """In all three stages together, by bytes: of which a batch has a third, and a single picture what it takes."""
+        weights = {f"p{number}": bytes_of(source) for number, source in enumerate(sources)}
+        assert weights["p1"] == 151 * 70 * 3  # as of the fixture
+        read, most, batches, held = [], [], [], threading.Lock()
+
+        class Counting(Made):
+            def explain(self, images, targets=None):
+                batches.append(len(images))
+                return super().explain(images)
+
+        class Slow(Names):
+            keeps_whole = whole
+
+            def picture(self, name, source, photograph):
+                with held:
+                    read.append(name)
+                    most.append(sum(weights[there] for there in read if there not in self.names))
+                return super().picture(name, source, photograph)
+
+            def write(self, picture, explanation):
+                threading.Event().wait(0.05)  # so that the others could run ahead
+                return super().write(picture, explanation)
+
+        monkeypatch.setattr(Reports, "most_bytes", 2 * max(weights.values()))
+        writer = Slow()
+        Reports(Counting(), [], writer).write(named(sources), batch=5)
+        assert writer.names == list(weights)
+        assert batches == ([1] * 5 if whole else [5])  # what is shown small need not be few
+        assert max(most) <= Reports.most_bytes if whole else max(most) > Reports.most_bytes
+
     def test_the_classes_of_a_picture_share_its_forward_pass(self, sources):
         asked = []
 
@@ -200,30 +232,32 @@ class TestErrors:
 
     def test_an_interruption_leaves_no_half_file_and_no_thread(self, thin, sources, tmp_path, monkeypatch):
         """It comes in the middle of the third picture's overlay."""
-        begun, before, write_bytes = [], threading.active_count(), pathlib.Path.write_bytes
+        begun, before, parts_of = [], threading.active_count(), writing.png
 
-        def interrupted(path, data):
-            begun.append(path.name)
+        def interrupted(image, texts):
+            begun.append(len(begun))
+            parts = list(parts_of(image, texts))
+            yield from parts[: len(parts) // 2]
             if len(begun) == 3:
-                write_bytes(path, data[: len(data) // 2])
                 raise KeyboardInterrupt
-            return write_bytes(path, data)
+            yield from parts[len(parts) // 2 :]
 
-        monkeypatch.setattr(pathlib.Path, "write_bytes", interrupted)
+        monkeypatch.setattr(writing, "png", interrupted)
         out = tmp_path / "out"
         with pytest.raises(KeyboardInterrupt):
             Reports(thin.explainer, [1], writer_for(thin, out)).write(named(sources), batch=2)
-        assert begun == [f"p{number}.class_1.overlay.png" for number in range(3)]
-        assert sorted(path.name for path in out.iterdir()) == begun[:2]
+        assert sorted(path.name for path in out.iterdir()) == [f"p{number}.class_1.overlay.png" for number in range(2)]
         assert threading.active_count() == before
 
 
 class TestOutputs:
     @pytest.mark.parametrize("output", OUTPUTS)
     def test_one_alone_is_the_same_as_among_all(self, thin, sources, tmp_path, output):
-        explanation = thin.explainer.explain(read_photograph(sources[0]).fitted(thin.network.image_size)[None], 1)
+        photograph = read_photograph(sources[0])
+        explanation = thin.explainer.explain(photograph.fitted(thin.network.image_size)[None], 1)
         for folder, outputs in (("alone", [output]), ("all", list(OUTPUTS))):
-            writer_for(thin, tmp_path / folder, outputs).write(picture(sources[0]), explanation)
+            writer = writer_for(thin, tmp_path / folder, outputs)
+            writer.write(writer.picture("p", {"source": sources[0]}, photograph), explanation)
         (alone,) = (tmp_path / "alone").iterdir()
         among = tmp_path / "all" / alone.name
         assert len(list((tmp_path / "all").iterdir())) == len(OUTPUTS)
@@ -243,7 +277,8 @@ class TestOutputs:
         known = {name: getattr(explanation, name) for name in ("targets", "logits", "said", "head", "one_output")}
         known.update({name: getattr(explanation, name) for name in ("activations", "gradients", "signals")})
         bare = types.SimpleNamespace(**known, cam=lambda *a: cams.append(a) or explanation.cam(*a))
-        writer_for(thin, tmp_path).write(Picture("p", {}, photograph), bare)
+        writer = writer_for(thin, tmp_path)
+        writer.write(writer.picture("p", {}, photograph), bare)
         assert len(cams) == 1
 
     def test_rules(self):

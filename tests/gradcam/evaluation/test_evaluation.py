@@ -27,7 +27,7 @@ from gradcam.evaluation.metrics import rank_correlation
 from gradcam.evaluation.running import Batch, evaluate, fingerprint
 from gradcam.methods import Method, methods_named
 from gradcam.perturbation.occlusion import occlusion_map
-from gradcam.pictures.photograph import Photograph, fit_image
+from gradcam.pictures.photograph import Frame, Photograph, fit_image
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
@@ -56,7 +56,7 @@ def batch_of(*targets_and_boxes, size=8):
     examples = [Example(f"p{i}", t, (box,), lambda: pixels) for i, (t, box) in enumerate(targets_and_boxes)]
     targets = np.array([target for target, _ in targets_and_boxes])
     images = np.zeros((len(targets), 8, 8, 3), np.float32)
-    return Batch(examples, [Photograph(example.name, pixels) for example in examples], images, targets)
+    return Batch(examples, [Frame((size, size))] * len(examples), images, targets)
 
 
 # Class 0's map peaks at (2, 3) with 4, class 1's at (5, 5) with 1.
@@ -94,7 +94,7 @@ class TestLocalization:
 
     def test_a_picture_without_a_box(self):
         batch = batch_of((0, (3, 2, 4, 3)))
-        bare = Batch([Example("bare.jpg", 0, (), None)], batch.photographs, batch.images, batch.targets)
+        bare = Batch([Example("bare.jpg", 0, (), None)], batch.frames, batch.images, batch.targets)
         for measure in (localization.Localization(MAPS), pointing.Pointing(MAPS)):
             with pytest.raises(ValueError, match=r"1 of 1 pictures have no box, the first being bare\.jpg"):
                 measure.rows(Told([[1, 0]], PEAKS), bare)
@@ -107,7 +107,7 @@ class TestLocalization:
         cam[:20, 20:] = 1
         expected = (40, 0, 80, 20) if fit == "stretch" else (40, 0, 60, 20)
         for resize in localization.RESIZINGS:
-            box = localization.BoxProtocol(threshold=0.5, resize=resize).box(photograph, cam, (40, 40))
+            box = localization.BoxProtocol(threshold=0.5, resize=resize).box(photograph.frame, cam, (40, 40))
             assert box == pytest.approx(expected, abs=1), resize
 
     def test_choices_that_cannot_be(self):
@@ -178,9 +178,9 @@ class TestFaithfulness:
     def test_the_correlation_is_that_of_the_two_maps(self, thin):
         size = thin.network.image_size
         measure = faithfulness.Faithfulness(methods_named(["grad_cam"]), stride=size[0] // 4)
-        photographs = [Photograph(f"p{i}", image.astype(np.uint8)) for i, image in enumerate(thin.images)]
+        frames = [Frame(image.shape[:2]) for image in thin.images]
         targets = np.array([1, 2, 3])
-        rows = measure.rows(thin.explainer, Batch([None] * 3, photographs, thin.images, targets))
+        rows = measure.rows(thin.explainer, Batch([None] * 3, frames, thin.images, targets))
         explanation = thin.explainer.explain(thin.images, targets)
         drops = occlusion_map(thin.explainer.predict, thin.images[1], 2, stride=size[0] // 4)
         heatmap = explanation.heatmap(grad_cam)[1]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gradcam import maps
-from gradcam.pictures import ARRAY_SUFFIXES, expand
+from gradcam.pictures import ARRAY_SUFFIXES, expand, images
 from gradcam.pictures.bands import as_rgb, checked_bands, choose
 from gradcam.pictures.photograph import Photograph, fit_image, place, read_photograph, resize
 from slim_models.mistakes import BadValue, MissingFile
@@ -243,7 +243,7 @@ class TestTiff:
         source = write_tiff(tmp_path / "a.tif", [*pages, small, pages[0]], [0, 2, 0, 1, 4])
         np.testing.assert_array_equal(read_photograph(source, channels=3).array, np.stack(pages, axis=-1))
 
-    def test_what_is_refused(self, tmp_path):
+    def test_what_is_refused(self, tmp_path, monkeypatch):
         sizes = write_tiff(tmp_path / "sizes.tif", [np.zeros((6, 8), np.uint8), np.zeros((3, 4), np.uint8)])
         with pytest.raises(BadValue, match=r"pages of several sizes \(8 x 6, 4 x 3\)"):
             read_photograph(sizes, channels=2)
@@ -255,6 +255,14 @@ class TestTiff:
         nan = write_tiff(tmp_path / "nan.tif", [np.full((6, 8), np.nan, np.float32)])
         with pytest.raises(BadValue, match="not finite"):
             read_photograph(nan, channels=1)
+        many = write_tiff(tmp_path / "many.tif", [np.zeros((6, 8), np.uint8)] * 5)
+        with monkeypatch.context() as patch:  # pages may have their numbers in common: what counts is what they claim
+            patch.setattr(images, "_MOST_PACKED", 0.1)
+            patch.setattr(images, "_HARMLESS", 5 * 48)
+            assert read_photograph(many, channels=5).array.shape == (6, 8, 5)
+            patch.setattr(images, "_HARMLESS", 5 * 48 - 1)
+            with pytest.raises(BadValue, match=r"many\.tif is too large: it claims 240 pixels, from \d+ bytes"):
+                read_photograph(many, channels=5)
         (tmp_path / "text.tif").write_text("text")
         with pytest.raises(BadValue, match=r"is not a picture that can be read \(of TIFF\)"):
             read_photograph(str(tmp_path / "text.tif"), channels=1)

@@ -113,8 +113,8 @@ def test_heic_with_its_package(tmp_path, monkeypatch):
         pillow_heif.from_pillow(Image.fromarray(RED)).save(path)
     except ImportError:
         path.write_bytes(HEIC)
-        file = types.SimpleNamespace(to_pillow=lambda: Image.fromarray(RED))
-        opened = types.SimpleNamespace(read_heif=lambda given: file if given == path else None)
+        file = types.SimpleNamespace(size=RED.shape[1::-1], to_pillow=lambda: Image.fromarray(RED))
+        opened = types.SimpleNamespace(open_heif=lambda given: file if given == path else None)
         monkeypatch.setitem(__import__("sys").modules, "pillow_heif", opened)
         monkeypatch.setitem(images._READERS, "HEIF", images._READERS["HEIF"]._replace(here=True))
     np.testing.assert_allclose(read_image(path), RED, atol=8)

@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import struct
+import sys
 import threading
+import types
 import warnings
 import zlib
 
@@ -89,6 +91,35 @@ def test_transparency_is_shown_over_white(tmp_path):
     )
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "PA", "1", "I;16", "CMYK", "transparent", "grey"])
+@pytest.mark.parametrize("turned", [1, 6])
+def test_a_part_at_a_time_is_the_same_as_all_at_once(tmp_path, monkeypatch, mode, turned):
+    """Whatever has to be converted or turned; parts that do not come out even, and of less than a row."""
+    colours = np.random.default_rng(0).integers(0, 256, (37, 23, 4), np.uint8)
+    options = {"transparent": {"transparency": (5, 5, 5)}, "grey": {"transparency": 5}}.get(mode, {})
+    if mode == "I;16":
+        picture = Image.fromarray(colours[..., :2].copy().view(np.uint16)[..., 0])
+    elif mode == "P":
+        picture = Image.fromarray(colours[..., :3]).convert("P", palette=Image.Palette.ADAPTIVE)
+        options = {"transparency": bytes(range(256))}
+    else:
+        colours[:5] = 5
+        colour = {"PA": "LA", "transparent": "RGB", "grey": "L"}.get(mode, mode)
+        picture = Image.fromarray(colours).convert("RGB" if colour == "1" else "RGBA").convert(colour)
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "L", "I;16") else "a.png")
+    picture.save(path, **options)
+    upright = images.read_image(path)
+    picture.save(path, exif=exif, **options)
+    whole = images.read_image(path)
+    np.testing.assert_array_equal(whole, upright if turned == 1 else np.rot90(upright, -1))
+    for places in (1, 100, 2**9):
+        monkeypatch.setattr(images, "_AT_ONCE", places)
+        np.testing.assert_array_equal(images.read_image(path), whole)
+    assert sorted(images.size_of(path)) == sorted(whole.shape[:2])
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(tmp_path, orientation, suffix):
@@ -153,11 +184,11 @@ class TestWarnings:
         transposed = ImageOps.exif_transpose
         here, all_events = threading.local(), []
 
-        def waiting(image):
+        def waiting(image, **options):
             begun, go_on = here.events
             begun.set()
             assert go_on.wait(30)
-            return transposed(image)  # it warns again
+            return transposed(image, **options)  # it warns again
 
         def read(*events):
             here.events = events
@@ -237,6 +268,39 @@ class TestWarnings:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", QUARTERS[..., 0].size - 1)
         assert_quarters(images.read_image(unusual))
         assert warnings.filters == entries
+
+    @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "gif", "webp"])
+    def test_a_large_picture_of_a_small_file_is_none(self, tmp_path, monkeypatch, suffix):
+        """What is harmless, and how many times as large as its file a picture may be, whatever the format."""
+        path = tmp_path / f"a.{suffix}"
+        options = {"compression": "tiff_lzw"} if suffix == "tif" else {}
+        Image.new("L" if suffix != "webp" else "RGB", (600, 500), 200).save(path, **options)
+        stored = path.stat().st_size
+        times = 3 * 600 * 500 / stored  # from 160 of a JPEG to 800 and more of a PNG
+        monkeypatch.setattr(images, "_HARMLESS", 600 * 500)
+        monkeypatch.setattr(images, "_MOST_PACKED", times - 0.1)
+        assert images.read_image(path).shape == (500, 600, 3)
+        monkeypatch.setattr(images, "_HARMLESS", 600 * 500 - 1)
+        with pytest.raises(
+            BadValue, match=rf"a\.{suffix} is too large: it claims 300,000 pixels, from {stored:,} bytes"
+        ):
+            images.read_image(path)
+        with pytest.raises(BadValue, match="the picture is too large: it claims 300,000 pixels"):
+            images.check_encoded(path.read_bytes())
+        assert photograph.bytes_of(str(path)) == 0  # told when it is read
+        monkeypatch.setattr(images, "_MOST_PACKED", times)
+        assert images.read_image(path).shape == (500, 600, 3)
+        assert photograph.bytes_of(str(path)) == 600 * 500 * 3
+
+    def test_what_libheif_reads_has_pillow_s_limit(self, tmp_path, monkeypatch):
+        """Pillow's own does not hold there."""
+        path = tmp_path / "a.heic"
+        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(10**6))
+        file = types.SimpleNamespace(size=(20000, 10000), to_pillow=lambda: pytest.fail("it was decoded"))
+        monkeypatch.setitem(sys.modules, "pillow_heif", types.SimpleNamespace(open_heif=lambda _: file))
+        monkeypatch.setitem(images._READERS, "HEIF", images._READERS["HEIF"]._replace(here=True))
+        with pytest.raises(BadValue, match=r"a\.heic is too large: it is 20000 x 10000 pixels"):
+            images.read_image(path)
 
 
 class TestFit:

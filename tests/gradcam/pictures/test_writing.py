@@ -1,12 +1,16 @@
 """Files appear whole or not at all."""
 
+import io
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from gradcam import figures
-from gradcam.pictures import samples
+from gradcam.pictures import png, samples
 from gradcam.pictures.writing import write_npz, write_png
 from slim_models.files import whole_file
 
@@ -40,6 +44,29 @@ def test_png_keeps_every_pixel(tmp_path, pixels):
         assert (image.format, image.mode) == ("PNG", "RGB")
         np.testing.assert_array_equal(np.asarray(image), pixels)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], pixels)  # another reader, libpng
+
+
+@pytest.mark.parametrize("places", [1, 150, 2**11])
+def test_png_in_parts_is_the_same_as_at_once(places, monkeypatch):
+    """Each line is filtered by the one above it, also where that is of another part; all parts are one stream."""
+    whole = _data_of(b"".join(png.png(NOISE, {"key": "text"})))
+    monkeypatch.setattr(png, "_AT_ONCE", places)
+    parts = b"".join(png.png(NOISE, {"key": "text"}))
+    assert _data_of(parts) == whole
+    assert len(whole) == 40 * (1 + 3 * 70)
+    with Image.open(io.BytesIO(parts)) as image:
+        assert image.text == {"key": "text"}  # before the pixels, and its sum is right
+        np.testing.assert_array_equal(np.asarray(image), NOISE)
+
+
+def _data_of(file):
+    """The filtered lines of a PNG, out of its chunks as the specification has them."""
+    at, packed = 8, b""
+    while at < len(file):
+        length, kind = struct.unpack(">I4s", file[at : at + 8])
+        packed += file[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
+        at += 12 + length
+    return zlib.decompress(packed)
 
 
 def test_png_is_about_as_small_as_pillow_s(tmp_path):

@@ -1,6 +1,7 @@
 """Weight files of every format: read exactly, distrusted, and fitted strictly."""
 
 import contextlib
+import importlib
 import os
 import pathlib
 import pickle
@@ -184,6 +185,23 @@ class TestDistrust:
             slim_models.read_weights(path)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KB, or bytes
         assert time.process_time() - began < 2
+
+    @pytest.mark.parametrize("reader", ["npy", "pytorch"])
+    def test_an_array_of_opcodes_is_not_walked_through(self, tmp_path, monkeypatch, reader):
+        """Each takes as long as a thousand bytes of an array: of a few thousand more than enough has been seen."""
+        module = importlib.import_module("slim_models.weights.opcodes")
+        pickled = b"\x80\x02" + b"N0" * 5000 + b"]."
+        if reader == "npy":
+            path = write_pickle_as_npy(tmp_path / "a.npy", pickled)
+        else:
+            path = tmp_path / "a.pth"
+            path.write_bytes(pickled)
+        with pytest.raises(ValueError, match="holds|state dict") as caught:
+            slim_models.read_weights(path)
+        assert "parts" not in str(caught.value)
+        monkeypatch.setattr(module, "_MOST_OPCODES", 5000)
+        with pytest.raises(ValueError, match="its pickle has more than 5,000 parts, where .* have a few thousand"):
+            slim_models.read_weights(path)
 
     def test_arrays_that_share_their_numbers(self, tmp_path):
         """What they share is handed out once, and what a second one would get is memory of any content."""

@@ -11,10 +11,11 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from gradcam.evaluation.datasets import examples
+from gradcam.evaluation.datasets import examples, tiny_imagenet
 from gradcam.evaluation.datasets.example import half_open, unique
 from gradcam.pictures.samples import SAMPLES
 from slim_models import labels
+from slim_models.weights import archives
 
 # ILSVRC's own numbers 1 to 4, as in map_clsloc.txt; in an order of their own.
 MAP = "n02119789 1 kit_fox\nn02100735 2 English_setter\nn01440764 3 tench\nn02391049 4 zebra\n"
@@ -141,6 +142,42 @@ class TestTinyImageNet:
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             colours = list(pool.map(lambda example: int(example.read()[0, 0, 0]), found * 100))
         assert colours == [30 * int(example.name[4]) for example in found] * 100
+
+    @pytest.mark.parametrize(
+        ("member", "most", "said"),
+        [
+            # Of what is read at once: a list of zeros, and a picture with a megabyte of zeros behind it.
+            (
+                "val/val_annotations.txt",
+                {"_MOST_BYTES": 2**20},
+                r"val_annotations.txt in it claims 1,\d{3},\d{3} bytes",
+            ),
+            ("val/images/val_3.JPEG", {"_MOST_BYTES": 2**20}, r"val_3.JPEG in it claims 1,\d{3},\d{3} bytes"),
+            # Of all together, none of which is large.
+            ("val/images/val_3.JPEG", {}, r"what it holds claims [\d,]+ bytes, from a file of [\d,]+: more than 100"),
+        ],
+    )
+    def test_a_zip_that_unpacks_to_more_than_it_can_hold(self, tiny, tiny_zip, monkeypatch, member, most, said):
+        path = tiny / member
+        path.write_bytes(path.read_bytes() + bytes(2**20))
+        with zipfile.ZipFile(tiny.parent / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in tiny.rglob("*"):
+                archive.write(file, file.relative_to(tiny.parent))
+        for name, value in most.items():
+            monkeypatch.setattr(tiny_imagenet, name, value)
+        monkeypatch.setattr(archives, "HARMLESS", 2**19)  # as of a small file
+        examples.read_examples(str(tiny_zip))
+        with pytest.raises(ValueError, match=r"bomb\.zip is not Tiny ImageNet: .*" + said):
+            examples.read_examples(str(tiny.parent / "bomb.zip"))
+
+    def test_a_picture_that_claims_more_pixels_than_can_be(self, tiny, monkeypatch):
+        """OpenCV, which reads them, would set aside gigabytes."""
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**4 // 2)
+        picture(tiny / "val" / "images" / "val_3.JPEG", (100, 101), format="PNG")
+        found = {example.name: example for example in examples.read_examples(str(tiny))}
+        assert found["val_2.JPEG"].read().shape == (64, 64, 3)
+        with pytest.raises(ValueError, match="the picture is too large: .*10100"):
+            found["val_3.JPEG"].read()
 
     def test_what_is_none(self, tiny, tmp_path):
         with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
