@@ -148,6 +148,13 @@ class Network:
             return dict(self.unfolded)
         return {name: tuple(variable.shape.as_list()) for name, variable in self.variables().items()}
 
+    def variable_operations(self) -> dict[str, tf.Operation]:
+        """The operations of the variables that the logits depend on, by name, whoever has made them."""
+        from slim_models.backward import VARIABLES, operations_between
+
+        found = operations_between(self.images, self.logits)
+        return {op.name: op for op in sorted(found, key=lambda op: op.name) if op.type in VARIABLES}
+
     def variables(self) -> dict[str, tf.Variable]:
         """The variables that the logits depend on, by the names of the weight files (`conv1_1/weights`, ...)."""
         import tensorflow.compat.v1 as tf

@@ -54,7 +54,7 @@ def add_tensor_flags(parser: argparse.ArgumentParser, labels: str = "--labels") 
     own.add_argument(
         "--feed", action="append", type=fed_value, metavar="NAME=VALUE", help=f"{text}; may be given again"
     )
-    text = "execute code in a Keras file, a Lambda's: it can do anything, so only if you trust where it comes from"
+    text = "run code in a Keras file, and what reaches outside of a graph: it can do anything, so only if you trust it"
     own.add_argument("--trusted", action="store_true", help=text)
     text = (
         f"of RGB in [0, 255]: {listed(slim_models.PREPROCESSINGS)}, or numbers, for (RGB / scale - mean) / std, of "

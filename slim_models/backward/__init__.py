@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from slim_models.backward.shared_forward import read_by_backward as read_by_backward
     from slim_models.backward.walks import (
+        VARIABLES as VARIABLES,
         depending as depending,
         operations_between as operations_between,
         reached as reached,
@@ -33,6 +34,6 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "rules": "MARKS RULES gradients marked marked_relus refusal",
         "shared_forward": "read_by_backward",
-        "walks": "depending operations_between reached readers signal_path source",
+        "walks": "VARIABLES depending operations_between reached readers signal_path source",
     },
 )

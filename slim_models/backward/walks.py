@@ -13,6 +13,8 @@ T = TypeVar("T", bound=Hashable)
 _CUT = {"StopGradient", "PreventGradient", "ZerosLike", "OnesLike", "Sign", "Floor", "Ceil", "Round", "Rint"}
 # Of these only the sizes of a tensor come out.
 _SIZES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+# These hold a variable.
+VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable")
 # These hand on every number as it is.
 SAME = {"Identity", "IdentityN", "Cast", "Snapshot"}
 

@@ -19,7 +19,7 @@ from slim_models.loading.structure import Arithmetic
 from slim_models.loading.tensors import outputs_of_scope, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue, UnknownName
 from slim_models.network import Network, Values
-from slim_models.weights import Opened, Restored
+from slim_models.weights import FromCheckpoint, Opened, Restored
 
 # Heights and widths to try where a graph says none: those of the well-known networks.
 _SIZES = (224, 299, 227, 231, 256, 331, 192, 160, 128, 112, 96, 64, 48, 32, 28)
@@ -220,7 +220,11 @@ def _weighed(part: Graph, name: str) -> Mapping[str, tf.NodeDef]:
 
 def _checked(values: Values) -> Values:
     """The same values, which are looked at once the network has them."""
-    return dataclasses.replace(values, check=check_values) if isinstance(values, (Restored, Opened)) else values
+    return (
+        dataclasses.replace(values, check=check_values)
+        if isinstance(values, (FromCheckpoint, Opened, Restored))
+        else values
+    )
 
 
 def _free_scope(graph: tf.Graph) -> str:

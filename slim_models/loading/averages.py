@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import VARIABLES, Say
 from slim_models.mistakes import BadValue
-from slim_models.weights import AVERAGE, Restored, evaluated, fill
+from slim_models.weights import AVERAGE, FromCheckpoint, evaluated
 
 
 def averaged(original: Original, wanted: bool | None, say: Say) -> Original:
@@ -34,16 +34,15 @@ def averaged(original: Original, wanted: bool | None, say: Say) -> Original:
         say(f"values: the variables' own, not the moving averages that {len(shadows)} of them have (--averages)")
     if not wanted or graph is None:
         return original
-    if not isinstance(original.values, Restored):
+    values = original.values
+    if not isinstance(values, FromCheckpoint):
         raise BadValue("the values of a live session are used where they are: assign the averages to its variables")
+    missing = [shadow for shadow in shadows.values() if shadow not in values.saved]
+    if missing:
+        raise BadValue(f"the checkpoint has no values for the moving averages ({missing[0]}): leave out averages")
     say(f"values: the moving averages of {len(shadows)} variables, in place of their own")
-    before = original.values.restore
-
-    def restore(session: tf.Session) -> None:
-        before(session)
-        _assign(session, graph, shadows)
-
-    return dataclasses.replace(original, values=Restored(restore))
+    saved = {**values.saved, **{name: values.saved[shadow] for name, shadow in shadows.items()}}
+    return dataclasses.replace(original, values=dataclasses.replace(values, saved=saved))
 
 
 def _shapes(graph: tf.Graph) -> dict[str, tuple[int, ...]]:
@@ -51,16 +50,3 @@ def _shapes(graph: tf.Graph) -> dict[str, tuple[int, ...]]:
     operations = [op for op in graph.get_operations() if op.type in VARIABLES]
     shapes = {op.name: tf.TensorShape(op.get_attr("shape")) for op in operations}
     return {name: tuple(shape.as_list()) for name, shape in shapes.items() if shape.ndims is not None}
-
-
-def _assign(session: tf.Session, graph: tf.Graph, shadows: dict[str, str]) -> None:
-    """Copies each average into its variable."""
-    with graph.as_default():
-        variables = {variable.op.name: variable for variable in tf.global_variables()}
-    missing = [name for pair in shadows.items() for name in pair if name not in variables]
-    if missing:
-        raise BadValue(f"the moving averages cannot be assigned: the graph does not list its variable {missing[0]}")
-    try:
-        fill(session, {name: variables[name] for name in shadows}, lambda name: session.run(variables[shadows[name]]))
-    except tf.errors.FailedPreconditionError as error:
-        raise BadValue("the checkpoint has no values for the moving averages: leave out averages") from error

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,13 +14,12 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
+from slim_models.loading.confined import is_runnable
 from slim_models.loading.passes import VARIABLES, Graph, Say, data_inputs, imported, upstream
 from slim_models.loading.structure import Arithmetic, arithmetic_of
 from slim_models.loading.tensors import shape_of
 from slim_models.mistakes import BadValue
 
-# Beside what decodes, what reaches outside of the graph: none of it is run.
-_OUTSIDE = re.compile(r".*(File|Reader|PyFunc|Save|Restore|Print|Debug|Summary|Dataset|Queue|Lookup|HashTable).*")
 _SIZES = ((40, 56), (72, 64))  # height and width of two pictures: what makes them alike has a size of its own
 _BRIGHT = 254  # of 255, so that half of it is a whole number
 
@@ -103,7 +101,7 @@ def _is_of_known_size(tensor: tf.Tensor) -> bool:
 def _made_of_colours(graph: Graph, strings: tf.Tensor, pixels: str) -> list[np.ndarray] | None:
     """What decoding makes of black, red, green, blue, white and grey, in two sizes, `[6, h, w, C]`; None if nothing."""
     nodes = upstream(graph.nodes, [], [pixels])
-    if any(node.op in VARIABLES or _OUTSIDE.fullmatch(node.op) for node in nodes):
+    if any(node.op in VARIABLES for node in nodes) or not is_runnable(nodes):
         return None
     graph_def = tf.GraphDef(node=nodes, versions=graph.graph_def.versions, library=graph.graph_def.library)
     colours = [(0, 0, 0), *(np.eye(3, dtype=int) * _BRIGHT).tolist(), (_BRIGHT,) * 3, (_BRIGHT // 2,) * 3]

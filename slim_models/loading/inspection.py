@@ -16,6 +16,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.backward import refusal
 from slim_models.builders import NETWORKS
+from slim_models.loading.confined import kind_of
 from slim_models.loading.formats import format_of
 from slim_models.loading.loader import Steps, load
 from slim_models.loading.originals import Original
@@ -253,7 +254,7 @@ def _tensor(tensor: tf.Tensor, chosen: bool) -> FoundTensor:
 def _left(nodes: Sequence[tf.NodeDef]) -> Iterable[str]:
     """What of a graph only its training needs, in words, with an example of each."""
     for words, types in _TRAINING.items():
-        kinds = collections.Counter(node.op for node in nodes if types.fullmatch(node.op))
+        kinds = collections.Counter(kind for kind in map(kind_of, nodes) if types.fullmatch(kind))
         if kinds:
             yield f"{words} ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common(3))})"
     averages = sum(node.op in VARIABLES and node.name.endswith(f"/{AVERAGE}") for node in nodes)

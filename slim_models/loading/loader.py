@@ -106,8 +106,9 @@ def load(
         feed: values of inputs beside the pictures, by name as of `images`, the same for every picture: what such an
             input `[N, ...]` is given has the shape `[...]`.
         custom_objects: classes and functions of the user's own that a Keras file names, as Keras takes them.
-        trusted: whether code in a Keras file, a Lambda's, may be executed. It can do anything: only for files
-            from where programs would be run from.
+        trusted: whether code in a Keras file, a Lambda's, may be executed, and operations of a graph be run that reach
+            outside of it: that read and write files, print, or call Python. They can do anything: only for files from
+            where programs would be run from.
         averages: whether the variables of a training get the moving averages that it has kept of them; None leaves them
             their own values, and says that there are averages.
         say: is told everything that was found or guessed, in lines; None is silent.

@@ -24,7 +24,7 @@ _WEIGHTS = (".npy", ".npz", ".ckpt", ".caffemodel", *_PYTORCH)
 
 @dataclasses.dataclass(frozen=True)
 class Opening:
-    """How to open what has to be built or trusted first: Keras models; each as of `load`."""
+    """How to open what has to be built first, Keras models, or trusted; each as of `load`."""
 
     size: tuple[int, int] | None = None
     custom_objects: Mapping[str, Any] | None = None
@@ -52,11 +52,11 @@ def open_original(given: Any, how: Opening = Opening()) -> Original:
 
 def _at_path(path: pathlib.Path, how: Opening) -> Original:
     if path.is_dir():
-        return _in_folder(path)
+        return _in_folder(path, how.trusted)
     if path.suffix == ".meta" or path.with_name(f"{path.name}.meta").is_file():
-        return read_meta(path)
+        return read_meta(path, how.trusted)
     if path.name.endswith(".index") or ".data-" in path.name:
-        return read_meta(path.with_suffix(""))
+        return read_meta(path.with_suffix(""), how.trusted)
     if path.is_file() and is_keras_file(path):
         return read_keras_model(path, how.custom_objects, how.trusted)
     if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
@@ -70,11 +70,11 @@ def _at_path(path: pathlib.Path, how: Opening) -> Original:
     if not path.is_file():
         raise MissingFile(f"no network at {path}")
     if path.name in ("saved_model.pb", "saved_model.pbtxt"):
-        return read_saved_model(path.parent)
-    return read_frozen(path)
+        return read_saved_model(path.parent, how.trusted)
+    return read_frozen(path, how.trusted)
 
 
-def _in_folder(folder: pathlib.Path) -> Original:
+def _in_folder(folder: pathlib.Path, trusted: bool) -> Original:
     if (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file():
-        return read_saved_model(folder)
-    return read_meta(checkpoint_in(folder, "a SavedModel, or one checkpoint with its .meta"))
+        return read_saved_model(folder, trusted)
+    return read_meta(checkpoint_in(folder, "a SavedModel, or one checkpoint with its .meta"), trusted)

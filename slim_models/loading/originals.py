@@ -12,12 +12,14 @@ import tensorflow.compat.v1 as tf
 from google.protobuf import message, text_format
 
 from slim_models import files
+from slim_models.loading.confined import check_restoring, confined
 from slim_models.loading.passes import VARIABLES
 from slim_models.loading.refusals import is_saved_model, other_format
+from slim_models.loading.restoring import saved_in
 from slim_models.loading.signatures import Signature, Signatures, default, tensors_of
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.network import Values
-from slim_models.weights import Restored, check_claim
+from slim_models.weights import FromCheckpoint, Restored, check_claim
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Original:
         images: names that it gives its inputs itself, in a signature; may be empty.
         logits: names that it gives its outputs itself.
         signatures: what it calls them, of all ways to run it; `images` and `logits` are those of the usual one.
+        trusted: whether any operation of it may be run; of a file only if its user says so.
     """
 
     name: str
@@ -41,10 +44,11 @@ class Original:
     images: Sequence[str] = ()
     logits: Sequence[str] = ()
     signatures: Signatures = dataclasses.field(default_factory=dict)
+    trusted: bool = True
 
 
-def read_frozen(path: pathlib.Path) -> Original:
-    """A frozen graph, `.pb`, binary or text.
+def read_frozen(path: pathlib.Path, trusted: bool = False) -> Original:
+    """A frozen graph, `.pb`, binary or text; `trusted`: it may hold any operation.
 
     Raises:
         ValueError: it is no graph, has variables and so is not frozen, or has constants that claim too much.
@@ -60,7 +64,7 @@ def read_frozen(path: pathlib.Path) -> Original:
         )
     functions = (node for function in graph_def.library.function for node in function.node_def)
     check_constants(itertools.chain(graph_def.node, functions), str(path))
-    return Original(path.stem, graph_def)
+    return Original(path.stem, graph_def if trusted else confined(graph_def), trusted=trusted)
 
 
 def check_constants(nodes: Iterable[tf.NodeDef], name: str) -> None:
@@ -102,8 +106,8 @@ def read_message(path: pathlib.Path, into: message.Message, name: str) -> messag
     raise BadValue(f"{path} is not {name}; it is {reason}")
 
 
-def read_meta(path: pathlib.Path) -> Original:
-    """A checkpoint with its graph, `model.ckpt.meta` beside `model.ckpt.index` and so on.
+def read_meta(path: pathlib.Path, trusted: bool = False) -> Original:
+    """A checkpoint with its graph, `model.ckpt.meta` beside `model.ckpt.index`; `trusted` as of `read_frozen`.
 
     Raises:
         FileNotFoundError: the checkpoint or its `.meta` is missing.
@@ -117,57 +121,41 @@ def read_meta(path: pathlib.Path) -> Original:
             "beside it, a SavedModel or a frozen graph"
         )
     meta_graph = read_message(meta, tf.MetaGraphDef(), "a graph with its checkpoint (.meta)")
-    return of_meta_graph(prefix.name.removesuffix(".ckpt"), meta_graph, str(prefix))
+    return of_meta_graph(prefix.name.removesuffix(".ckpt"), meta_graph, prefix, trusted=trusted)
 
 
 def of_meta_graph(
-    name: str, meta_graph: tf.MetaGraphDef, prefix: str, signatures: Signatures | None = None
+    name: str,
+    meta_graph: tf.MetaGraphDef,
+    prefix: pathlib.Path,
+    signatures: Signatures | None = None,
+    trusted: bool = False,
 ) -> Original:
     """A graph whose variables have their values in the checkpoint with that prefix."""
+    saved = saved_in(meta_graph)
+    if not trusted:
+        check_restoring(meta_graph.graph_def, meta_graph.saver_def.restore_op_name, name)
+        meta_graph.graph_def.CopyFrom(confined(meta_graph.graph_def))
+    # TensorFlow would make a saver where there is none, and operations for it.
+    meta_graph.saver_def.CopyFrom(
+        tf.train.SaverDef(filename_tensor_name="-", save_tensor_name="-", restore_op_name="-")
+    )
     graph = tf.Graph()
     try:
         with graph.as_default():
-            saver = tf.train.import_meta_graph(meta_graph, clear_devices=True)
-            copies = [_copy(graph, *pair) for pair in _stand_ins(meta_graph.graph_def)]
+            tf.train.import_meta_graph(meta_graph, clear_devices=True)
     except (ValueError, KeyError, tf.errors.OpError) as error:
         raise BadValue(f"TensorFlow cannot import the graph of {name}: {str(error).splitlines()[0]}") from error
 
-    def restore(session: tf.Session) -> None:
-        if saver is None:
-            return
-        try:
-            with graph.as_default():  # outside of a graph a saver would look for eager variables
-                saver.restore(session, prefix)
-                session.run(copies)
-        except (ValueError, tf.errors.OpError) as error:
-            raise BadValue(f"no values for the variables at {prefix}: {str(error).splitlines()[0]}") from error
-
     usual, signatures = default(signatures or {}), signatures or {}
     images, logits = tensors_of(usual, "inputs"), tensors_of(usual, "outputs")
-    return Original(name, meta_graph.graph_def, graph, Restored(restore), images, logits, signatures)
+    return Original(
+        name, meta_graph.graph_def, graph, FromCheckpoint(prefix, saved), images, logits, signatures, trusted
+    )
 
 
-def _stand_ins(graph_def: tf.GraphDef) -> list[tuple[str, str]]:
-    """Variables that nothing assigns to, and for each another one, that begins as it and is restored in its place.
-
-    So `tf.saved_model.save` writes a model of Keras 3, whose layers read the variables that are never restored.
-    """
-    nodes = {node.name: node for node in graph_def.node}
-    assigned = {node.input[0]: nodes.get(node.input[1]) for node in nodes.values() if node.op == "AssignVariableOp"}
-    began = {name: value.input[0] for name, value in assigned.items() if value and value.op == "ReadVariableOp"}
-    return [(first, name) for name, first in began.items() if first not in assigned and name in nodes]
-
-
-def _copy(graph: tf.Graph, to: str, of: str) -> tf.Operation:
-    """Gives a variable the value of another."""
-    handles = [graph.get_tensor_by_name(f"{name}:0") for name in (to, of)]
-    dtype = handles[1].op.get_attr("dtype")
-    value = tf.raw_ops.ReadVariableOp(resource=handles[1], dtype=dtype)
-    return tf.raw_ops.AssignVariableOp(resource=handles[0], value=value)
-
-
-def read_saved_model(folder: pathlib.Path) -> Original:
-    """A SavedModel, of TensorFlow 1 or 2.
+def read_saved_model(folder: pathlib.Path, trusted: bool = False) -> Original:
+    """A SavedModel, of TensorFlow 1 or 2; `trusted` as of `read_frozen`.
 
     Raises:
         ValueError: it is damaged, or holds no inference graph.
@@ -187,7 +175,8 @@ def read_saved_model(folder: pathlib.Path) -> Original:
         for name, found in meta_graph.signature_def.items()
         if found.inputs and found.outputs
     }
-    return of_meta_graph(folder.resolve().name, meta_graph, str(folder / "variables" / "variables"), signatures)
+    prefix = folder / "variables" / "variables"
+    return of_meta_graph(folder.resolve().name, meta_graph, prefix, signatures, trusted)
 
 
 def _saved_model() -> message.Message:

@@ -9,14 +9,28 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from slim_models.loading.assembly import Plan, check_coarse, plan
+from slim_models.loading.confined import check_harmless, check_runs
 from slim_models.loading.decoding import Decoded, decoded
 from slim_models.loading.feeding import fed_tensors, given_value
 from slim_models.loading.finding import find_head, find_images, find_logits, is_map
+from slim_models.loading.inputs import outputs
 from slim_models.loading.originals import Original
-from slim_models.loading.passes import PART, WHOLE, Found, Graph, Say, apart, fed, mean_of, rewritten
+from slim_models.loading.passes import (
+    PART,
+    PLACEHOLDERS,
+    WHOLE,
+    Found,
+    Graph,
+    Say,
+    apart,
+    ends,
+    fed,
+    mean_of,
+    rewritten,
+)
 from slim_models.loading.refusals import check_no_detector
 from slim_models.loading.signatures import called, narrowed, tensors_of, words
-from slim_models.loading.tensors import shape_of, tensor_named, text_of
+from slim_models.loading.tensors import has_tensor, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue
 
 
@@ -56,21 +70,43 @@ def planned(original: Original, asked: Asked) -> Plan:
     original, names = _narrowed(original, asked), called(original.signatures)
     kept = [*original.logits, *(name for name in [asked.logits] if name in names)]
     graph = rewritten(Graph(original.graph_def), WHOLE, Found(outputs=kept))
-    graph, pictures, made = _pictures(original, graph, asked, names)
-    y = find_logits(graph.inferred, pictures, asked.logits, original.logits, say, names)
+    whole = graph
+    try:
+        graph, pictures, made = _pictures(original, graph, asked, names)
+        y = find_logits(graph.inferred, pictures, asked.logits, original.logits, say, names)
+    except BadValue:  # perhaps because what is not allowed is in between
+        check_harmless(whole, _asked_of(original, whole) or _computed(whole), original.name)
+        raise
     said, places = asked.head or find_head(y, say), y.name if is_map(y) else None
     if places:
         say(f"logits: the mean of {y.name} over its height and width (guessed: it has logits for every place)")
         graph, averaged = mean_of(graph, places)
         y = tensor_named(graph.inferred, averaged)
+    check_harmless(graph, [y.name, *_asked_of(original, graph)], original.name, [pictures.name])
     warned: list[str] = []
     found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append, called=names)
     part = rewritten(graph, PART, found)
+    if not original.trusted:
+        check_runs(part, original.name)
     result = plan(part, pictures.name, y.name, asked.size or made.size, say, asked.prepared)
     if places:
         check_coarse(result, places)
     integers = pictures.dtype.base_dtype.is_integer
     return dataclasses.replace(result, head=said, integers=integers, decoding=made.own, warned=warned)
+
+
+def _asked_of(original: Original, graph: Graph) -> list[str]:
+    """What is asked of a graph when it is run, as far as it says so itself.
+
+    Who freezes a graph leaves nothing but what its outputs need; beside those of a training is much that is not run.
+    """
+    return ends(graph) if original.graph is None else [n for n in original.logits if has_tensor(graph.inferred, n)]
+
+
+def _computed(graph: Graph) -> list[str]:
+    """What is computed from what a graph is fed, file names apart."""
+    fed = [tensor.name for tensor in outputs(graph.inferred, PLACEHOLDERS) if tensor.dtype.base_dtype != tf.string]
+    return [node.name for node in graph.computed_from(fed)]
 
 
 def _narrowed(original: Original, asked: Asked) -> Original:

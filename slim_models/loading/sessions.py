@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.backward import operations_between
 from slim_models.loading.checked import check_values
 from slim_models.loading.originals import Original
 from slim_models.loading.passes import VARIABLES
 from slim_models.mistakes import BadValue
 from slim_models.network import Network
-from slim_models.weights import Opened, Restored, check_open
+from slim_models.weights import Opened, Restored, assign, check_open
 
 _OWN = (tf.Session, tf.InteractiveSession)
 # Where wrappers keep what they wrap: monitored sessions in methods, tfdbg's and others in attributes.
@@ -109,18 +107,15 @@ class Copied:
             ValueError: that is closed, or a variable has no value there that can be read.
         """
         check_open(self.source)
-        operations = operations_between(network.images, network.logits)
-        names = sorted(operation.name for operation in operations if operation.type in VARIABLES)
-        read = {name: _reading(self.source.graph.get_operation_by_name(name)) for name in names}
+        variables = network.variable_operations()
+        read = {name: _reading(self.source.graph.get_operation_by_name(name)) for name in variables}
         try:
             values = self.source.run(read) if read else {}
         except tf.errors.FailedPreconditionError as error:
             raise BadValue(
                 f"the session has no values for variables of {network.name}: initialize or restore them before"
             ) from error
-        with network.graph.as_default(), tf.name_scope("copied"):
-            for name, value in values.items():
-                _assign(session, network.graph.get_operation_by_name(name), value)
+        assign(session, {variables[name]: value for name, value in values.items()})
         check_values(session, network)
 
 
@@ -140,13 +135,3 @@ def _reading(variable: tf.Operation) -> tf.Tensor:
         f"the graph is finalized and reads its variable {variable.name} nowhere by itself, so that its value cannot be "
         "had: give the session before it is finalized, or a checkpoint"
     )
-
-
-def _assign(session: tf.Session, variable: tf.Operation, value: np.ndarray) -> None:
-    (handle,) = variable.outputs
-    fed = tf.placeholder(value.dtype if value.dtype != object else tf.string)
-    if handle.dtype.base_dtype == tf.resource:
-        assigned = tf.raw_ops.AssignVariableOp(resource=handle, value=fed)
-    else:
-        assigned = tf.raw_ops.Assign(ref=handle, value=fed, validate_shape=False).op
-    session.run(assigned, {fed: value})

@@ -12,13 +12,14 @@ from slim_models.lazy import lazy
 if TYPE_CHECKING:
     from slim_models.weights.archives import check_claim as check_claim, check_sums as check_sums
     from slim_models.weights.assigning import (
+        assign as assign,
         assign_weights as assign_weights,
         check_weights as check_weights,
         fill as fill,
         is_finite as is_finite,
         portions as portions,
     )
-    from slim_models.weights.checkpoint import checkpoint_in as checkpoint_in
+    from slim_models.weights.checkpoint import Saved as Saved, checkpoint_in as checkpoint_in
     from slim_models.weights.drawn import random_weights as random_weights
     from slim_models.weights.folding import EPSILON as EPSILON, folded as folded
     from slim_models.weights.hdf5 import open_hdf5 as open_hdf5
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         fitted as fitted,
     )
     from slim_models.weights.values import (
+        FromCheckpoint as FromCheckpoint,
         Opened as Opened,
         Restored as Restored,
         Stored as Stored,
@@ -47,15 +49,15 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "archives": "check_claim check_sums",
-        "assigning": "assign_weights check_weights fill is_finite portions",
-        "checkpoint": "checkpoint_in",
+        "assigning": "assign assign_weights check_weights fill is_finite portions",
+        "checkpoint": "Saved checkpoint_in",
         "drawn": "random_weights",
         "folding": "EPSILON folded",
         "hdf5": "open_hdf5",
         "placing": "put_in_place",
         "reading": "check_weights_file evaluated_weights read_npz read_weights",
         "training": "AVERAGE evaluated fitted",
-        "values": "Opened Restored Stored check_open fingerprint",
+        "values": "FromCheckpoint Opened Restored Stored check_open fingerprint",
         "writing": "convert write_weights",
     },
 )

@@ -44,11 +44,54 @@ def fill(session: tf.Session, variables: Mapping[str, tf.Variable], of: Callable
         of: name -> value, in the variable's shape.
     """
     for names in portions({name: variable.shape.num_elements() for name, variable in variables.items()}):
-        # An initializer assigns its second input; a value fed there never enters the graph.
-        initial = {variables[name].initializer: variables[name].dtype.as_numpy_dtype for name in names}
+        # An assignment assigns its second input; a value fed there never enters the graph.
+        assigned = [_assignment(variables[name]) for name in names]
         # What is fed may stay where it is and become the variable, so nobody may write into it later.
-        values = [lasting(of(name), dtype) for name, dtype in zip(names, initial.values())]
-        session.run(list(initial), {op.inputs[1]: value for op, value in zip(initial, values)})
+        values = [lasting(of(name), variables[name].dtype.as_numpy_dtype) for name in names]
+        session.run(assigned, {operation.inputs[1]: value for operation, value in zip(assigned, values)})
+
+
+def assign(session: tf.Session, values: Mapping[tf.Operation, np.ndarray]) -> None:
+    """Gives variables of somebody's graph values, by operations of our own: an initializer of theirs may do anything.
+
+    Args:
+        session: of the variables' graph, which gets two operations for each, once.
+        values: variable -> its value.
+    """
+    by_name = {variable.name: variable for variable in values}
+    for names in portions({name: int(np.size(values[by_name[name]])) for name in by_name}):
+        feed, assigned = {}, []
+        for variable in (by_name[name] for name in names):
+            operation = _own_assignment(variable)
+            value = np.asarray(values[variable])
+            feed[operation.inputs[1]] = value if value.dtype == object else lasting(value, value.dtype)
+            assigned.append(operation)
+        session.run(assigned, feed)
+
+
+def _assignment(variable: tf.Variable) -> tf.Operation:
+    """What gives a variable a value that is fed: its initializer, if that does this and nothing else."""
+    initializer = variable.initializer
+    if initializer.type in ("Assign", "AssignVariableOp") and not initializer.control_inputs:
+        handle, value = initializer.inputs
+        if handle.op is variable.op and len(value.consumers()) == 1:
+            return initializer
+    return _own_assignment(variable.op)
+
+
+def _own_assignment(variable: tf.Operation) -> tf.Operation:
+    """What assigns what is fed to a variable, and does nothing else; made if the graph has nothing of the kind."""
+    (handle,) = variable.outputs
+    for reader in handle.consumers():
+        if reader.type in ("Assign", "AssignVariableOp") and reader.inputs[0] is handle and not reader.control_inputs:
+            fed = reader.inputs[1].op
+            if fed.type == "Placeholder" and not fed.control_inputs:
+                return reader
+    with variable.graph.as_default(), tf.control_dependencies(None), tf.name_scope(f"{variable.name}/assigned/"):
+        fed = tf.placeholder(tf.as_dtype(variable.get_attr("dtype")), name="value")
+        if handle.dtype.base_dtype == tf.resource:
+            return tf.raw_ops.AssignVariableOp(resource=handle, value=fed)
+        return tf.raw_ops.Assign(ref=handle, value=fed, validate_shape=False).op
 
 
 def check_weights(network: Network, weights: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, MissingFile
+from slim_models.weights.checkpoint import Saved, read_saved
 from slim_models.weights.reading import evaluated_weights
 
 if TYPE_CHECKING:
@@ -89,6 +91,56 @@ class Restored:
         """Gives the variables their values."""
         self.restore(session)
         self.check(session, network)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FromCheckpoint:
+    """Numbers in a checkpoint, for the variables of somebody's graph; nothing of the graph is run to get them.
+
+    Attributes:
+        prefix: of the checkpoint, or a V1 file.
+        saved: name of a variable's operation -> where its value is.
+        check: as of `Restored`.
+    """
+
+    prefix: pathlib.Path
+    saved: Mapping[str, Saved]
+    check: Check = lambda session, network: None
+    session: None = None
+
+    def arrays(self) -> None:
+        """They are not known by the names of files of weights."""
+
+    def fill(self, session: tf.Session, network: Network) -> None:
+        """Gives the variables that a network uses their values.
+
+        Raises:
+            ValueError: the checkpoint has none for one of them, or one of another shape.
+        """
+        from slim_models.weights.assigning import assign
+
+        variables = network.variable_operations()
+        missing = [name for name in variables if name not in self.saved]
+        try:
+            if missing:
+                raise BadValue(f"the graph restores no value of {missing[0]}")
+            arrays = read_saved(self.prefix, {name: self.saved[name] for name in variables}) if variables else {}
+            _check_shapes(variables, arrays)
+        except (BadValue, MissingFile) as error:
+            raise BadValue(f"no values for the variables at {self.prefix}: {error}") from error
+        assign(session, {variables[name]: array for name, array in arrays.items()})
+        self.check(session, network)
+
+
+def _check_shapes(variables: Mapping[str, tf.Operation], arrays: Weights) -> None:
+    import tensorflow.compat.v1 as tf
+
+    for name, variable in variables.items():
+        shape, dtype = tf.TensorShape(variable.get_attr("shape")), tf.as_dtype(variable.get_attr("dtype"))
+        array = arrays[name]
+        if not shape.is_compatible_with(array.shape) or array.dtype != dtype.as_numpy_dtype:
+            own = f"{array.dtype} {list(array.shape)}"
+            raise BadValue(f"{name} is {own} there, and {dtype.name} {shape} in the graph")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from slim_models.loading.passes.graph import (
     silent,
     upstream,
 )
+from slim_models.loading.passes.inlined import ends
 from slim_models.loading.passes.lightened import restore, variables_of
 from slim_models.loading.passes.loops import while_contexts
 from slim_models.loading.passes.order import PART, WHOLE, Found, rewritten
@@ -32,6 +33,7 @@ __all__ = [
     "Say",
     "apart",
     "data_inputs",
+    "ends",
     "fed",
     "imported",
     "mean_of",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.backward import reached
+from slim_models.backward import VARIABLES as VARIABLES, reached
 from slim_models.mistakes import BadValue
 
 Say = Callable[[str], object]  # what is told, in lines, what was found or guessed in a graph
@@ -26,7 +26,6 @@ PIPELINES = (
     *("IteratorGetNext", "IteratorGetNextSync", "OneShotIterator", "QueueDequeue", "QueueDequeueMany"),
     *("QueueDequeueUpTo", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "Unstage"),
 )
-VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable")
 SMALL = 256  # elements: shapes, axes and paddings, whose values shape inference reads, have fewer
 
 

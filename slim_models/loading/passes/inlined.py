@@ -30,7 +30,7 @@ def inlined(graph: Graph, outputs: Sequence[str]) -> Graph:
     if not any(_calls(node, functions) for node in graph.graph_def.node):
         return graph
     meta_graph = _light(graph)
-    wanted = [node_name(name) for name in outputs] or _ends(graph)
+    wanted = [node_name(name) for name in outputs] or ends(graph)
     meta_graph.collection_def["train_op"].node_list.value.extend(wanted)  # the optimiser's word for it
     flat = _optimized(meta_graph)
     constants = {name: node for name, node in graph.nodes.items() if node.op == "Const"}
@@ -39,7 +39,7 @@ def inlined(graph: Graph, outputs: Sequence[str]) -> Graph:
     return Graph(result, graph.heavy)
 
 
-def _ends(graph: Graph) -> list[str]:
+def ends(graph: Graph) -> list[str]:
     """The operations that no other reads."""
     read = {node_name(word) for node in graph.graph_def.node for word in node.input}
     return [name for name in graph.nodes if name not in read]

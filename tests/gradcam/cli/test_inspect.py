@@ -234,10 +234,9 @@ def graph_bytes(build):
     return graph.as_graph_def().SerializeToString()
 
 
-def reading_a_file():
+def scaled_by(text):
     images = tf.placeholder(tf.float32, [None, 32, 32, 3], name="x")
-    scale = tf.strings.to_number(tf.io.read_file("nowhere/scale.txt"), name="scale")
-    classifier(images * scale)
+    classifier(images * tf.strings.to_number(text(), name="scale"))
 
 
 REFUSED = {
@@ -250,9 +249,14 @@ REFUSED = {
     "cut.h5": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(40), "damaged Keras file", "cut.h5"),
     "face.pb": (lambda: graph_bytes(detector), "frozen graph", "face is a detector"),
     "file.pb": (
-        lambda: graph_bytes(reading_a_file),
+        lambda: graph_bytes(lambda: scaled_by(lambda: tf.io.read_file("nowhere/scale.txt"))),
         "frozen graph",
-        "cannot run the graph: nowhere/scale.txt",
+        "file runs ReadFile of the type ReadFile",
+    ),
+    "word.pb": (
+        lambda: graph_bytes(lambda: scaled_by(lambda: "many")),
+        "frozen graph",
+        "cannot run the graph: StringToNumberOp could not correctly convert string: many",
     ),
     "table.pb": (lambda: graph_bytes(without_convolutions), "frozen graph", "it has no convolutions"),
 }
