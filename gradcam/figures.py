@@ -15,6 +15,7 @@ from gradcam import maps
 from gradcam.maps import LOOK, Look
 from gradcam.methods import METHODS, REGISTRY
 from gradcam.panels import (
+    LONGEST as LONGEST,
     Boxed as Boxed,
     Overlay as Overlay,
     Panel as Panel,

@@ -53,6 +53,7 @@ ARROWS = {
     PASSES: {BACKWARD, WEIGHTS},
     LOADING: {FILES, HEADS, LABELS, BACKWARD, NETWORK, BUILDERS, WEIGHTS, NAMING, PASSES},
     OPENING: {LABELS, NETWORK, BUILDERS, WEIGHTS, NAMING, LOADING},
+    "gradcam.maps": {"gradcam.enlarged"},
     "gradcam.pictures": {"gradcam.maps", FILES, WEIGHTS},
     "gradcam.strangers": {HEADS},
     "gradcam.explanation": {"gradcam.cams", "gradcam.maps", "gradcam.strangers", HEADS},

@@ -17,7 +17,6 @@ from gradcam.cli.predictions import doubt, made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
 from gradcam.maps import Look
 from gradcam.methods import methods_named, why_blank
-from gradcam.panels import LONGEST
 from gradcam.pictures import Photograph, write_npz, write_picture
 from gradcam.targets import Asked, subject, title, told
 from slim_models.mistakes import BadValue
@@ -114,7 +113,7 @@ class Writer:
     def picture(self, name: str, source: Mapping[str, Any], photograph: Photograph) -> Picture:
         """What files need of a photograph once the network has been shown it, no larger than it has to be."""
         pixels = dataclasses.replace(photograph, array=None)
-        sides = {"overlay": self.max_size, "figure": LONGEST}
+        sides = {"overlay": self.max_size, "figure": figures.LONGEST}
         shown = {output: side for output, side in sides.items() if output in self.outputs}
         photographs = {output: pixels.shrunk(side) if side else pixels for output, side in shown.items()}
         return Picture(name, source, photographs, photograph.frame.size)
