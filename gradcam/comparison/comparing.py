@@ -77,9 +77,7 @@ def compare(
         built.check_layer(layer)
     if not tolerance > 0:
         raise BadValue(f"the tolerance must be above 0, not {tolerance}")
-    parts = quantities(list(read.arrays), list(built.endpoints), built.default_layer, layer)
-    if any(part.per_class for part in parts) and not read.classes.shape[1]:
-        raise BadValue("the reference has gradients or maps of classes, but no array 'classes'")
+    parts = _parts(read, built, layer)
     layers = sorted({part.key for part in parts if part.key in built.endpoints})
     rules = sorted({part.key for part in parts if part.kind == "saliency"})
     rows: list[Agreement] = []
@@ -98,6 +96,14 @@ def compare(
         why = comparer.cause(rows, functools.partial(of_another, built, arrays, read, tolerance))
     rows.sort(key=lambda row: list(read.arrays).index(row.array))
     return Comparison(rows, ties, _left_out(rows, parts, read.classes), why)
+
+
+def _parts(read: Reference, built: slim_models.Network, layer: str | None) -> list[Quantity]:
+    """What the reference's arrays are."""
+    parts = quantities(list(read.arrays), list(built.endpoints), built.default_layer, layer)
+    if any(part.per_class for part in parts) and not read.classes.shape[1]:
+        raise BadValue("the reference has gradients or maps of classes, but no array 'classes'")
+    return parts
 
 
 def _left_out(rows: Sequence[Agreement], parts: Sequence[Quantity], classes: np.ndarray) -> list[str]:

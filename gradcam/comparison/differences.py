@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from gradcam.comparison.agreement import Agreement
 from gradcam.comparison.references import Quantity, ordered
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
+
+if TYPE_CHECKING:
+    import tensorflow.compat.v1 as tf
 
 
 class RowsDifference:

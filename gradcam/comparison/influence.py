@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as tf
 
 from gradcam.comparison.decisions import Found, Moves, OfOperation, deciding_operations, is_choice
 from gradcam.explainer import Explainer
+from slim_models.backward import gradients, signal_path
 
 _RECTIFIERS = ("ReluGrad", "Relu6Grad")
 
@@ -36,11 +37,13 @@ class Influence:
             total = sum(tf.reduce_sum(array * difference) for array, difference in self._differences.items())
             passed = {op: list(_passed_back(op)) for op in operations}
             after = list(dict.fromkeys(output for pairs in passed.values() for _, output in pairs))
-            adjoints = dict(zip(after, tf.gradients(total, after)))
+            path = set(signal_path(total, after))
+            after = [output for output in after if not path.isdisjoint(output.consumers())]
+            adjoints = dict(zip(after, gradients(total, after, "backprop")))
             self._indices = {op: [tf.placeholder(tf.int64, [None]) for _ in range(3)] for op in operations}
             self._products: dict[tf.Operation, tf.Tensor] = {}
             for op, pairs in passed.items():
-                known = [(signal, adjoints[output]) for signal, output in pairs if adjoints[output] is not None]
+                known = [(signal, adjoints[output]) for signal, output in pairs if output in adjoints]
                 if known:
                     self._products[op] = sum(_product(op, *pair, *self._indices[op]) for pair in known)
 

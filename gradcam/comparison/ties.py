@@ -9,16 +9,18 @@ steps add up to the difference.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from gradcam.comparison.decisions import ROUNDING, Tie, deciding_operations, find_ties
 from gradcam.comparison.influence import Influence
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
 from gradcam.targets import directions
+
+if TYPE_CHECKING:
+    import tensorflow.compat.v1 as tf
 
 _AT_ONCE = 4  # entries of a run, for the memory's sake
 _TRIED, _MOST_TRIED = 12, 48  # decisions that are turned one by one in the first round, and in any
