@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         is_finite as is_finite,
         portions as portions,
     )
+    from slim_models.weights.caffe_names import resnet_layer as resnet_layer
     from slim_models.weights.checkpoint import checkpoint_in as checkpoint_in
     from slim_models.weights.drawn import random_weights as random_weights
     from slim_models.weights.folding import EPSILON as EPSILON, folded as folded
@@ -48,6 +49,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "archives": "check_claim check_sums",
         "assigning": "assign_weights check_weights fill is_finite portions",
+        "caffe_names": "resnet_layer",
         "checkpoint": "checkpoint_in",
         "drawn": "random_weights",
         "folding": "EPSILON folded",

@@ -19,7 +19,14 @@ from slim_models.weights.npy import read_npy
 from slim_models.weights.pytorch import read_pytorch, read_safetensors
 from slim_models.weights.torch_names import from_torch
 from slim_models.weights.training import Say, evaluated
-from slim_models.weights.vgg_names import from_flat_vgg, from_slim_vgg, is_flat_vgg, is_slim_vgg, read_keras_hdf5
+from slim_models.weights.vgg_names import (
+    from_flat_vgg,
+    from_slim_vgg,
+    is_flat_vgg,
+    is_slim_vgg,
+    read_keras_hdf5,
+    with_last_layer,
+)
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -31,13 +38,14 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
             - `.npy`: a pickled dictionary `{layer: [weights, biases]}`, also one written by Python 2;
             - `.npz`: arrays by name, also those of `vgg16_weights.npz` (`conv1_1_W`, `conv1_1_b`, ...);
             - `.h5`: Keras' VGG16 or VGG19;
-            - `.caffemodel`: VGG16, VGG19, or He et al.'s ResNet-50 and ResNet-101;
+            - `.caffemodel`: VGG16, VGG19 (also fine-tuned), ResNet-50 and ResNet-101, or the layers of any other net;
             - `.pth`, `.pt`, `.bin`: a state dict of PyTorch, nothing of which is executed; `.safetensors`;
             - a checkpoint, V1 or V2: the file, the prefix, or the directory with one in it.
 
     Returns:
         Arrays by the names of the variables, `resnet_v1_50/conv1/weights`; those of VGG16 and VGG19 by the names
-        and in the layout of `vgg16.npy`, `conv1_1/weights`, whichever program wrote it. PyTorch's are in TensorFlow's
+        and in the layout of `vgg16.npy`, `conv1_1/weights`, whichever program wrote it and whatever the last layer is
+        called. PyTorch's are in TensorFlow's
         layout, by the names of our networks, if they are EfficientNet-Lite's or torchvision's VGG16, VGG19,
         ResNet-50 and ResNet-101; those of other networks are as they are in the file.
 
@@ -85,6 +93,7 @@ def _read(path: str | os.PathLike, chosen: Chosen, say: Say | None) -> dict[str,
         weights = from_flat_vgg(weights, say)
     if is_slim_vgg(weights):
         weights = from_slim_vgg(weights)
+    weights = with_last_layer(weights, say)
     _check_numbers(path, weights)
     return weights
 

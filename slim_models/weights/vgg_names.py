@@ -19,6 +19,11 @@ _FLAT = re.compile(r"(conv\d_\d|fc\d)_(W|b)")
 # conv1_1's first numbers in Caffe's VGG16, of the first channel that comes out: of B, G and R.
 _PUBLISHED = (0.42947057, 0.55037946, 0.4800154)
 
+_BEFORE_THE_LAST = {f"conv{b}_{i}" for b, count in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, count + 1)} | {
+    *("fc6", "fc7")
+}
+_IN_VGG19 = {f"conv{block}_4" for block in (3, 4, 5)}
+
 
 def is_slim_vgg(weights: Iterable[str]) -> bool:
     """Whether names are those of slim's VGGs, under whatever scope."""
@@ -90,6 +95,30 @@ def from_flat_vgg(
     return result
 
 
+def with_last_layer(
+    weights: Mapping[str, np.ndarray], say: Callable[[str], object] | None = None
+) -> dict[str, np.ndarray]:
+    """Names the last fully connected layer of a VGG `fc8`, whatever whoever fine-tuned it called it.
+
+    Args:
+        weights: `conv1_1/weights`, ..., `fc7/biases`, `fc8_flickr/weights`, ... -> array.
+        say: is told of it.
+
+    Returns:
+        As given, but for that name; all of it where there is not exactly one such layer, or it is no VGG.
+    """
+    layers = dict.fromkeys(name.rpartition("/")[0] for name in weights)
+    others = [layer for layer in layers if layer not in _BEFORE_THE_LAST and layer not in _IN_VGG19]
+    if not layers.keys() >= _BEFORE_THE_LAST or len(others) != 1 or others == ["fc8"]:
+        return dict(weights)
+    (last,) = others
+    if say:
+        say(f"weights: {last} is fc8, as the last fully connected layer of a VGG")
+    return {
+        f"fc8/{name.rpartition('/')[2]}" if name.startswith(f"{last}/") else name: weights[name] for name in weights
+    }
+
+
 def read_keras_hdf5(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads the weights of Keras' VGG16 or VGG19, such as `vgg16_weights_tf_dim_ordering_tf_kernels.h5`.
 
@@ -103,8 +132,12 @@ def read_keras_hdf5(path: pathlib.Path) -> dict[str, np.ndarray]:
         `conv1_1/weights`, `conv1_1/biases`, ..., `fc8/biases` -> array.
 
     Raises:
-        ValueError: a layer is none of Keras' VGG16 and VGG19, or the file holds no layers.
+        ValueError: a layer is none of Keras' VGG16 and VGG19, the file holds no layers, or it is Caffe's by its name.
     """
+    if path.name.lower().endswith((".caffemodel.h5", ".caffemodel.hdf5")):
+        raise BadValue(
+            "it is Caffe's HDF5, which is not read here; save the net's weights as .caffemodel, its usual form"
+        )
     with open_hdf5(path) as file:
         layers = {name: arrays for name, arrays in _layers(file) if arrays}
     weights = {}

@@ -22,13 +22,20 @@ def write_keras(path, layers, whole_model=False):
 
 
 def write_caffemodel(path, layers, version=2, legacy_shapes=False, double=False):
-    """A NetParameter, field by field as in caffe.proto: `{name: (type, blobs)}`, blobs in Caffe's layout."""
-    types = {"Convolution": 4, "InnerProduct": 14, "ReLU": 18, "Pooling": 17, "PReLU": 99}
+    """A NetParameter, field by field as in caffe.proto: `{name: (type, blobs)}`, blobs in Caffe's layout.
+
+    A layer reads what the one before makes, the first the data; a third element names other layers that it reads.
+    """
+    types = {"Concat": 3, "Convolution": 4, "InnerProduct": 14, "ReLU": 18, "Pooling": 17, "PReLU": 99, "Slice": 33}
     message = field(1, b"VGG_ILSVRC_16_layers")
     if version == 1:  # the input's name and its four dimensions, which V1 nets have at their top
         message += field(3, b"data") + b"".join(field(4, size) for size in (10, 3, 224, 224))
-    for name, (kind, blobs) in layers.items():
-        content = b"".join(field(number, b"below") for number in ((2, 3) if version == 1 else (3, 4)))
+    before = "data"
+    for name, (kind, blobs, *given) in layers.items():
+        bottom, top = (2, 3) if version == 1 else (3, 4)
+        content = b"".join(field(bottom, below.encode()) for below in (given[0] if given else [before]))
+        content += field(top, name.encode())
+        before = name
         blobs = b"".join(field(6 if version == 1 else 7, blob(b, legacy_shapes, double)) for b in blobs)
         if version == 1:
             content += field(4, name.encode()) + field(5, types[kind]) + blobs + fixed32(7, 1.0) + fixed32(8, 0.0)

@@ -94,6 +94,16 @@ def dims(*sizes):
     return " ".join(f"dim: {size}" for size in sizes)
 
 
+def caffe_layers(weights):
+    """The same as `write_caffemodel` takes them: `{Caffe layer: (type, [blobs])}`, and a layer without any."""
+
+    def kind(name):
+        kinds = {"fc": "InnerProduct", "bn": "BatchNorm", "scale": "Scale"}
+        return kinds.get(name.rpartition("/")[2], kinds.get(name[:2], "Convolution"))
+
+    return {"relu": ("ReLU", []), **{name: (kind(name), blobs) for name, blobs in caffe_blobs(weights).items()}}
+
+
 def caffe_blobs(weights):
     """`{variable name: array}` of ours -> `{Caffe layer: [blobs]}` in Caffe's layout: VGG16 or ResNet."""
     layers = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import prototxt
 import pytest
+from formats import write_caffemodel
 from PIL import Image
 from reference_data import DATA
 
@@ -45,11 +46,9 @@ def name(request):
 
 @pytest.fixture
 def deployed(name, weights, tmp_path):
-    """A folder with deploy.prototxt, net.caffemodel (of the fake Caffe) and images.npy."""
+    """A folder with deploy.prototxt, net.caffemodel (of a caffemodel's format) and images.npy."""
     (tmp_path / "deploy.prototxt").write_text(net(name))
-    blobs = prototxt.caffe_blobs(weights[name])
-    np.savez(tmp_path / "net.npz", **{f"{layer}/{i}": b for layer, bs in blobs.items() for i, b in enumerate(bs)})
-    (tmp_path / "net.npz").rename(tmp_path / "net.caffemodel")
+    write_caffemodel(tmp_path / "net.caffemodel", prototxt.caffe_layers(weights[name]))
     with np.load(DATA / f"caffe_{name}.npz") as real:
         np.save(tmp_path / "images.npy", real["images"])
     return tmp_path
@@ -113,7 +112,7 @@ MISTAKES = {
     "the picture": (["--layer", "data"], "takes maps that a layer below the logits makes; blob 'data'"),
     "a layer above the logits": (["--layer", "relu5_3", "--logits", "relu4_1"], "blob 'relu5_3' is"),
     "no such layer": (["--layer", "conv6_1"], "no blob or layer 'conv6_1'; the blobs are data, conv1_1"),
-    "a class out of range": (["--classes", "20"], r"classes are 0 to 19, not \[16, 20\]"),
+    "a class out of range": (["--classes", "20"], r"classes are 0 to 19, not \[20\]"),
 }
 
 

@@ -10,12 +10,12 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from fake_caffe.caffe import Net
 from formats import write_caffemodel, write_keras
-from prototxt import caffe_blobs, vgg as vgg_prototxt
+from prototxt import caffe_layers, vgg as vgg_prototxt
 
 import slim_models
 from gradcam.cli.main import main
 from gradcam.explainer import Explainer
-from slim_models.weights import random_weights
+from slim_models.weights import evaluated_weights, random_weights
 
 SIZE, CLASSES, DIVISOR = 64, 10, 8
 COUNTS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions of each block
@@ -62,12 +62,6 @@ def layers_of(weights):
 
 def keras_name(name):
     return KERAS_NAMES.get(name) or f"block{name[4]}_conv{name[6]}"
-
-
-def caffe_layers(weights):
-    kinds = {True: "InnerProduct", False: "Convolution"}
-    layers = {name: (kinds[name.startswith("fc")], blobs) for name, blobs in caffe_blobs(weights).items()}
-    return {"relu": ("ReLU", []), **layers}
 
 
 class TestKeras:
@@ -133,9 +127,7 @@ class TestCaffe:
         """Channels first, kernels [out, in, h, w], fc6 over channel-height-width: in NumPy, as Caffe does it."""
         (tmp_path / "deploy.prototxt").write_text(vgg_prototxt(SIZE, CLASSES, DIVISOR, counts=COUNTS[network.name]))
         path = write_caffemodel(tmp_path / "a.caffemodel", caffe_layers(weights))
-        blobs = {f"{name}/{i}": blob for name, blobs in caffe_blobs(weights).items() for i, blob in enumerate(blobs)}
-        np.savez(tmp_path / "fake.npz", **blobs)
-        net = Net(tmp_path / "deploy.prototxt", tmp_path / "fake.npz", 1)
+        net = Net(tmp_path / "deploy.prototxt", path, 1)
         net.blobs["data"].reshape(*bgr.transpose(0, 3, 1, 2).shape)
         net.blobs["data"].data[...] = bgr.transpose(0, 3, 1, 2)
         net.forward()
@@ -156,6 +148,62 @@ class TestCaffe:
         path = write_caffemodel(tmp_path / "a.caffemodel", layers)
         with pytest.raises(ValueError, match="layer 'fc' takes 24 numbers, which are no square maps of 4 channels"):
             slim_models.read_weights(path)
+
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_a_fully_connected_layer_reads_the_maps_that_it_reads(self, tmp_path, version):
+        """Branches of 2 and 3 channels, of which the file names a deeper one last, joined into maps of 5, 2 x 2."""
+        kernel = np.random.default_rng(0).normal(size=(7, 20)).astype(np.float32)
+        layers = {
+            "a": ("Convolution", [np.zeros((2, 3, 1, 1))]),
+            "b": ("Convolution", [np.zeros((3, 3, 1, 1))], ["data"]),
+            "joined": ("Concat", [], ["a", "b"]),
+            "aside": ("Convolution", [np.zeros((20, 3, 1, 1))], ["data"]),
+            "fc": ("InnerProduct", [kernel, np.zeros(7)], ["joined"]),
+            "beside": ("InnerProduct", [kernel], ["aside"]),
+            "on": ("InnerProduct", [np.ones((2, 7))], ["fc"]),
+        }
+        read = slim_models.read_weights(write_caffemodel(tmp_path / "a.caffemodel", layers, version))
+        # Caffe's [out, channel, y, x] -> [y, x, channel, out]
+        np.testing.assert_array_equal(
+            read["fc/weights"], kernel.reshape(7, 5, 2, 2).transpose(2, 3, 1, 0).reshape(20, 7)
+        )
+        np.testing.assert_array_equal(read["beside/weights"], kernel.T)
+        assert read["on/weights"].shape == (7, 2)
+
+    @pytest.mark.parametrize(
+        ("layers", "message"),
+        [
+            (
+                {"cut": ("Slice", [], ["conv"]), "fc": ("InnerProduct", [np.zeros((2, 16))])},
+                "'cut' of type 'Slice' makes",
+            ),
+            ({"fc": ("InnerProduct", [np.zeros((2, 16))], ["data"])}, "reads 'data', which no layer makes"),
+            (
+                {
+                    "flat": ("Flatten", [], ["conv"]),
+                    "two": ("Concat", [], ["flat", "flat"]),
+                    "fc": ("InnerProduct", [np.zeros((2, 16))]),
+                },
+                "'two' of type 'Concat' makes",
+            ),
+        ],
+    )
+    def test_what_cannot_be_followed_is_refused(self, tmp_path, layers, message):
+        layers = {"conv": ("Convolution", [np.zeros((4, 3, 1, 1))]), **layers}
+        path = write_caffemodel(tmp_path / "a.caffemodel", layers)
+        with pytest.raises(ValueError, match=f"{message}.*cannot be followed"):
+            slim_models.read_weights(path)
+
+    def test_a_fine_tuned_vggs_last_layer_is_told_by_its_place(self, network, weights, tmp_path, capsys):
+        layers = caffe_layers(weights)
+        layers["fc8_flickr"] = layers.pop("fc8")
+        path = write_caffemodel(tmp_path / "a.caffemodel", layers)
+        said = []
+        assert_same(evaluated_weights(path, say=said.append), weights)
+        assert said == ["weights: fc8_flickr is fc8, as the last fully connected layer of a VGG"]
+        layers["fc9"] = ("InnerProduct", [np.zeros((2, CLASSES))])
+        path = write_caffemodel(tmp_path / "a.caffemodel", layers)
+        assert "fc8_flickr/weights" in slim_models.read_weights(path)
 
 
 def slim_vgg(inputs, scope, counts):
@@ -266,12 +314,18 @@ class TestWriting:
         [
             ("a.npz", "b.h5", "weights cannot be written as .*the suffix can be .npy, .npz, .ckpt"),
             ("none.npy", "b.ckpt", "no weights at .*none.npy"),
+            (
+                "a.caffemodel.h5",
+                "b.npy",
+                "it is Caffe's HDF5, which is not read here; save the net's weights as .caffemo",
+            ),
             ("html.caffemodel", "b.npy", "is not a caffemodel; it is an HTML page"),
         ],
     )
     def test_mistakes_are_one_line(self, weights, tmp_path, capsys, source, destination, message):
         slim_models.write_weights(tmp_path / "a.npz", weights)
         (tmp_path / "html.caffemodel").write_text("<!DOCTYPE html><html>")
+        (tmp_path / "a.caffemodel.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
         before = sorted(tmp_path.iterdir())
         assert main(["convert", str(tmp_path / source), str(tmp_path / destination)]) == 2
         error = capsys.readouterr().err
