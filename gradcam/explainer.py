@@ -110,6 +110,16 @@ class Explainer:
         """The open session, for what an `Explanation` does not hold."""
         return self._session
 
+    @property
+    def tensors(self) -> Mapping[str, Any]:
+        """What a run fetches, by the names of `Explanation`'s attributes, for what is derived from it in the graph."""
+        return self._fetches.tensors
+
+    @property
+    def classes(self) -> tf.Tensor:
+        """The placeholder of the explained classes, `[N]`, whose default is the prediction."""
+        return self._fetches.targets
+
     def explain(
         self,
         images: np.ndarray,

@@ -70,13 +70,15 @@ ARROWS = {
 FACES = {"slim_models", "gradcam", "gradcam.__main__"}
 
 # Modules of gradcam that call TensorFlow; what they give is NumPy.
-WITH_TENSORFLOW = {"gradcam.explainer", "gradcam.runs", "gradcam.sessions"}
+WITH_TENSORFLOW = {"gradcam.explainer", "gradcam.runs", "gradcam.sessions", "gradcam.comparison.influence"}
 # Modules that bring TensorFlow when they are imported, beside those of slim_models that are about graphs.
 BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.comparison.authors",
     "gradcam.comparison.comparing",
+    "gradcam.comparison.differences",
     "gradcam.comparison.side_by_side",
     "gradcam.comparison.ties",
+    "gradcam.comparison.variants",
     "gradcam.cli.commands",
     "gradcam.cli.reproduction",
 }

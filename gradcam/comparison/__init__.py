@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
-    from gradcam.comparison.comparing import Agreement as Agreement, Comparison as Comparison, compare as compare
+    from gradcam.comparison.agreement import Agreement as Agreement, Comparison as Comparison
+    from gradcam.comparison.comparing import compare as compare
     from gradcam.comparison.references import LAYOUTS as LAYOUTS, check_layout as check_layout
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "comparing": "Agreement Comparison compare",
+        "agreement": "Agreement Comparison",
+        "comparing": "compare",
         "references": "LAYOUTS check_layout",
     },
 )

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradcam.comparison.comparing import correlation
+from gradcam.comparison.agreement import correlation
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
 from gradcam.pictures import read_image

@@ -13,7 +13,7 @@ from gradcam.cams import grad_cam
 from gradcam.explanation import Explanation
 from slim_models.builders import RGB_MEAN
 from slim_models.mistakes import BadValue, MissingFile, UnknownName
-from slim_models.weights import read_npz
+from slim_models.weights import read_npz, resnet_layer
 
 LAYOUTS = ("tensorflow", "caffe")
 # Gradients with respect to the network's own input -> the rule of its ReLUs.
@@ -96,9 +96,9 @@ def check_layout(layout: str) -> None:
 def pictures_of(arrays: Mapping[str, np.ndarray], input_order: str) -> np.ndarray:
     """The pictures of a reference, `[N, H, H, 3]`, RGB in [0, 255]; arguments and errors as of `read_reference`."""
     if "images" in arrays:
-        images = _channels_last(np.asarray(arrays["images"]))
+        images = channels_last(np.asarray(arrays["images"]))
     elif given := {"input", "data"} & arrays.keys():
-        images = _channels_last(np.asarray(arrays[given.pop()]))
+        images = channels_last(np.asarray(arrays[given.pop()]))
         images = np.clip(ordered(images, input_order) + np.array(RGB_MEAN, np.float32), 0, 255)
     else:
         raise BadValue(f"the reference has neither 'images' nor 'input', but {', '.join(arrays) or 'nothing'}")
@@ -107,7 +107,12 @@ def pictures_of(arrays: Mapping[str, np.ndarray], input_order: str) -> np.ndarra
     return images
 
 
-def _channels_last(images: np.ndarray) -> np.ndarray:
+def channels_last(images: np.ndarray) -> np.ndarray:
+    """Pictures `[N, H, H, 3]`, or `[N, 3, H, H]`, as the former.
+
+    Raises:
+        ValueError: they are neither.
+    """
     if images.ndim == 4 and images.shape[1] == 3 != images.shape[3]:
         images = np.moveaxis(images, 1, -1)
     if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
@@ -197,7 +202,8 @@ def quantities(names: Sequence[str], endpoints: Sequence[str], default_layer: st
 
     Args:
         names: of the arrays; those that are not outputs (`images`, `classes`, `seed`) are passed over.
-        endpoints: the network's layers. Caffe's `relu5_3` is `conv5_3`, which is after its ReLU here.
+        endpoints: the network's layers. Caffe's `relu5_3` is `conv5_3`, which is after its ReLU here, and its ResNet's
+            `res4f` is `block3/unit_6`.
         default_layer: which layer `alpha` and `cam` are of, unless the reference has the gradient of
             exactly one.
         layer: that layer, and which one an array that is named as no layer is; None where that is clear.
@@ -208,7 +214,7 @@ def quantities(names: Sequence[str], endpoints: Sequence[str], default_layer: st
     """
 
     def endpoint(name: str) -> str | None:
-        known = [n for n in (name, name.replace("relu", "conv", 1)) if n in endpoints]
+        known = [n for n in (name, name.replace("relu", "conv", 1), resnet_layer(name)) if n in endpoints]
         return known[0] if known else None
 
     plain = [name for name in names if name not in _NOT_COMPARED]

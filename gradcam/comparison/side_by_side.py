@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcam import figures, maps
+from gradcam.comparison.agreement import Agreement, Comparison
 from gradcam.comparison.authors import Pair
-from gradcam.comparison.comparing import Agreement, Comparison
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:

@@ -46,17 +46,25 @@ def _fully_connected(op: tf.Operation, signal: tf.Tensor) -> tuple[tf.Tensor, tf
     50 for 8 and 175 for 16, where `(weights @ signalᵀ)ᵀ`, as a product of batches, takes 22, 26 and 26.
     """
     inputs, weights = op.inputs
-    to_weights = tf.matmul(inputs, signal, transpose_a=True)
+    return _times_transposed(signal, weights), tf.matmul(inputs, signal, transpose_a=True)
 
-    def of_few() -> tf.Tensor:
+
+def _times_transposed(signal: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def of_few(signal: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         return tf.matmul(signal, weights, transpose_b=True)
 
-    def of_many() -> tf.Tensor:
+    def of_many(signal: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         return tf.transpose(tf.matmul(weights[None], signal[None], transpose_b=True)[0])
 
-    if signal.dtype != tf.float32:
-        return of_few(), to_weights
-    return tf.cond(tf.shape(signal)[0] <= _FEW_ROWS, of_few, of_many), to_weights
+    @tf.custom_gradient
+    def either(*of: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        # TensorFlow differentiates a condition by changing it, which a session that has run it does not take.
+        def back(again: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.matmul(again, of[1]), tf.matmul(again, of[0], transpose_a=True)
+
+        return tf.cond(tf.shape(of[0])[0] <= _FEW_ROWS, lambda: of_few(*of), lambda: of_many(*of)), back
+
+    return either(signal, weights) if signal.dtype == tf.float32 else of_few(signal, weights)
 
 
 def fully_connected(graph: tf.Graph) -> contextlib.AbstractContextManager[None]:

@@ -10,8 +10,9 @@ from reference_data import DATA
 import gradcam
 import slim_models
 from gradcam.cli.main import main
-from gradcam.comparison.comparing import Agreement
-from gradcam.comparison.ties import Ties, deciding_operations, find_ties
+from gradcam.comparison.agreement import Agreement
+from gradcam.comparison.decisions import deciding_operations, find_ties
+from gradcam.comparison.ties import Ties
 from gradcam.explainer import Explainer
 from slim_models.weights import random_weights
 
@@ -169,7 +170,8 @@ class TestRows:
         theirs = [3, 4]
         assert self.row([3, 4.01], theirs, turned=np.array([3, 4])).passed
         assert not self.row([3, 4.01], theirs, turned=np.array([3, 4.005])).passed
-        assert not self.row([3, 5], theirs, turned=np.array([3, 4])).passed  # 20 %
+        assert self.row([3, 5], theirs, turned=np.array([3, 4])).passed  # 20 %, and all of it explained
+        assert not self.row([-3, 4], theirs, turned=np.array([3, 4])).passed  # 120 %
 
 
 class TestTies:
@@ -181,7 +183,8 @@ class TestTies:
 
     def reference(self, explainer, image, classes, turned, rounding):
         ties = Ties(explainer, image, rounding)
-        chosen = [ties.found[i] for i in turned]
+        nearest = ties.found.nearest()
+        chosen = [ties.found[nearest[i]] for i in turned]
         explanation = ties.explain(classes, [chosen] * len(classes))
         arrays = {"images": image[None], "classes": np.array([classes]), "logits": explanation.logits[:1]}
         for name, rule in (("grad_input", "backprop"), ("guided_input", "guided"), ("deconv_input", "deconvnet")):
@@ -191,22 +194,24 @@ class TestTies:
     def test_turned_decisions_are_found_counted_and_pass(self, explainer, image, weights, monkeypatch):
         # The narrow network has few decisions within rounding: more of them with a larger margin.
         monkeypatch.setattr(Ties.__init__, "__defaults__", (5e-5,))
-        found = Ties(explainer, image).found
+        found = sorted(Ties(explainer, image).found, key=lambda tie: tie.margin)
         assert 8 < len(found) < 200
         kinds = [i for i, tie in enumerate(found) if "MaxPool" in tie.operation][:1]
         relus = [i for i, tie in enumerate(found) if "Relu" in tie.operation][:2]
         arrays, chosen = self.reference(explainer, image, [16, 7], kinds + relus, 5e-5)
         result = gradcam.compare(arrays, "vgg16", weights["vgg16"])
         assert result.passed, str(result)
-        ties, turned = result.ties[0]
-        assert len(ties) == len(found)
-        steps = [tie for tie in turned if tie.place in [c.place for c in chosen]]
-        assert turned == steps  # none that was not turned; one without a gradient cannot be seen
-        assert turned
+        search = result.ties[0]
+        assert search.found == len(found)
+        # None that was not turned; one without a gradient cannot be seen.
+        assert search.turned
+        assert {tie.place for tie in search.turned} <= {tie.place for tie in chosen}
         assert any(row.by_ties and row.left < 1e-5 < 1e-4 < row.relative_l2 for row in result.rows)
         text = str(result)
-        assert f"{len(found)} of its decisions are within rounding of a tie; {len(turned)} fall the other way" in text
-        assert all(f"{tie.operation} at {tie.place}" in text for tie in turned)
+        assert (
+            f"{search.found} of its decisions are within rounding of a tie; {len(search.turned)} fall the other" in text
+        )
+        assert all(f"{tie.operation} at {tie.place}" in text for tie in search.turned)
         assert "pass (ties)" in text
 
     def test_an_error_beside_ties_is_not_excused(self, explainer, image, weights, monkeypatch):
@@ -229,7 +234,7 @@ class TestTies:
         pool = next(op for op in deciding_operations(network) if op.type == "MaxPool")
         maps = np.zeros((1, 32, 32, 8), np.float32)
         maps[0, 7, 8, 0] = maps[0, 8, 8, 0] = 1  # both are in the windows at rows 6 and 8, columns 6 and 8
-        ties = find_ties(network, {pool: maps}, 5e-6)
+        ties = find_ties({pool: maps}, 5e-6)
         assert [(tie.place, tie.margin) for tie in ties] == [((8, 8, 0), 0)]
 
     def test_finding_them_by_hand(self, explainer):
@@ -244,15 +249,17 @@ class TestTies:
         maps = np.zeros((1, 7, 7, 64), np.float32)
         maps[..., 0] = np.arange(49).reshape(7, 7)
         maps[0, 2, 4, 0] = maps[0, 3, 5, 0]  # in the window of rows 2, 3 and columns 4, 5; and 6, 6 is alone
-        ties = find_ties(network, {relu: values, pool: maps}, 5e-6)
+        ties = find_ties({relu: values, pool: maps}, 5e-6)
         assert [(tie.operation, tie.place) for tie in ties] == [
-            ("pool5/MaxPool", (3, 5, 0)),
             ("fc6/Relu", (3,)),
             ("fc6/Relu", (5,)),
+            ("pool5/MaxPool", (3, 5, 0)),
         ]
-        assert ties[0].value > maps[0, 2, 4, 0]
-        assert ties[0].margin == 0
-        assert [tie.value > 0 for tie in ties[1:]] == [False, True]
+        assert ties[2].value > maps[0, 2, 4, 0]
+        assert ties[2].margin == 0
+        assert [tie.value > 0 for tie in ties[:2]] == [False, True]
+        assert ties[-1] == ties[2]
+        assert ties.nearest()[0] == 2
 
     def test_explaining_without_turning_changes_nothing(self, explainer, image):
         plain = explainer.explain(image[None], 7)
@@ -341,11 +348,11 @@ class TestCommand:
 
     def test_arrays_of_a_layer_under_another_name(self, files, caffe, capsys):
         arrays = caffe["resnet_v1_50"]
-        arrays["res5c"], arrays["grad_res5c"] = arrays.pop("block4"), arrays.pop("grad_block4")
+        arrays["last"], arrays["grad_last"] = arrays.pop("block4"), arrays.pop("grad_block4")
         np.savez(files / "renamed.npz", **arrays)
         flags = ["--network", "resnet_v1_50", "--weights", files / "resnet.ckpt"]
         assert self.run(files / "renamed.npz", *flags, "--layer", "block4") == 0
-        assert "res5c" in capsys.readouterr().out
+        assert "grad_last" in capsys.readouterr().out
         assert self.run(files / "renamed.npz", *flags) == 2
         assert "--layer says which" in capsys.readouterr().err
 
