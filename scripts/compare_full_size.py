@@ -116,7 +116,8 @@ def table(comparisons: dict[str, Comparison]) -> str:
                 f"{worst:.0e}" + (f" ({max(map(left, rows)):.0e})" if any(row.by_ties for row in rows) else "")
             )
         lines.append(f"| {part} | " + " | ".join(cells) + " |")
-    turned = ["; ".join(f"{len(t)} of {len(f)}" for f, t in c.ties.values()) or "none" for c in comparisons.values()]
+    searches = [comparison.ties.values() for comparison in comparisons.values()]
+    turned = ["; ".join(f"{len(s.turned)} of {s.found}" for s in some) or "none" for some in searches]
     return "\n".join([*lines, "| ties that fall the other way, picture by picture | " + " | ".join(turned) + " |"])
 
 
