@@ -122,6 +122,8 @@ def _shape(part: Graph, images: str, logits: str, size: tuple[int, int] | None, 
     height, width = layouts[0].size(tensor)
     if size is not None and any(own not in (None, asked) for own, asked in zip((height, width), size)):
         raise BadValue(f"the graph takes pictures of {height} x {width}, not {size[0]} x {size[1]}")
+    if 0 in (height, width):
+        raise BadValue(f"the graph takes pictures of {height} x {width} pixels, which there are not")
     if height is not None and width is not None:
         size = height, width
         if len(layouts) == 1:

@@ -173,8 +173,17 @@ class TestGraphs:
             lambda node: node.attr.pop("strides", None),
             lambda node: setattr(node, "name", ""),
             lambda node: node.input.append("nobody:7"),
+            lambda node: node.op == "Placeholder" and setattr(node.attr["shape"].shape.dim[2], "size", 0),
         ],
-        ids=["no type", "no value", "half a number", "an attribute is missing", "no name", "an input is missing"],
+        ids=[
+            "no type",
+            "no value",
+            "half a number",
+            "an attribute is missing",
+            "no name",
+            "an input is missing",
+            "no width",
+        ],
     )
     def test_damage_that_a_parser_does_not_see(self, tmp_path, change):
         path = written(tmp_path, change)
