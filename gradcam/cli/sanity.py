@@ -99,11 +99,16 @@ class Sanity:
         about = figures.about(made, [network.default_layer])
         heading = f"Sanity checks of {network.name}: likeness to the trained network's maps"
         figures.write_figure(similarity_curves(rows, titles, heading, about), numbers, args.out, say=print)
-        path = args.out.with_name(f"{args.out.stem}_maps{args.out.suffix}")
         title = f"{classes[0]} ({trained.says(0)}): maps of the trained network, and random from the logits down"
-        figures.save_figure(_map_figure(photographs[0], shown, titles, title, about), path)
-        print(path)
+        _save_maps(_map_figure(photographs[0], shown, titles, title, about), args.out)
         return args.out
+
+
+def _save_maps(figure: figures.Figure, out: pathlib.Path) -> None:
+    """The figure of the maps, beside that of the curves; prints where."""
+    path = out.with_name(f"{out.stem}_maps{out.suffix}")
+    figures.save_figure(figure, path)
+    print(path)
 
 
 def _pictures(args: argparse.Namespace) -> tuple[list[Photograph], Any]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from slim_models.backward import MARKS, operations_between
-from slim_models.network import Network
 
 if TYPE_CHECKING:
     import tensorflow.compat.v1 as tf
+
+    from slim_models.network import Network
 
 # How far from a tie, over the root mean square of the layer, float32's rounding errors can be in two implementations:
 # they grow to some 1e-6 in a deep network.
@@ -127,6 +127,8 @@ class Found(Sequence[Tie]):
 
 def deciding_operations(network: Network) -> list[tf.Operation]:
     """The ReLUs and max poolings between a network's images and its logits, in forward order."""
+    from slim_models.backward import MARKS, operations_between
+
     between = operations_between(network.images, network.logits)
     return [op for op in network.graph.get_operations() if op in between and (op.type in MARKS or is_choice(op))]
 
