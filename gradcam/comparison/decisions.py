@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-
 if TYPE_CHECKING:
     import tensorflow.compat.v1 as tf
 
