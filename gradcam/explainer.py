@@ -163,7 +163,8 @@ class Explainer:
         Raises:
             KeyError: a name of no class or of several.
             ValueError: images of the wrong shape, range or not finite; targets out of range or of
-                another number than the images; the explainer is closed, or TensorFlow cannot run the network.
+                another number than the images; the explainer is closed, TensorFlow cannot run the network, or its
+                logits are no numbers.
         """
         images = self._checked(images)
         feed = {self.network.images: images, **(overrides or {})}
@@ -188,7 +189,7 @@ class Explainer:
         """The logits alone, `[N, C]`, of images as `explain` takes them; errors as its."""
         feed = {self.network.images: self._checked(images)}
         with values_there(self.network):
-            return in_batches(self._session, self.network.logits, feed, self.network.batch_size)
+            return self._numbers(in_batches(self._session, self.network.logits, feed, self.network.batch_size))
 
     def explain_classes(self, image: np.ndarray, targets: Sequence[Target] | np.ndarray) -> Explanation:
         """Explains several targets of one picture; the forward pass, which they share, is run once.
@@ -255,7 +256,7 @@ class Explainer:
 
     def _explanation(self, images: np.ndarray, found: Sequence[Asked] | None, arrays: Mapping[str, Any]) -> Explanation:
         """Of what a run gave for the targets; None for the predicted classes."""
-        network, logits = self.network, arrays["logits"]
+        network, logits = self.network, self._numbers(arrays["logits"])
         predicted = logits.argmax(axis=-1)[..., None] == np.arange(network.num_classes)
         return Explanation(
             images=images,
@@ -268,6 +269,17 @@ class Explainer:
             thresholds=self._thresholds,
             **arrays,
         )
+
+    def _numbers(self, logits: np.ndarray) -> np.ndarray:
+        """The logits, unless one of them can be none; minus infinity, of a class that is left out, can."""
+        bad = np.isnan(logits) | np.isposinf(logits)
+        if bad.any():
+            n = int(np.argwhere(bad)[0, 0])
+            raise BadValue(
+                f"{self.network.name} gives image {n} a NaN or an infinity among its logits: its weights are damaged, "
+                "or the pictures are not what it takes"
+            )
+        return logits
 
     def index(self, target: int | str) -> int:
         """The index of a class given by index, WordNet id or name.

@@ -289,3 +289,14 @@ def test_a_dead_network_gives_a_zero_map_not_nan():
     for array in (explanation.cam(grad_cam), heatmap, explanation.guided_grad_cam()):
         assert not array.any()
         assert np.isfinite(array).all()
+
+
+def test_logits_that_are_no_numbers_are_refused():
+    """Weights that are finite, and too large for what they are summed up to."""
+    network = slim_models.build("vgg16", image_size=32, **THIN)
+    weights = {name: np.full(v.shape.as_list(), 1e30) for name, v in network.variables().items()}
+    images = np.full((2, 32, 32, 3), 200)
+    with Explainer(network, weights, rules=()) as explainer:
+        for look in (explainer.explain, explainer.predict):
+            with pytest.raises(ValueError, match="vgg16 gives image 0 a NaN or an infinity among its logits"):
+                look(images)
