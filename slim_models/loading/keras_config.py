@@ -8,7 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from slim_models.mistakes import BadValue
+from slim_models.running import shortened
 
+_LONGEST = 100  # letters of a name
 MODELS = ("Sequential", "Functional", "Model", "Network", "Container")
 IN_MEMORY = "the model must be given in memory"
 WITH_CODE = "Lambda"
@@ -282,7 +284,9 @@ def refuse_code(config: Any, path: Any, registered: Callable[[str], Any]) -> Non
 
 def custom_layer(entry: Mapping[str, Any], path: Any) -> str:
     """The sentence about a layer that no file can be trusted with."""
-    layer, name = f"{path} has the layer {name_of(entry)!r}", str(entry["class_name"])
+    # Of a damaged file they may be anything, the whole model too.
+    layer = f"{path} has the layer {shortened(name_of(entry), _LONGEST)!r}"
+    name = shortened(str(entry["class_name"]), _LONGEST)
     if _plain(name) in (WITH_CODE, "__lambda__"):
         return (
             f"{layer}, a Lambda: Python code in the file, which could do anything, and nothing of a file is executed "

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slim_models.loading.keras_config import refuse_code
+from slim_models.loading.keras_config import custom_layer, refuse_code
 from slim_models.mistakes import BadValue
 
 
@@ -72,3 +72,9 @@ def test_models_as_keras_writes_them():
     )
     # How the model itself was trained is never built.
     refuse_code(entry("Functional", "keras", {}, compile_config={"loss": entry("mine", "my")}), "a", lambda name: None)
+
+
+def test_a_class_that_is_a_whole_model_is_told_in_a_line():
+    """As a damaged file can have it."""
+    damaged = {"class_name": {"layers": [{"name": "x" * 5000}]}, "config": {"name": "y" * 5000}}
+    assert len(custom_layer(damaged, "net.h5")) < 600
