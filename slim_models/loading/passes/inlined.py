@@ -92,5 +92,5 @@ def _optimized(meta_graph: tf.MetaGraphDef) -> tf.GraphDef:
     rewriting.function_optimization = rewriting.AGGRESSIVE
     try:
         return tf_optimizer.OptimizeGraph(config, meta_graph)
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, ValueError) as error:  # it is strict, also about what importing lets pass
         raise BadValue(f"TensorFlow cannot inline the graph's functions: {str(error).splitlines()[0]}") from error
