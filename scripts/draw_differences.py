@@ -41,9 +41,9 @@ def main(argv: list[str] | None = None) -> pathlib.Path:
                 *(reproduction.row_title(explainer, explanation.logits[0], int(t)) for t in explanation.targets[:2]),
                 *(text.replace(" rather than ", "\nrather than ") for text in titles[2:]),
             ]
-            row = [("original", photograph.shrunk(reproduction.PIXELS).pixels)]
+            row = [("original", photograph.shrunk(figures.LONGEST).pixels)]
             row += [
-                (text, reproduction.overlay(photograph, cam))
+                (text, figures.Overlay(photograph.shrunk(figures.LONGEST), cam))
                 for text, cam in zip(shown, explanation.cam(), strict=True)
             ]
             rows.append(row)

@@ -110,7 +110,8 @@ def _archived_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             check_sums(archive, path.stat().st_size)  # Keras reads in places, where none is checked
-            config = archive.read("config.json")
+            config = files.parsed_json(archive.read("config.json"), f"{_cannot(keras, path)}: its config.json")
+            scope = trust.checked(config, path, keras)
             if _WEIGHTS not in archive.namelist() and not trust.all:
                 raise BadValue(
                     f"{path} does not have its weights as {_WEIGHTS}: Keras would read them as a pickle, which can run "
@@ -124,7 +125,7 @@ def _archived_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
         raise
     except Exception as error:  # of a damaged archive nearly anything
         raise BadValue(f"{_cannot(keras, path)}: {reason_of(error)}") from error
-    with trust.checked(files.parsed_json(config, f"{_cannot(keras, path)}: its config.json"), path, keras):
+    with scope:
         return _first_that_can([functools.partial(_as_it_is, path, ".keras", keras, trust.all)], keras, path)
 
 

@@ -20,6 +20,7 @@ from gradcam.evaluation.datasets.tiny_imagenet import decode
 from gradcam.pictures import images
 from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
+from slim_models.running import shortened
 
 # Where the data lies below its root, as its archives, Kaggle's and the devkits' are unpacked.
 PICTURES = (".", "Data/CLS-LOC/val", "ILSVRC/Data/CLS-LOC/val", "ILSVRC2012_img_val", "val")
@@ -229,7 +230,7 @@ def _caffe(path: pathlib.Path, lines: list[str]) -> Iterator[tuple[str, Annotati
     rows = [line.split() for line in lines]
     for number, row in enumerate(rows, 1):
         if len(row) != 2 or not row[1].isdecimal():
-            raise BadValue(f"{path}:{number}: {' '.join(row)!r} is no picture with an index")
+            raise BadValue(f"{path}:{number}: {shortened(' '.join(row), 100)!r} is no picture with an index")
     # ImageSets/CLS-LOC/val.txt looks alike, but its numbers are those of the pictures.
     if len(rows) > 1 and [row[1] for row in rows] == [str(i) for i in range(1, len(rows) + 1)]:
         raise BadValue(f"the numbers in {path} only count its lines; the lists of classes are {FORMATS}")
@@ -246,7 +247,9 @@ def _devkit(path: pathlib.Path, lines: list[str], count: int) -> list[Annotation
         raise BadValue(f"{path} has {len(lines)} lines for {count} pictures: its lines are the pictures in order")
     for number, line in enumerate(lines, 1):
         if line.strip() not in wnids:
-            raise BadValue(f"{path}:{number}: {line!r} is none of the {len(wnids)} classes in {found.name}")
+            raise BadValue(
+                f"{path}:{number}: {shortened(line, 100)!r} is none of the {len(wnids)} classes in {found.name}"
+            )
     return [Annotation(wnids[line.strip()]) for line in lines]
 
 
@@ -278,7 +281,7 @@ def _map_of_matlab(path: pathlib.Path) -> dict[str, str]:
         result = {str(int(record["ILSVRC2012_ID"])): str(record["WNID"]) for record in records}
         wrong = [wnid for wnid in result.values() if not _WNID.fullmatch(wnid)]
         if wrong or not len(result) == len(set(result.values())) == len(records):
-            raise BadValue(f"{wrong[0]!r} is no WordNet id" if wrong else "a class is there twice")
+            raise BadValue(f"{shortened(wrong[0], 100)!r} is no WordNet id" if wrong else "a class is there twice")
         return result
     except (ValueError, OverflowError) as error:
         raise BadValue(f"{path} is no map of classes, with a number and a WordNet id for each: {error}") from error

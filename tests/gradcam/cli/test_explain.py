@@ -122,9 +122,9 @@ class TestOverlap:
                 return super().explain(images)
 
         class MetNames(Names):
-            def write(self, picture, explanation, target):
+            def write(self, picture, explanation, target, peaks):
                 assert threading.current_thread() is threading.main_thread()  # where matplotlib may draw
-                written = super().write(picture, explanation, target)
+                written = super().write(picture, explanation, target, peaks)
                 if picture.name == "p0":
                     meeting.wait(LONG)
                 return written
@@ -140,7 +140,7 @@ class TestOverlap:
         monkeypatch.setattr(explain, "read_photograph", lambda source, _: read[source].set() or read_photograph(source))
 
         class Patient(Names):
-            def write(self, picture, explanation, target):
+            def write(self, picture, explanation, target, peaks):
                 number = int(picture.name[1:])
                 for source in sources[number + 1 : number + 3]:
                     assert read[source].wait(LONG)
@@ -171,9 +171,9 @@ class TestOverlap:
                     most.append(sum(weights[there] for there in read if there not in self.names))
                 return super().picture(name, source, photograph)
 
-            def write(self, picture, explanation):
+            def write(self, picture, explanation, target, peaks):
                 threading.Event().wait(0.05)  # so that the others could run ahead
-                return super().write(picture, explanation)
+                return super().write(picture, explanation, target, peaks)
 
         monkeypatch.setattr(Reports, "most_bytes", 2 * max(weights.values()))
         writer = Slow()
@@ -218,9 +218,9 @@ class TestErrors:
                 return super().explain(images)
 
         class FailingNames(Names):
-            def write(self, picture, explanation, target):
+            def write(self, picture, explanation, target, peaks):
                 fail("writing", picture.name == "p2")
-                return super().write(picture, explanation, target)
+                return super().write(picture, explanation, target, peaks)
 
         before = threading.active_count()
         monkeypatch.setattr(explain, "read_photograph", read)
@@ -274,7 +274,10 @@ class TestOutputs:
         photograph = read_photograph(sources[0])
         explanation = thin.explainer.explain(photograph.fitted(thin.network.image_size)[None], 1)
         cams = []
-        known = {name: getattr(explanation, name) for name in ("targets", "logits", "said", "head", "one_output")}
+        known = {
+            name: getattr(explanation, name)
+            for name in ("targets", "logits", "said", "head", "one_output", "none_fits")
+        }
         known.update({name: getattr(explanation, name) for name in ("activations", "gradients", "signals")})
         bare = types.SimpleNamespace(**known, cam=lambda *a: cams.append(a) or explanation.cam(*a))
         writer = writer_for(thin, tmp_path)

@@ -252,7 +252,7 @@ REFUSED = {
     "file.pb": (
         lambda: graph_bytes(reading_a_file),
         "frozen graph",
-        "cannot run the graph: nowhere/scale.txt",
+        "runs ReadFile of the type ReadFile, which could touch what is outside of the network",
     ),
     "table.pb": (lambda: graph_bytes(without_convolutions), "frozen graph", "it has no convolutions"),
 }

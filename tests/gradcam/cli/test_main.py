@@ -244,7 +244,7 @@ class TestExplain:
         (["explain", "sample:chelsea", "--target", "zebra finch"], "no class 'zebra finch'"),
         (["explain", "sample:chelsea", "--target", "1000"], "no class 1000"),
         (["explain", "sample:chelsea", "--layer", "conv5_3"], "no layer 'conv5_3'"),
-        (["explain", "sample:chelsea", "--method", "score_cam"], "no method 'score_cam'"),
+        (["explain", "sample:chelsea", "--method", "some_cam"], "no method 'some_cam'"),
         (["explain", "sample:chelsea", "--colormap", "rainbow"], "no colormap 'rainbow'"),
         (
             ["explain", "sample:chelsea", "--write", "movie"],
@@ -434,5 +434,5 @@ class TestOwnNetwork:
         flags = [frozen_tiny if flag == "MINE" else flag for flag in flags]
         assert run("explain", "sample:coffee", *flags, "--out", tmp_path / "out") == 2
         last = capsys.readouterr().err.splitlines()[-1]
-        assert last.startswith(f"gradcam: {message}")
+        assert last.startswith("gradcam: ") and message in last
         assert not (tmp_path / "out").exists()

@@ -75,7 +75,8 @@ def test_products_are_those_with_the_steps_that_turning_makes(thin):
     difference = difference_of(thin.explainer, base, {**base.saliency, "guided": None, "deconvnet": None})
     vectors = np.random.default_rng(1).normal(size=(2, SIZE * SIZE * 3)).astype(np.float32)
     images = np.repeat(picture("half white")[None], 2, axis=0)
-    feed = {**ties._decided([[], []]), thin.explainer.network.images: images, thin.explainer.classes: [TARGET] * 2}
+    feed = {**ties._decided([[], []]), thin.explainer.network.images: images}
+    feed[thin.explainer.directions] = np.repeat(ties._direction(TARGET), 2, axis=0)
     products = thin.influence.products(ties.found, feed, difference.pulled_back(vectors))
     numbers = np.random.default_rng(2).choice(len(ties.found), 12, replace=False)
     steps = [
