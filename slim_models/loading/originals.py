@@ -170,7 +170,6 @@ def of_meta_graph(
     trusted: bool = False,
 ) -> Original:
     """A graph whose variables have their values in the checkpoint with that prefix."""
-    check_constants(_nodes_of(meta_graph.graph_def), name)
     saved = saved_in(meta_graph)
     if not trusted:
         check_restoring(meta_graph.graph_def, meta_graph.saver_def.restore_op_name, name)
