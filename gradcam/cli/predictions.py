@@ -93,8 +93,13 @@ def write_predictions(stem: pathlib.Path, rows: Sequence[Row], provenance: Mappi
 
 
 def _joined(before: Row, row: Row, key: str) -> list[Any]:
-    """What is in either, once."""
-    return [*before[key], *(entry for entry in row[key] if entry not in before[key])]
+    """What is in either, once: numbers of the same class may differ in their last digits with the batch."""
+
+    def which(entry: Any) -> Any:
+        return {k: v for k, v in entry.items() if k not in _INCIDENTAL} if isinstance(entry, dict) else entry
+
+    there = [which(entry) for entry in before[key]]
+    return [*before[key], *(entry for entry in row[key] if which(entry) not in there)]
 
 
 def _write_csv(path: pathlib.Path, rows: Sequence[Row]) -> pathlib.Path:
