@@ -168,12 +168,12 @@ class Explainer:
         """
         images = self._checked(images)
         feed = {self.network.images: images, **(overrides or {})}
-        found = None
+        found = wanted = None
         if targets is not None:
             found = self._asked(self._predicted(images, targets, feed), len(images))
-            feed[self._fetches.directions] = self._directions(found)
+            wanted = feed[self._fetches.directions] = self._directions(found)
         with values_there(self.network):
-            return self._explanation(images, found, self._fetches.run(self._session, feed))
+            return self._explanation(images, found, wanted, self._fetches.run(self._session, feed))
 
     def _predicted(self, images: np.ndarray, targets: Targets, feed: Mapping[tf.Tensor, np.ndarray]) -> Targets:
         """The targets, with the predicted class in place of each None among them."""
@@ -211,9 +211,10 @@ class Explainer:
             raise BadValue(f"targets must be a list of classes, not {targets!r}")
         images = self._checked(image[None])
         found = self._asked(targets, len(targets))
+        wanted = self._directions(found)
         with values_there(self.network):
-            arrays = self._fetches.run_classes(self._session, images, self._directions(found))
-        return self._explanation(np.repeat(images, len(found), axis=0), found, arrays)
+            arrays = self._fetches.run_classes(self._session, images, wanted)
+        return self._explanation(np.repeat(images, len(found), axis=0), found, wanted, arrays)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -254,14 +255,21 @@ class Explainer:
         network = self.network
         return checked_images(images, network.image_size, network.channels if network.takes_arrays else None)
 
-    def _explanation(self, images: np.ndarray, found: Sequence[Asked] | None, arrays: Mapping[str, Any]) -> Explanation:
-        """Of what a run gave for the targets; None for the predicted classes."""
+    def _explanation(
+        self,
+        images: np.ndarray,
+        found: Sequence[Asked] | None,
+        wanted: np.ndarray | None,
+        arrays: Mapping[str, Any],
+    ) -> Explanation:
+        """Of what a run gave for the targets and their directions; None for the predicted classes."""
         network, logits = self.network, self._numbers(arrays["logits"])
-        predicted = logits.argmax(axis=-1)[..., None] == np.arange(network.num_classes)
+        if wanted is None:
+            wanted = (logits.argmax(axis=-1)[..., None] == np.arange(network.num_classes)).astype(np.float32)
         return Explanation(
             images=images,
             targets=np.array([*(map(_class_of, logits) if found is None else map(subject, found))], np.int64),
-            directions=predicted.astype(np.float32) if found is None else self._directions(found),
+            directions=wanted,
             runs=self._again,
             default_layer=self._default_layer,
             head=network.head,

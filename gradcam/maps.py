@@ -67,32 +67,12 @@ def heatmap(cam: np.ndarray, size: Size) -> np.ndarray:
     Raises:
         ValueError: the cam has another number of dimensions, or is negative or not finite somewhere; no such size.
     """
-    return _enlarged(cam, size)
-
-
-def signed_heatmap(cam: np.ndarray, size: Size) -> np.ndarray:
-    """As `heatmap`, of maps of any sign: each divided by its largest absolute value, so that 0 stays 0.
-
-    Args:
-        cam: `[N, h, w]`, finite.
-        size: (height, width) in pixels, or one number for both.
-
-    Returns:
-        float32 `[N, height, width]` in [-1, 1].
-
-    Raises:
-        ValueError: the cam has another number of dimensions, or is not finite somewhere; no such size.
-    """
-    return _enlarged(cam, size, signed=True)
-
-
-def _enlarged(cam: np.ndarray, size: Size, signed: bool = False) -> np.ndarray:
     if cam.ndim != 3:
         raise BadValue(f"a cam must be [N, h, w], not {list(cam.shape)}")
     size = height_and_width(size)
     result = np.empty((len(cam), *size), np.float32)
     for one, heat in zip(cam, result):
-        enlarged = Enlarged(one, size, signed=signed)
+        enlarged = Enlarged(one, size)
         for rows in strips(*size):
             heat[rows] = enlarged[rows]
     return result
