@@ -572,6 +572,12 @@ _INNER = mutations.member(*BYTES)
 _PICTURES = ("net.jpg", "net.png", "net.webp", "net.bmp", "net.tif", "net.gif", "grey.png", "packed.tif")
 _LISTS = {"ILSVRC2012_val_00000000.JPEG": BYTES}
 
+
+def of_network(files, write, name):
+    """Of which a case is a whole explanation: so they are few, and in a process that may die."""
+    return Reader(files, write, loaded(name), apart=True, cases=25)
+
+
 READERS = {
     "npy": Reader({"net.npy": BYTES}, write_npy, weights("net.npy")),
     "npz": Reader(
@@ -612,72 +618,54 @@ READERS = {
         sums=True,
         apart=True,
     ),
-    "frozen graph": Reader(
+    "frozen graph": of_network(
         {"net.pb": _of_message("graph")},
         write_frozen,
-        loaded("net.pb"),
-        apart=True,
-        cases=25,
+        "net.pb",
     ),
-    "frozen graph of files": Reader(
+    "frozen graph of files": of_network(
         {"net.pb": _of_message("graph")},
         write_decoding_graph,
-        loaded("net.pb"),
-        apart=True,
-        cases=25,
+        "net.pb",
     ),
-    "graph in text": Reader(
+    "graph in text": of_network(
         {"net.pbtxt": TEXT},
         write_text_graph,
-        loaded("net.pbtxt"),
-        apart=True,
-        cases=25,
+        "net.pbtxt",
     ),
-    "SavedModel": Reader(
+    "SavedModel": of_network(
         {
             "model/saved_model.pb": _of_message("saved model"),
             "model/variables/variables.index": BYTES,
             "model/variables/variables.data-00000-of-00001": BYTES,
         },
         write_saved_model,
-        loaded("model"),
-        apart=True,
-        cases=25,
+        "model",
     ),
-    "SavedModel of TensorFlow 2": Reader(
+    "SavedModel of TensorFlow 2": of_network(
         {"model/saved_model.pb": _of_message("saved model"), "model/variables/variables.index": BYTES},
         write_saved_model_of_2,
-        loaded("model"),
-        apart=True,
-        cases=25,
+        "model",
     ),
-    "meta": Reader(
+    "meta": of_network(
         {"net.ckpt.meta": _of_message("meta"), "net.ckpt.index": BYTES},
         write_meta,
-        loaded("net.ckpt.meta"),
-        apart=True,
-        cases=25,
+        "net.ckpt.meta",
     ),
-    "Keras' archive": Reader(
+    "Keras' archive": of_network(
         {"net.keras": (*BYTES, *(_CONFIG,) * 8, *(_INNER,) * 3)},
         functools.partial(write_keras, "net.keras"),
-        loaded("net.keras"),
-        apart=True,
-        cases=25,
+        "net.keras",
     ),
-    "Keras' HDF5": Reader(
+    "Keras' HDF5": of_network(
         {"net.h5": (*BYTES, *(mutations.attribute("model_config", *JSON),) * 8)},
         functools.partial(write_keras, "net.h5"),
-        loaded("net.h5"),
-        apart=True,
-        cases=25,
+        "net.h5",
     ),
-    "HDF5 of Keras 2": Reader(
+    "HDF5 of Keras 2": of_network(
         {"net.h5": (*BYTES[:4], *(mutations.attribute("model_config", *JSON),) * 12)},
         write_old_keras,
-        loaded("net.h5"),
-        apart=True,
-        cases=25,
+        "net.h5",
     ),
     "pictures": Reader(
         dict.fromkeys(_PICTURES, BYTES),
