@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.loading.passes.channels_last import channels_last
 from slim_models.loading.passes.graph import Graph
+from slim_models.loading.passes.plain_convolutions import plain_convolutions
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 3, 24, 20)).astype(np.float32)
 
@@ -139,9 +140,13 @@ def graph_def_of(network, data_format):
 
 
 def computed(graph_def, images):
-    """Logits, the inner activations and the gradients of one logit by them and by the images."""
+    """Logits, the inner activations and the gradients of one logit by them and by the images.
+
+    On a processor for which oneDNN is not on, TensorFlow has no gradient of a convolution with dilation: as in `load`,
+    they are written as plain ones, which has tests of its own.
+    """
     with tf.Graph().as_default(), tf.Session() as session:
-        tf.import_graph_def(graph_def, name="")
+        tf.import_graph_def(plain_convolutions(Graph(graph_def)).graph_def, name="")
         x, inner, logits = (session.graph.get_tensor_by_name(f"{name}:0") for name in ("x", "inner", "logits"))
         gradients = tf.gradients(logits[:, 2], [inner, x])
         return session.run([logits, inner, *gradients], {x: images})
