@@ -186,7 +186,7 @@ class TestFaithfulness:
         heatmap = explanation.heatmap(grad_cam)[1]
         cells = heatmap.reshape(4, size[0] // 4, 4, size[1] // 4).mean(axis=(1, 3))
         expected = rank_correlation(cells, drops)
-        found = rows[1]["correlation"]["grad_cam"]
+        found = rows[1]["occlusion"]["grad_cam"]
         if np.isnan(expected):
             assert found is None
         else:
@@ -195,17 +195,14 @@ class TestFaithfulness:
         order = np.argsort(-explanation.logits[1])
         assert order[rows[1]["rank"]] == 2
 
-    def test_the_baseline_falls_off_from_the_centre(self):
-        near = faithfulness.nearness_to_centre((5, 7))
-        assert near.argmax() == 2 * 7 + 3
-        np.testing.assert_allclose(near, near[::-1, ::-1])
-
     def test_undefined_correlations_do_not_count(self):
         rows = [
-            {"rank": r, "correlation": {"told": c, faithfulness.NEARNESS: 0.0}}
+            {"rank": r, "occlusion": {"told": c, "random": 0.0, "centre": 0.0, "sobel": 0.0}}
             for r, c in ((0, 0.5), (0, None), (4, 0.1))
         ]
-        table = faithfulness.correlations(rows, MAPS)["as told"]
+        (table,) = faithfulness.Faithfulness(MAPS).tables(rows, "").values()
+        assert list(table) == ["as told", "random", "centre", "Sobel edges"]
+        table = table["as told"]
         assert table["all pictures"].value == pytest.approx(0.3)
         assert (table["class predicted"].value, table["class predicted"].count) == (0.5, 1)
 
