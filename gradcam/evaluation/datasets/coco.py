@@ -59,7 +59,7 @@ def coco_examples(path: str | os.PathLike, annotations: str | os.PathLike | None
             objects[int(item["image_id"])].append(item)
         images = sorted(content["images"], key=lambda item: int(item["id"]))
         folder = _folder(path, file, [str(item["file_name"]) for item in images])
-        return [one for item in images for one in _examples(folder, item, objects[int(item["id"])], classes)]
+        return [one for item in images for one in _examples(file, folder, item, objects[int(item["id"])], classes)]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, BadValue):
             raise BadValue(f"{file}: {error}") from error
@@ -81,14 +81,16 @@ def _folder(path: pathlib.Path, file: pathlib.Path, names: Sequence[str]) -> pat
     return found
 
 
-def _examples(folder: pathlib.Path, image: Item, objects: Sequence[Item], classes: Mapping[int, str]) -> list[Example]:
+def _examples(
+    file: pathlib.Path, folder: pathlib.Path, image: Item, objects: Sequence[Item], classes: Mapping[int, str]
+) -> list[Example]:
     name, size = str(image["file_name"]), (int(image["width"]), int(image["height"]))
     found = [(classes[int(item["category_id"])], _box(item["bbox"], size), item) for item in objects]
     found = [(target, box, item) for target, box, item in found if area(box) > 0]
     outlines: dict[str, list[Any]] = {}
     for target, _, item in found:
         outlines.setdefault(target, []).append(item["segmentation"])
-    masks = {target: functools.partial(_mask, name, those, size) for target, those in outlines.items()}
+    masks = {target: functools.partial(_mask, f"{file}: {name}", those, size) for target, those in outlines.items()}
     boxes = [(target, box) for target, box, _ in found]
     return examples_of(name, size, boxes, functools.partial(sized_picture, folder / name, size), masks=masks)
 
