@@ -9,7 +9,10 @@ import numpy as np
 
 from gradcam.evaluation.metrics import mean_interval, share_interval
 
-INTERVALS = "95 % intervals, of shares Wilson's, of means Gaffke's, which hold for few pictures too"
+INTERVALS = (
+    "95 % intervals, of shares Wilson's, of means Gaffke's, which hold for few pictures too, or Student's of what has "
+    "no bound"
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -149,10 +149,7 @@ class Faithfulness:
         patch = "height / 5" if self.patch is None else self.patch
         stride = "height / 14" if self.stride is None else self.stride
         occlusion = f"; occlusion by a grey patch of {patch}, stride {stride}" if "occlusion" in self.metrics else ""
-        unbounded = [METRICS[name].title for name in self.metrics if math.inf in METRICS[name].bounds]
-        intervals = f"; intervals of {' and '.join(unbounded)}: Student's, as they have no bound" if unbounded else ""
-        which = "maps at the network's size, blank ones left out"
-        return f"protocol: the picture's own class; {which}{occlusion}{intervals}"
+        return f"protocol: the picture's own class; maps at the network's size, blank ones left out{occlusion}"
 
     def tables(self, rows: Sequence[Row], network: str) -> dict[str, Table]:
         """A table for each metric: methods and baselines, over all pictures and those whose class was predicted."""

@@ -340,7 +340,7 @@ class TestFaithfulness:
         )
         tables = measure.tables([row], "")
         assert len(tables) == len(names) and "deletion, to grey (lower is better)" in tables
-        assert "Student's" in measure.remark() and not measure.one_scale
+        assert not measure.one_scale and faithfulness.Faithfulness(MAPS).one_scale
 
     def test_probabilities_of_a_linear_head(self, thin):
         linear = types.SimpleNamespace(network=types.SimpleNamespace(head="linear", name="score"))
