@@ -66,10 +66,11 @@ ARROWS = {
     },
     "gradcam.runs": {"slim_models", MEMORY},
     "gradcam.noise": {"gradcam.cams", "gradcam.perturbation"},
+    "gradcam.xrai": {"gradcam.pictures"},
     "gradcam.paths": {"gradcam.noise", "gradcam.perturbation"},
     "gradcam.more_runs": {
         *("gradcam.cams", "gradcam.explanation", "gradcam.fixations", "gradcam.noise", "gradcam.paths"),
-        *("gradcam.perturbation", HEADS),
+        *("gradcam.perturbation", "gradcam.xrai", HEADS),
     },
     "gradcam.methods": {
         *("gradcam.baselines", "gradcam.cams", "gradcam.explanation", "gradcam.maps", "gradcam.more_runs"),
@@ -87,7 +88,7 @@ ARROWS = {
     "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", FILES, LABELS, WEIGHTS},
     "gradcam.evaluation": {
         *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
-        *("gradcam.sessions", FILES, LOCKS, NETWORK),
+        *("gradcam.sessions", FILES, HEADS, LOCKS, NETWORK),
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),

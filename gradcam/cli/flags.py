@@ -261,13 +261,13 @@ def add_data_flags(parser: argparse.ArgumentParser, methods: Sequence[str]) -> N
         "--data",
         default="samples",
         metavar="DATA",
-        help="samples (default), Tiny ImageNet's folder or zip, ILSVRC's validation pictures, or a CSV file of path, "
-        "class and boxes",
+        help="samples (default), Tiny ImageNet's folder or zip, ILSVRC's validation pictures, PASCAL VOC, COCO, or a "
+        "CSV file of path, class and boxes",
     )
-    parser.add_argument(
-        "--annotations", metavar="PATH", help="ILSVRC's XML folder or list of boxes, if it lies elsewhere"
-    )
-    parser.add_argument("--labels", metavar="FILE", help="ILSVRC's list of classes, for pictures without XML")
+    text = "ILSVRC's XML folder or list of boxes, or COCO's JSON of instances, if it lies elsewhere"
+    parser.add_argument("--annotations", metavar="PATH", help=text)
+    text = "ILSVRC's list of classes, for pictures without XML, or VOC's list of pictures"
+    parser.add_argument("--labels", metavar="FILE", help=text)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures")
     parser.add_argument("--batch", type=int, default=25, metavar="N", help="pictures a run (default: %(default)s)")
     parser.add_argument("--layer", metavar="NAME", help="of the maps (default: the network's last)")

@@ -24,15 +24,17 @@ if TYPE_CHECKING:
         columns_of as columns_of,
         counts_of as counts_of,
         estimate as estimate,
+        estimate_of_classes as estimate_of_classes,
     )
-    from gradcam.evaluation.faithfulness import Faithfulness as Faithfulness
+    from gradcam.evaluation.faithfulness import METRICS as METRICS, Faithfulness as Faithfulness
     from gradcam.evaluation.journal import Journal as Journal, Row as Row
     from gradcam.evaluation.localization import (
+        PLACE_METRICS as PLACE_METRICS,
         RESIZINGS as RESIZINGS,
         BoxProtocol as BoxProtocol,
         Localization as Localization,
     )
-    from gradcam.evaluation.pointing import Pointing as Pointing
+    from gradcam.evaluation.pointing import PROTOCOLS as PROTOCOLS, Pointing as Pointing
     from gradcam.evaluation.report import write_run as write_run
     from gradcam.evaluation.running import (
         Batch as Batch,
@@ -56,11 +58,11 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "charts": "SERIES intervals similarity_curves",
-        "estimates": "Estimate Table as_rows as_text columns_of counts_of estimate",
-        "faithfulness": "Faithfulness",
+        "estimates": "Estimate Table as_rows as_text columns_of counts_of estimate estimate_of_classes",
+        "faithfulness": "METRICS Faithfulness",
         "journal": "Journal Row",
-        "localization": "RESIZINGS BoxProtocol Localization",
-        "pointing": "Pointing",
+        "localization": "PLACE_METRICS RESIZINGS BoxProtocol Localization",
+        "pointing": "PROTOCOLS Pointing",
         "report": "write_run",
         "running": "Batch Choices Measure Run evaluate fingerprint require_boxes run",
         "sanity": "KINDS heatmaps parameter_layers randomization_test unrelated",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from gradcam.boxes import Box
+from gradcam.boxes import Box, area
 from slim_models.mistakes import BadValue
 
 
@@ -22,12 +22,33 @@ class Example:
         boxes: around what is of that class, in pixels of the picture, half open: (0, 0, 64, 64) is the whole
             of a 64 x 64 picture; none where the data set has none.
         read: reads the picture, uint8 `[H, W, 3]`, RGB; several threads may call it, and nothing is kept.
+        others: the other classes that the picture shows, each an example of its own, and the boxes around them.
+        is_first: whether it is the first example of its picture.
+        difficult: whether the pointing game is hard, as of `is_difficult`; None where that is not known.
+        mask: makes the pixels of the class, bool `[H, W]`; None where the data set has boxes alone.
     """
 
     name: str
     target: str | int
     boxes: tuple[Box, ...]
     read: Callable[[], np.ndarray]
+    others: Mapping[str, tuple[Box, ...]] = dataclasses.field(default_factory=dict)
+    is_first: bool = True
+    difficult: bool | None = None
+    mask: Callable[[], np.ndarray] | None = None
+
+
+def is_difficult(boxes: Iterable[Box], others: Iterable[str], size: tuple[int, int]) -> bool:
+    """Whether the pointing game is hard: the class has less than a quarter of the picture, and others are there.
+
+    The difficult subset of Zhang et al. 2016 (arXiv 1608.00507), sec. 4.1; of the boxes the areas are added up.
+
+    Args:
+        boxes: of the class.
+        others: the other classes.
+        size: width and height of the picture.
+    """
+    return 4 * sum(area(box) for box in boxes) < size[0] * size[1] and any(True for _ in others)
 
 
 def half_open(first: tuple[float, float], last: tuple[float, float], size: tuple[float, float] | None = None) -> Box:

@@ -124,11 +124,16 @@ def _check_agreement(targets: Mapping[str, tuple[str, str]]) -> None:
 
 
 def _example(path: pathlib.Path, annotation: Annotation) -> Example:
-    read = functools.partial(_picture, path, annotation.size)
+    read = functools.partial(sized_picture, path, annotation.size)
     return Example(path.stem, annotation.target, annotation.boxes, read)
 
 
-def _picture(path: pathlib.Path, size: tuple[int, int] | None) -> np.ndarray:
+def sized_picture(path: pathlib.Path, size: tuple[int, int] | None) -> np.ndarray:
+    """A picture's pixels, of the (width, height) that its boxes are of, if that is known.
+
+    Raises:
+        ValueError: it has another size.
+    """
     pixels = images.read_image(path)
     if size and pixels.shape[1::-1] != size:
         pixels = decode(path.read_bytes())  # boxes may be drawn on the picture as stored, before EXIF turns it
@@ -299,21 +304,39 @@ def read_xml(path: pathlib.Path) -> Annotation:
     Raises:
         ValueError: the file is broken, lacks something, or has no objects or several classes.
     """
+    size, objects = read_objects(path)
+    boxes = tuple(half_open(first, last, size) for _, first, last, _ in objects)
+    return Annotation(the_class([name for name, *_ in objects], str(path)), boxes, size)
+
+
+Corner = tuple[float, float]
+
+
+def read_objects(path: pathlib.Path) -> tuple[tuple[int, int], list[tuple[str, Corner, Corner, bool]]]:
+    """Reads the objects of one picture, of any classes, from XML as ILSVRC and PASCAL VOC have it.
+
+    Returns:
+        Width and height of the picture; of each object its class, x and y of its first and its last pixel as they
+        stand there, and whether it is flagged as difficult.
+
+    Raises:
+        ValueError: the file is broken, or lacks something.
+    """
     try:
         root = ElementTree.parse(path).getroot()
     except Exception as error:  # of damage the parser raises nearly anything: a LookupError of an unknown encoding
         raise BadValue(f"{path} cannot be read: {error}") from error
     try:
         size = (int(_text(root, "size/width")), int(_text(root, "size/height")))
-        objects = [(_text(item, "name"), _sides(item)) for item in root.iter("object")]
-        boxes = tuple(half_open((x0, y0), (x1, y1), size) for _, (x0, y0, x1, y1) in objects)
+        objects = []
+        for item in root.iter("object"):
+            x0, y0, x1, y1 = (float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
+            half_open((x0, y0), (x1, y1), size)  # complains of boxes without a pixel
+            difficult = item.findtext("difficult", "0").strip() == "1"
+            objects.append((_text(item, "name"), (x0, y0), (x1, y1), difficult))
     except ValueError as error:
         raise BadValue(f"{path} cannot be read: {error}") from error
-    return Annotation(the_class([name for name, _ in objects], str(path)), boxes, size)
-
-
-def _sides(item: ElementTree.Element) -> list[float]:
-    return [float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")]
+    return size, objects
 
 
 def _text(item: ElementTree.Element, tag: str) -> str:

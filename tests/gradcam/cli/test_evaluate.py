@@ -40,6 +40,23 @@ def test_a_table_is_that_of_its_script(kind, tmp_path, capsys):
     assert (tmp_path / "ours.csv").read_text() == (tmp_path / "scripts.csv").read_text()
 
 
+@pytest.mark.parametrize(
+    ("kind", "metrics", "title"),
+    [
+        ("localization", ["max_box_acc", "energy"], "MaxBoxAcc"),
+        ("faithfulness", ["average_drop", "sparseness"], "average drop (lower is better)"),
+    ],
+)
+def test_metrics_by_name(kind, metrics, title, tmp_path, capsys):
+    flags = ["--network", "vgg16_tiny", "--limit", "2", "--methods", "grad_cam", "--metric", *metrics]
+    assert main(["evaluate", kind, *flags, "--out", str(tmp_path / "t.png")]) == 0
+    found = numbers(tmp_path / "t.json")
+    assert found["protocol"]["metrics"] == metrics and found["protocol"]["methods"] == [
+        *("grad_cam", "random", "centre", "sobel")
+    ]
+    assert len({cell["table"] for cell in found["cells"]}) == 2 and title in capsys.readouterr().out
+
+
 def test_sanity_over_a_data_set(tmp_path):
     flags = ["--network", "vgg16_tiny", "--methods", "grad_cam", "--seed", "3"]
     assert (
@@ -78,6 +95,8 @@ def test_a_network_of_ones_own(tmp_path, capsys):
         (["faithfulness", "--methods", "cam", "--network", "vgg16_tiny"], "CAM needs the last layer of a network"),
         (["sanity", "--data", "samples", "--classes", "tabby"], "--data gives pictures and their classes"),
         (["ablations", "--threshold", "15"], "15"),
+        (["faithfulness", "--metric", "deletion", "shap"], "no metric 'shap'; the metrics are occlusion, deletion, "),
+        (["localization", "--metric", "deletion"], "no metric 'deletion'; the metrics are boxes, max_box_acc, "),
     ],
 )
 def test_mistakes_are_one_line(arguments, message, tmp_path, capsys):
