@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets.example import Example, half_open
+from gradcam.evaluation.datasets.example import Example, InFile, half_open
 from gradcam.evaluation.datasets.matlab import read_records
 from gradcam.evaluation.datasets.tiny_imagenet import decode
 from gradcam.pictures import images
@@ -124,21 +124,21 @@ def _check_agreement(targets: Mapping[str, tuple[str, str]]) -> None:
 
 
 def _example(path: pathlib.Path, annotation: Annotation) -> Example:
-    read = functools.partial(_picture, path, annotation.size)
-    return Example(path.stem, annotation.target, annotation.boxes, read)
+    read = functools.partial(_picture, size=annotation.size) if annotation.size else images.read_image
+    return Example(path.stem, annotation.target, annotation.boxes, InFile(str(path), read))
 
 
-def _picture(path: pathlib.Path, size: tuple[int, int] | None) -> np.ndarray:
+def _picture(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
     pixels = images.read_image(path)
-    if size and pixels.shape[1::-1] != size:
+    if pixels.shape[1::-1] != size:
         pixels = decode(path.read_bytes())  # boxes may be drawn on the picture as stored, before EXIF turns it
-    if size and pixels.shape[1::-1] != size:
+    if pixels.shape[1::-1] != size:
         shape = f"{pixels.shape[1]} x {pixels.shape[0]}"
         raise BadValue(f"{path} has {shape} pixels, but its boxes are for {size[0]} x {size[1]}")
     return pixels
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Annotation:
     """What a file says of one picture.
 
