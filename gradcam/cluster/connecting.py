@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import distributed
 
 Say = Callable[[str], object]
-_WAIT = 60  # seconds for the scheduler, and then for the first worker
+_ANSWER, _WAIT = 15, 60  # seconds for the scheduler, and then for the first worker
 _PATIENCE = 5  # seconds without a result after which it is looked whether there are workers
 _AHEAD = 2  # parts that are asked for at a time, for each thread of the workers
 
@@ -84,7 +84,7 @@ class Cluster:
             other = done.versions["tensorflow"]
             if other not in (job.made["versions"]["tensorflow"], *told):
                 told.add(other)
-                self.say(f"{worker} has TensorFlow {other}: its numbers differ in their last digits")
+                self.say(f"worker {worker} has TensorFlow {other}: its numbers differ in their last digits")
             yield done.result
 
     def _submitted(self, job: Job, part: Any, **options: Any) -> distributed.Future:
@@ -196,7 +196,7 @@ def _distributed() -> Any:
 def _client(distributed: Any, address: str) -> Iterator[distributed.Client]:
     where = {"scheduler_file": address} if pathlib.Path(address).is_file() else {"address": address}
     try:
-        client = distributed.Client(**where, timeout=_WAIT, set_as_default=False)
+        client = distributed.Client(**where, timeout=_ANSWER, set_as_default=False)
     except (OSError, ValueError, distributed.TimeoutError) as error:
         raise Unreachable(f"no Dask scheduler answers at {address}: {_first_line(error)}") from error
     try:
@@ -221,7 +221,7 @@ def _local(workers: int, quiet: bool) -> Iterator[distributed.LocalCluster]:
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
         preload=["gradcam.cluster.working"] if quiet else [],
         env={**own, **{name: os.environ[name] for name in own if name in os.environ}},

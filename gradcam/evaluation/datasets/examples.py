@@ -75,7 +75,7 @@ def _reader_of(source: str | os.PathLike, path: pathlib.Path) -> Callable[..., l
         return tiny_imagenet_examples
     if path.suffix.lower() == ".csv" and path.is_file():
         return csv_examples
-    if picture_files(path):
+    if any(picture_files(path)):
         return ilsvrc_examples
     raise BadValue(f"{path} is no data set; data sets are {SOURCES}")
 
