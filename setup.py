@@ -12,6 +12,7 @@ VERSION = re.search(r'^__version__ = "(.+?)"', (HERE / "slim_models" / "__init__
 SCIENCE = ["scikit-image>=0.20", "scipy>=1.8"]
 # A typed program of a user's is checked by a test too.
 TYPES = ["mypy>=2.4,<2.5"]
+CLUSTER = ["dask[distributed]>=2025.1,<2027"]
 
 setuptools.setup(
     name="gradcam-tf1",
@@ -44,6 +45,7 @@ setuptools.setup(
         "tqdm>=4.60",  # progress bars
     ],
     extras_require={
+        "cluster": CLUSTER,  # scheduler and workers for whole data sets
         "demo": [*SCIENCE, "notebook>=7.3"],  # also JupyterLab
         # The notebook is run without Jupyter's pages, which are twice as large as what is listed here.
         "test": [
@@ -54,6 +56,7 @@ setuptools.setup(
             "nbformat>=5.10",
             "ipykernel>=6.23",
             *TYPES,
+            *CLUSTER,
         ],
         # Of one minor version: the next may want other formatting.
         "lint": ["ruff>=0.17,<0.18", *TYPES],

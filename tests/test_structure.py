@@ -86,13 +86,19 @@ ARROWS = {
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
     "gradcam.comparison": {*CORE, "gradcam.figures", "gradcam.targets", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
     "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", FILES, LABELS, WEIGHTS},
+    "gradcam.events": {"gradcam.pictures"},
+    "gradcam.training": {
+        *(*CORE, "gradcam.events", "gradcam.panels", "gradcam.targets", LABELS, NETWORK),
+    },
+    "gradcam.cluster": {"gradcam.terminal"},
     "gradcam.evaluation": {
+        "gradcam.cluster",
         *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
         *("gradcam.sessions", FILES, HEADS, LOCKS, NETWORK),
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
-        *("gradcam.pipeline", "gradcam.targets", "gradcam.terminal"),
+        *("gradcam.cluster", "gradcam.events", "gradcam.pipeline", "gradcam.targets", "gradcam.terminal"),
         *(FILES, HEADS, LABELS, NETWORK, WEIGHTS, DOWNLOADING, NAMING),
     },
 }
@@ -100,7 +106,10 @@ ARROWS = {
 FACES = {"slim_models", "gradcam", "gradcam.__main__"}
 
 # Modules of gradcam that call TensorFlow; what they give is NumPy.
-WITH_TENSORFLOW = {"gradcam.explainer", "gradcam.runs", "gradcam.sessions", "gradcam.comparison.influence"}
+WITH_TENSORFLOW = {
+    *("gradcam.explainer", "gradcam.runs", "gradcam.sessions", "gradcam.comparison.influence", "gradcam.events"),
+    *("gradcam.training.callback", "gradcam.training.hook"),
+}
 # Modules that bring TensorFlow when they are imported, beside those of slim_models that are about graphs.
 BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.again",
@@ -112,7 +121,9 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.comparison.ties",
     "gradcam.comparison.variants",
     "gradcam.cli.commands",
+    "gradcam.cli.reporting",
     "gradcam.cli.reproduction",
+    "gradcam.training.watching",
 }
 NUMPY_WEIGHTS = (
     *(
@@ -277,6 +288,7 @@ def test_libraries_have_their_rooms():
     assert {m for m, path in MODULES.items() if "RegisterGradient(" in path.read_text()} == registering
     assert [m for m, path in MODULES.items() if "tf.gradients(" in path.read_text()] == ["slim_models.backward.rules"]
     assert [m for m, path in MODULES.items() if "tf.Session(" in path.read_text()] == ["slim_models.running"]
+    assert users_of("distributed") <= {"gradcam.cluster.connecting", "gradcam.cluster.working"}
 
 
 def test_modules_and_functions_are_small():

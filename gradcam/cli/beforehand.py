@@ -33,6 +33,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def _check_explain(args: argparse.Namespace) -> None:
+    from gradcam.cli.clusters import check_cluster
     from gradcam.cli.naming import fields_of
     from gradcam.cli.resuming import check_folder
     from gradcam.cli.writer import OUTPUTS
@@ -50,6 +51,7 @@ def _check_explain(args: argparse.Namespace) -> None:
             raise BadValue(f"{flag} must be at least 1, not {number}")
     if args.name is not None:
         fields_of(args.name)
+    check_cluster(args)
     if args.precision is not None:
         check_precision(args.precision)
     if args.bands is not None:

@@ -3,100 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
-import pathlib
-from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 
 import slim_models
-from gradcam import figures, methods
+from gradcam import figures
+from gradcam.cli.clusters import Elsewhere, cluster_of
 from gradcam.cli.evaluate import KINDS
-from gradcam.cli.explain import Reports
 from gradcam.cli.explaining import explained
-from gradcam.cli.flags import band_numbers, look_of, targets_of
 from gradcam.cli.inspection import as_text
-from gradcam.cli.naming import Naming, names_of
+from gradcam.cli.naming import names_of
 from gradcam.cli.network_flags import chosen_network, found_in, tell
-from gradcam.cli.writer import OUTPUTS, Writer, rules_for
+from gradcam.cli.reporting import reports_of
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
-from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, name_of, read_photograph, write_json
-from gradcam.targets import asked, title
+from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, expand, name_of, read_photograph, write_json
 from slim_models.labels import class_name
-from slim_models.mistakes import BadValue
 
 __all__ = ["compare", "evaluate", "explain", "inspect", "layers"]
 
 
 def explain(args: argparse.Namespace) -> int:
     """Explains every picture for every class; see `gradcam explain --help`."""
-    named = methods.methods_named(dict.fromkeys(args.method or ["grad_cam"]))
-    written = list(dict.fromkeys(args.write or OUTPUTS))
-    network = chosen_network(args, source=args.images[0])
-    reading = _reading(network, args.bands)
-    suffixes = ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES
-    sources = expand(args.images, suffixes, recursive=args.recursive, say=tell)
-    names = names_of(sources, {source: name_of(source) for source in sources})
-    layers = list(dict.fromkeys(args.layer or [network.default_layer]))
-    options = {**_rules(network, written, named), "precision": args.precision, "device": args.device, "say": tell}
-    with Explainer(network, layers=layers, **options) as explainer:
-        targets = list(dict.fromkeys(asked(target, explainer.index) for target in targets_of(args)))
-        naming = _naming(args, explainer, layers, list(named))
-        naming.check(len(names), len(targets))
-        made = {**explainer.provenance(), "fit": args.fit, **({"bands": list(reading["bands"])} if reading else {})}
-        words = ", ".join(title(target, explainer.labels) for target in targets)
-        scale = args.scale if args.scale == "own" else f"{args.scale} by {words}"
-        shown = {"format": args.format, "max_size": args.max_size, "scale": scale}
-        writer = Writer(naming, written, look_of(args), made, args.force, args.top, **shown)
-        reports = Reports(explainer, targets, writer, args.fit, args.top, args.scale != "own", **reading)
-        outcome = explained(reports, names, args.batch, args.skip_existing)
+    with cluster_of(args) as cluster:
+        network = chosen_network(args, source=args.images[0])
+        suffixes = ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES
+        sources = expand(args.images, suffixes, recursive=args.recursive, say=tell)
+        names = names_of(sources, {source: name_of(source) for source in sources})
+        with contextlib.closing(reports_of(args, network, tell)) as reports:
+            reports.writer.naming.check(len(names), len(reports.targets))
+            there = None if cluster is None else Elsewhere(cluster, args, reports)
+            outcome = explained(reports, names, args.batch, args.skip_existing, there)
     if outcome.failures and outcome.total == 1:
         raise outcome.failures[0][1]
     return 1 if outcome.failures else 0
-
-
-def _naming(args: argparse.Namespace, explainer: Explainer, layers: list[str], named: list[str]) -> Naming:
-    """What the files are called, of the network that is explained."""
-    network = explainer.network
-    # The layer that is given of a network that is not ours is its default then, and yet not the usual one.
-    usual = "" if args.layer and args.network not in (None, *slim_models.NETWORKS) else network.default_layer
-    weights, labels = explainer.fingerprint, explainer.labels
-    return Naming(pathlib.Path(args.out), layers, named, network.name, labels, weights, args.fit, usual, args.name)
-
-
-def _reading(network: slim_models.Network, bands: str | None) -> dict[str, Any]:
-    """How arrays are read and shown; nothing where the network takes photographs.
-
-    Raises:
-        ValueError: there are no such bands, or the network takes photographs.
-    """
-    numbers = band_numbers(bands) if bands is not None else ()
-    if network.takes_arrays:
-        return {"channels": network.channels, "bands": checked_bands(numbers, network.channels)}
-    if numbers:
-        raise BadValue(f"--bands are of arrays, and {network.name} takes photographs")
-    return {}
-
-
-def _rules(
-    network: slim_models.Network, written: Collection[str], named: Mapping[str, methods.Method]
-) -> dict[str, list[str]]:
-    """The ReLU rules that files and methods need; what is not defined for the network is said, if it can be left out.
-
-    Raises:
-        ValueError: a method needs a rule that is not defined for the network's activations.
-    """
-    needed = methods.needs(named)
-    wanted = dict.fromkeys([*needed["rules"], *rules_for(written)])
-    reason = slim_models.refusal(network.logits, [network.images])
-    if reason and {*needed["rules"], *needed["layer_rules"]} - {"backprop"}:
-        raise BadValue(reason)
-    if reason and set(wanted) - {"backprop"}:
-        tell(f"no guided backprop: {reason}")
-    rules = [rule for rule in wanted if rule == "backprop" or not reason]
-    return {"rules": rules, "layer_rules": list(needed["layer_rules"])}
 
 
 def compare(args: argparse.Namespace) -> int:

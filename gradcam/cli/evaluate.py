@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING
 import slim_models
 from gradcam import methods
 from gradcam.cli import flags, network_flags, sanity
+from gradcam.cli.clusters import check_cluster, cluster_of, opening_of
 from gradcam.evaluation import (
     METRICS,
     PLACE_METRICS,
     PROTOCOLS,
     BoxProtocol,
     Choices,
+    Elsewhere,
     Faithfulness,
     Localization,
     Measure,
@@ -29,6 +32,7 @@ from gradcam.terminal import quiet_tensorflow
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:
+    from gradcam.cluster import Cluster
     from gradcam.methods import Method
 
 RESNET, VGG = "resnet_v1_50_tiny", "vgg16_tiny"
@@ -75,17 +79,30 @@ class OverData:
         if self.metrics:
             flags.check_words("metric", args.metric, self.metrics)
         check_data(args.data)
+        check_cluster(args)
 
     def run(self, args: argparse.Namespace) -> pathlib.Path:
         """Measures every picture that no interrupted run has measured; writes figure, CSV and JSON."""
         self.check(args)
-        network = network_flags.network_of(args)
-        measure = self.measure(args, self._methods(args, network))
-        examples = read_examples(args.data, annotations=args.annotations, labels=args.labels)[: args.limit]
-        choices = Choices(args.layer, args.fit, args.smooth, args.batch, args.fresh)
-        data = pathlib.Path(args.data).name
-        found = run(network, examples, measure, args.out, name=args.network, data=data, choices=choices, say=print)
+        with cluster_of(args) as cluster:
+            network = network_flags.network_of(args)
+            measure = self.made(args, network)
+            source = args.data if cluster is None or args.data == "samples" else pathlib.Path(args.data).absolute()
+            examples = read_examples(source, annotations=args.annotations, labels=args.labels)[: args.limit]
+            choices = Choices(args.layer, args.fit, args.smooth, args.batch, args.fresh)
+            about = {"name": args.network, "data": pathlib.Path(args.data).name, "choices": choices, "say": print}
+            there = None if cluster is None else self._elsewhere(args, network, cluster)
+            found = run(network, examples, measure, args.out, **about, elsewhere=there)
         return write_run(found, args.out, [self.published], say=print)
+
+    def made(self, args: argparse.Namespace, network: slim_models.Network) -> Measure:
+        """What is measured of a network."""
+        return self.measure(args, self._methods(args, network))
+
+    def _elsewhere(self, args: argparse.Namespace, network: slim_models.Network, cluster: Cluster) -> Elsewhere:
+        (kind,) = (name for name, kind in KINDS.items() if kind is self)
+        opened, made = opening_of(args, network), functools.partial(_made, kind, args)
+        return Elsewhere(cluster, opened, made, args.send_pictures, args.any_tensorflow)
 
     def _methods(self, args: argparse.Namespace, network: slim_models.Network) -> dict[str, Method]:
         # What CAM looks for a linear head in.
@@ -93,6 +110,13 @@ class OverData:
         linear = methods.linear_head(weights or {}) is not None
         names = args.methods or [name for name in self.methods if name != "cam" or linear]
         return methods.methods_named(names, weights, args.smooth)
+
+
+def _made(kind: str, args: argparse.Namespace, network: slim_models.Network) -> Measure:
+    """On a worker: what is measured."""
+    found = KINDS[kind]
+    assert isinstance(found, OverData)
+    return found.made(args, network)
 
 
 def _boxes(args: argparse.Namespace) -> BoxProtocol:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -39,6 +39,24 @@ class _Batch:
     failures: Failures
 
 
+class Report(NamedTuple):
+    """What became of one picture.
+
+    Attributes:
+        source: the picture.
+        error: why it failed; None if it did not.
+        row: of the table of predictions, of one that did not.
+        blank: how many maps are.
+        lines: what is said of it, after its number.
+    """
+
+    source: str
+    error: Exception | None = None
+    row: Row | None = None
+    blank: int = 0
+    lines: Sequence[str] = ()
+
+
 @dataclasses.dataclass
 class Outcome:
     """What became of the pictures of a run.
@@ -58,6 +76,19 @@ class Outcome:
     rows: list[Row] = dataclasses.field(default_factory=list)
     blank: int = 0
     doubted: int = 0
+
+    def add(self, report: Report) -> None:
+        """Counts a picture, and says what is said of it."""
+        if report.error is not None:
+            self.failures.append((report.source, report.error))
+        if report.row is None:
+            return
+        self.done += 1
+        self.blank += report.blank
+        self.rows.append(report.row)
+        self.doubted += report.row.get("none_fits", False)
+        number = f"{self.done + len(self.failures)}/{self.total} " if self.total > 1 else ""
+        tqdm.write("\n".join([f"{number}{report.lines[0]}", *report.lines[1:]]))
 
 
 class Reports:
@@ -93,6 +124,12 @@ class Reports:
         self.explainer, self.targets, self.writer, self.fit, self.reading = explainer, targets, writer, fit, reading
         self.top, self.shared = top, shared
 
+    def close(self) -> None:
+        """Ends the session, and TensorBoard's file."""
+        self.explainer.close()
+        if self.writer.events:
+            self.writer.events.close()
+
     def write(self, names: Mapping[str, str], batch: int, outcome: Outcome | None = None) -> Outcome:
         """Explains all pictures, with a progress bar on a terminal and a printed table for each.
 
@@ -125,8 +162,8 @@ class Reports:
                 room,
             ):
                 for done, explanations in explained:
-                    self._write(done.pictures, explanations, outcome)
-                    outcome.failures += done.failures
+                    for report in self._reports(done, explanations):
+                        outcome.add(report)
                     progress.update(len(done.sources))
                     weight = done.weight
                     del done, explanations  # before others take their room
@@ -135,14 +172,24 @@ class Reports:
             raise KeyboardInterrupt(f"stopped after {outcome.done} of {outcome.total} pictures") from None
         return outcome
 
-    def _read(self, names: Mapping[str, str], weight: int) -> _Batch:
+    def reports(self, names: Mapping[str, str], places: Mapping[str, str]) -> list[Report]:
+        """What becomes of a few pictures, one after another; nothing is said.
+
+        Args:
+            names: as of `write`.
+            places: source -> where it is read, if that is elsewhere.
+        """
+        return list(self._reports(*self._explain(self._read(names, 0, places))))
+
+    def _read(self, names: Mapping[str, str], weight: int, places: Mapping[str, str] | None = None) -> _Batch:
         size, images = self.explainer.network.image_size, []
         pictures: list[Picture] = []
         failures: Failures = []
         for source, name in names.items():
+            place = (places or {}).get(source, source)
             try:
-                photograph = read_photograph(source, self.fit, **self.reading)
-                which, fitted = source_of(source), photograph.fitted(size)
+                photograph = read_photograph(place, self.fit, **self.reading)
+                which, fitted = {**source_of(place), "source": source}, photograph.fitted(size)
             except MISTAKES as error:
                 failures.append((source, error))
             else:
@@ -161,26 +208,24 @@ class Reports:
         explanation = self.explainer.explain(batch.images, *self.targets)
         return batch, [[explanation[i]] for i in range(len(batch.images))]
 
-    def _write(self, pictures: Sequence[Picture], explained: Sequence[Sequence[Explanation]], outcome: Outcome) -> None:
-        """The files of each picture of a batch, and its table."""
-        for picture, explanations in zip(pictures, explained):
+    def _reports(self, batch: _Batch, explained: Sequence[Sequence[Explanation]]) -> Iterator[Report]:
+        """Writes the files of each picture of a batch, and tells what became of it."""
+        for picture, explanations in zip(batch.pictures, explained):
             source = picture.source["source"]
             targets = self.targets or [int(one.targets[0]) for one in explanations]
             try:
                 peaks = self.writer.peaks(explanations) if self.shared else None
                 written = [self.writer.write(picture, *pair, peaks) for pair in zip(explanations, targets)]
             except MISTAKES as error:
-                outcome.failures.append((source, error))
+                yield Report(source, error)
                 continue
             blank = [sentence for one in written for sentence in one.blank]
-            outcome.done += 1
-            outcome.blank += len(blank)
-            outcome.rows.append(self._row(picture, explanations, [file for one in written for file in one.files]))
-            outcome.doubted += outcome.rows[-1].get("none_fits", False)
-            number = f"{outcome.done + len(outcome.failures)}/{outcome.total} " if outcome.total > 1 else ""
-            lines = [f"{number}{self._heading(picture, outcome.rows[-1]['files'])}"]
+            row = self._row(picture, explanations, [file for one in written for file in one.files])
             told = [f"  {sentence}" for sentence in (none_may_fit(explanations[0]), *blank) if sentence]
-            tqdm.write("\n".join([*lines, *self._table(explanations[0]), *told]))
+            lines = [self._heading(picture, row["files"]), *self._table(explanations[0]), *told]
+            yield Report(source, None, row, len(blank), lines)
+        for failure in batch.failures:
+            yield Report(*failure)
 
     def _row(self, picture: Picture, explanations: Sequence[Explanation], files: list[str]) -> Row:
         labels = self.explainer.labels

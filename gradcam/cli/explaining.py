@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from gradcam.cli.explain import Outcome, Reports
 from gradcam.cli.predictions import made_otherwise, write_predictions
@@ -12,8 +13,13 @@ from gradcam.cli.resuming import Resuming
 from gradcam.cli.writer import in_the_way
 from gradcam.terminal import message
 
+if TYPE_CHECKING:
+    from gradcam.cli.clusters import Elsewhere
 
-def explained(reports: Reports, names: Mapping[str, str], batch: int, skip: bool) -> Outcome:
+
+def explained(
+    reports: Reports, names: Mapping[str, str], batch: int, skip: bool, there: Elsewhere | None = None
+) -> Outcome:
     """Explains what is left of some pictures, and says in the end what became of them.
 
     Args:
@@ -21,6 +27,7 @@ def explained(reports: Reports, names: Mapping[str, str], batch: int, skip: bool
         names: source -> what its files' names begin with.
         batch: pictures a run.
         skip: leave out pictures of which all files are there.
+        there: workers that explain in this program's place; None is here.
 
     Raises:
         ValueError: files are there that were made otherwise, and the writer may not write over them.
@@ -39,7 +46,7 @@ def explained(reports: Reports, names: Mapping[str, str], batch: int, skip: bool
     if before:
         print(f"{before} of {outcome.total} pictures are done already")
     try:
-        reports.write(left, batch, outcome)
+        (there or reports).write(left, batch, outcome)
     finally:
         if several and outcome.rows:
             write_predictions(table, outcome.rows, writer.made)

@@ -138,6 +138,25 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
         "twice as fast, or more, on processors with units for it",
     )
     add_file_flags(explain)
+    text = "show the overlays in TensorBoard too: its folder, or one below it"
+    explain.add_argument("--tensorboard", metavar="LOGDIR", help=text)
+    text = "that the overlays are of in TensorBoard, such as the checkpoint's (default: %(default)s)"
+    explain.add_argument("--step", type=int, default=0, metavar="N", help=text)
+    add_cluster_flags(explain)
+
+
+def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
+    """Of what workers can do in this program's place."""
+    group = parser.add_argument_group("workers", "many pictures, by Dask (pip install 'gradcam-tf1[cluster]')")
+    text = (
+        "of a Dask scheduler, tcp://HOST:8786, or its scheduler file; workers see the same files unless they are sent"
+    )
+    group.add_argument("--cluster", metavar="ADDRESS", help=text)
+    group.add_argument("--workers", type=int, metavar="N", help="start so many processes here, in place of --cluster")
+    text = "send the pictures to workers that do not see their files, and get what they write back"
+    group.add_argument("--send-pictures", action="store_true", help=text)
+    text = "take workers whose TensorFlow is of another version: their numbers differ in the last digits"
+    group.add_argument("--any-tensorflow", action="store_true", help=text)
 
 
 def _add_target_flags(explain: argparse.ArgumentParser) -> None:
@@ -281,6 +300,7 @@ def add_data_flags(parser: argparse.ArgumentParser, methods: Sequence[str]) -> N
         help="of the height, by which the absolute values of saliency are blurred (default: %(default)s)",
     )
     parser.add_argument("--fresh", action="store_true", help="do not go on with a run that was interrupted")
+    add_cluster_flags(parser)
 
 
 def add_box_flags(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import pathlib
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from gradcam.methods import methods_named, why_blank
 from gradcam.pictures import Photograph, write_npz, write_picture
 from gradcam.targets import Asked, subject, title, told
 from slim_models.mistakes import BadValue
+
+if TYPE_CHECKING:
+    from gradcam.events import Events
 
 # What can be written -> the ReLU rules that the explainer needs for it.
 OUTPUTS: dict[str, tuple[str, ...]] = {"overlay": (), "figure": ("guided",), "arrays": ("guided",)}
@@ -80,6 +83,8 @@ class Writer:
         format: of overlays, a key of `pictures.FORMATS`.
         max_size: of an overlay's longer side in pixels; None leaves it the photograph's.
         scale: `own` for each map's own maximum; anything else names the classes that share one, as files say it.
+        events: gets the overlays too, for TensorBoard; None is nobody.
+        step: that they are of there.
     """
 
     naming: Naming
@@ -91,6 +96,8 @@ class Writer:
     format: str = "png"
     max_size: int | None = None
     scale: str = "own"
+    events: Events | None = None
+    step: int = 0
 
     def files(self, name: str, target: Asked) -> list[File]:
         """The files of a picture of that name and a class."""
@@ -108,13 +115,18 @@ class Writer:
     @property
     def keeps_whole(self) -> bool:
         """Whether a file needs all pixels of a photograph."""
-        return "overlay" in self.outputs and self.max_size is None
+        return "overlay" in self._drawn and self.max_size is None
+
+    @property
+    def _drawn(self) -> set[str]:
+        """The outputs that are drawn, for files or for TensorBoard."""
+        return {*self.outputs, *(["overlay"] if self.events else [])}
 
     def picture(self, name: str, source: Mapping[str, Any], photograph: Photograph) -> Picture:
         """What files need of a photograph once the network has been shown it, no larger than it has to be."""
         pixels = dataclasses.replace(photograph, array=None)
         sides = {"overlay": self.max_size, "figure": figures.LONGEST}
-        shown = {output: side for output, side in sides.items() if output in self.outputs}
+        shown = {output: side for output, side in sides.items() if output in self._drawn}
         photographs = {output: pixels.shrunk(side) if side else pixels for output, side in shown.items()}
         return Picture(name, source, photographs, photograph.frame.size)
 
@@ -168,32 +180,36 @@ class Writer:
         blank: list[str] = []
         for (layer, method), group in itertools.groupby(files, lambda file: (file.layer, file.method)):
             written, peak = {f.output: (f, made[f]) for f in group}, (peaks or {}).get((layer, method))
-            blank += self._write(picture.photographs, explanation, name, layer, method, written, peak)
+            blank += self._write(picture, explanation, target, layer, method, written, peak)
         return Written([file.path.relative_to(self.naming.folder).as_posix() for file in files], blank)
 
     def _write(
         self,
-        photographs: Mapping[str, Photograph],
+        picture: Picture,
         explanation: Explanation,
-        name: str,
+        target: Asked,
         layer: str,
         word: str,
         files: Mapping[str, tuple[File, dict[str, Any]]],
         peak: float | None,
     ) -> list[str]:
-        """The files of a layer and method; what is to be told if the map is blank. `name`: of the target."""
-        method = methods_named([word])[word]
+        """The files of a layer and method; what is to be told if the map is blank."""
+        method, name, photographs = methods_named([word])[word], title(target, self.naming.labels), picture.photographs
         cam = method.make(explanation, layer)[0]
         reason = "" if cam.any() else why_blank(explanation, method, layer)
         if reason:
             for _, made in files.values():
                 made["blank"] = reason
-        if "overlay" in files:
-            file, made = files["overlay"]
+        if "overlay" in self._drawn:
             signed = method.signed is not None
             shown = method.shown(explanation, layer)[0] if signed else cam
-            panel = figures.Overlay(photographs["overlay"], shown, signed=signed)
-            write_picture(file.path, panel.pixels(self.look, peak), made)
+            pixels = figures.Overlay(photographs["overlay"], shown, signed=signed).pixels(self.look, peak)
+            if "overlay" in files:
+                file, made = files["overlay"]
+                write_picture(file.path, pixels, made)
+            if self.events:
+                stem = self.naming.stem(picture.name, target, layer, word).relative_to(self.naming.folder).as_posix()
+                self.events.picture(f"{picture.name}/{stem}", pixels, self.step)
         if "figure" in files:
             file, made = files["figure"]
             figure = self._figure(photographs["figure"], explanation, name, layer, word, reason, peak)

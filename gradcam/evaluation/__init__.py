@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         intervals as intervals,
         similarity_curves as similarity_curves,
     )
+    from gradcam.evaluation.elsewhere import Elsewhere as Elsewhere
     from gradcam.evaluation.estimates import (
         Estimate as Estimate,
         Table as Table,
@@ -58,6 +59,7 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "charts": "SERIES intervals similarity_curves",
+        "elsewhere": "Elsewhere",
         "estimates": "Estimate Table as_rows as_text columns_of counts_of estimate estimate_of_classes",
         "faithfulness": "METRICS Faithfulness",
         "journal": "Journal Row",

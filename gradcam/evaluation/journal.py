@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import operator
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +22,10 @@ class Journal:
     """Batches of rows, one line of JSON each, after a line that says what they are rows of.
 
     A line is a whole batch: what a process that was killed had half written is forgotten, and the batches after
-    it are made of the same pictures as in a run without an interruption.
+    it are made of the same pictures as in a run without an interruption. The rows stay on disk, however many.
 
     Attributes:
         path: of the file.
-        batches: the rows so far, batch by batch.
     """
 
     def __init__(self, path: str | os.PathLike, protocol: Mapping[str, Any], fresh: bool = False):
@@ -39,23 +40,42 @@ class Journal:
             ValueError: the file holds rows of another run, or is no journal.
         """
         self.path = pathlib.Path(path)
-        self.batches: list[list[Row]] = []
+        self._count = 0
+        self._first: Row | None = None
         protocol = json.loads(json.dumps(protocol))
         self._head = json.dumps(protocol) + "\n"
         self._is_held = False
-        data = self.path.read_bytes() if self.path.exists() and not fresh else b""
-        # Up to the last whole line; what is behind it, which a killed process left, is cut off before the next batch.
-        self._size, self._seen = data.rfind(b"\n") + 1, None if fresh else len(data)
-        lines = data[: self._size].splitlines()
-        if lines:
-            self._check(lines[0], protocol)
-            for number, line in enumerate(lines[1:], 2):
-                self.batches.append(self._batch(number, line))
+        self._size, self._seen = 0, None if fresh else self.path.stat().st_size if self.path.exists() else 0
+        if self._seen:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    if not line.endswith(b"\n"):  # which a killed process left: it is cut off before the next batch
+                        break
+                    if number == 1:
+                        self._check(line, protocol)
+                    else:
+                        self._count += len(self._batch(number, line))
+                    self._size += len(line)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> Rows:
         """All rows in their order."""
-        return [row for batch in self.batches for row in batch]
+        return Rows(self)
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return self._count
+
+    def batches(self) -> Iterator[list[Row]]:
+        """The rows batch by batch, each read when it is asked for."""
+        if not self._count:
+            return
+        with self.path.open("rb") as file:
+            place = len(file.readline())
+            while place < self._size:
+                line = file.readline()
+                place += len(line)
+                yield json.loads(line)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -95,7 +115,7 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
                 self._size = self._seen = file.tell()
-            self.batches.append(list(rows))
+            self._count += len(rows)
 
     def _batch(self, number: int, line: bytes) -> list[Row]:
         try:
@@ -104,8 +124,8 @@ class Journal:
             raise BadValue(f"{self.path}:{number}: {error}: begin afresh") from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise BadValue(f"{self.path}:{number}: the line holds no rows: begin afresh")
-        first = self.batches[0] if self.batches else rows
-        if not rows or not all(_alike(row, first[0]) for row in rows):
+        self._first = first = self._first or next(iter(rows), None)
+        if not rows or not all(_alike(row, first) for row in rows):
             raise BadValue(f"{self.path}:{number}: the line's rows are of another form than the first: begin afresh")
         return rows
 
@@ -120,6 +140,30 @@ class Journal:
         if other:
             differences = ", ".join(f"{key} {found.get(key)!r}, not {protocol.get(key)!r}" for key in other)
             raise BadValue(f"{self.path} holds rows of another run ({differences}): begin afresh, or write elsewhere")
+
+
+class Rows(Sequence[Row]):
+    """The rows of a journal, which are read from it each time that they are gone through: there may be a million."""
+
+    def __init__(self, journal: Journal):
+        self._journal, self._count = journal, len(journal)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Row]:
+        return itertools.islice(itertools.chain.from_iterable(self._journal.batches()), self._count)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return list(self)[place]
+        return next(itertools.islice(self, range(self._count)[place], None))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(operator.eq, self, other))
+
+    def __repr__(self) -> str:
+        return f"<{self._count} rows of {self._journal.path}>"
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from slim_models import fingerprint
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:
+    from gradcam.evaluation.elsewhere import Elsewhere
     from gradcam.explainer import Explainer
     from slim_models.network import Network
 
@@ -132,8 +134,9 @@ def run(
     data: str = "",
     choices: Choices | None = None,
     say: Callable[[str], object] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Run:
-    """Measures every picture that no earlier, interrupted run has measured.
+    """Measures every picture that no earlier, interrupted run has measured, here or elsewhere.
 
     Args:
         network: with its values.
@@ -144,11 +147,13 @@ def run(
         data: what the data set is called.
         choices: None are the defaults.
         say: is told what was measured before, and shown a progress bar on a terminal; None is silent.
+        elsewhere: workers that measure in this program's place, the same in batches of the same size; None is here.
 
     Raises:
         KeyError: the class of a picture is none of the network's, or there is no such layer.
-        ValueError: a picture is damaged or lacks a box; the rows that are there are not of these pictures; or the
-            network takes arrays.
+        OSError: the workers' scheduler is gone.
+        ValueError: a picture is damaged or lacks a box; the rows that are there are not of these pictures; the network
+            takes arrays; or as of `Cluster.results`.
     """
     from gradcam.explainer import Explainer
     from gradcam.sessions import tensorflow_version
@@ -160,9 +165,9 @@ def run(
     protocol = {
         "network": name,
         "weights": _fingerprint_of(network, name),
-        "tensorflow": tensorflow_version(),
+        "tensorflow": tensorflow_version() + " and others" * (elsewhere is not None and elsewhere.any_tensorflow),
         "data": data,
-        "pictures": digest([_identity(example) for example in examples]),
+        "pictures": digest_of(map(_identity, examples)),
         "layer": choices.layer or network.default_layer,
         "methods": list(measure.methods),
         "fit": choices.fit,
@@ -173,11 +178,11 @@ def run(
     layers = [choices.layer] if choices.layer else None
     with Explainer(network, layers=layers, **needs(measure.methods)) as explainer:
         journal = Journal(path.with_suffix(f".{digest(protocol)}.jsonl"), protocol, fresh=choices.fresh)
-        if journal.rows and say:
-            say(f"{len(journal.rows)} of {len(examples)} pictures are in {journal.path}; --fresh measures them again")
-        rows = evaluate(
-            explainer, examples, measure, journal, batch=choices.batch, fit=choices.fit, progress=say is not None
-        )
+        if len(journal) and say:
+            say(f"{len(journal)} of {len(examples)} pictures are in {journal.path}; --fresh measures them again")
+        there = None if elsewhere is None else functools.partial(elsewhere.rows, explainer, layers, choices.fit)
+        options: dict[str, Any] = {"batch": choices.batch, "fit": choices.fit, "progress": say is not None}
+        rows = evaluate(explainer, examples, measure, journal, **options, there=there)
     return Run(name, measure, rows, protocol)
 
 
@@ -190,7 +195,8 @@ def evaluate(
     batch: int = 50,
     fit: str = "stretch",
     progress: bool = False,
-) -> list[Row]:
+    there: Rows | None = None,
+) -> Sequence[Row]:
     """Measures every picture that the journal does not have yet.
 
     Args:
@@ -201,6 +207,7 @@ def evaluate(
         batch: pictures at a time.
         fit: `"stretch"` or `"crop"`, as in `photograph.region`.
         progress: whether a bar is shown, if on a terminal.
+        there: measures in the place of the explainer, as `Elsewhere.rows` does; None is here.
 
     Returns:
         The rows of all pictures, in their order.
@@ -213,20 +220,44 @@ def evaluate(
         raise BadValue(f"a batch has at least 1 picture, not {batch}")
     for target in {example.target: None for example in examples}:
         explainer.index(target)  # complains before hours of work
-    parts = [examples[start : start + batch] for start in range(0, len(examples), batch)]
-    names = [[example.name for example in part] for part in parts]
-    if [[row.get("name") for row in rows] for rows in journal.batches] != names[: len(journal.batches)]:
-        raise BadValue(f"{journal.path} holds rows of other pictures: begin afresh, or write elsewhere")
-    done = sum(map(len, journal.batches))
+    done = _done(examples, batch, journal)
     bar = {"total": len(examples), "initial": done, "unit": "picture", "disable": None if progress else True}
-    prepare = functools.partial(_prepared, explainer, fit)
-    left = parts[len(journal.batches) :]
-    with journal.held(), tqdm(**bar, leave=False) as shown, ahead(prepare, left) as batches:
-        for ready in batches:
-            rows = measure.rows(explainer, ready)
-            journal.append([{"name": example.name, **row} for example, row in zip(ready.examples, rows)])
+    left = [examples[start : start + batch] for start in range(done, len(examples), batch)]
+    with journal.held(), tqdm(**bar, leave=False) as shown, (there or here(explainer, measure, fit))(left) as measuring:
+        for part, rows in zip(left, measuring):
+            journal.append([{"name": example.name, **row} for example, row in zip(part, rows)])
             shown.update(len(rows))
     return journal.rows
+
+
+Rows = Callable[[Iterable[Sequence[Example]]], contextlib.AbstractContextManager[Iterator["list[Row]"]]]
+
+
+def here(explainer: Explainer, measure: Measure, fit: str) -> Rows:
+    """What measures parts in this process, while the next one is read."""
+
+    @contextlib.contextmanager
+    def rows(parts: Iterable[Sequence[Example]]) -> Iterator[Iterator[list[Row]]]:
+        with ahead(functools.partial(_prepared, explainer, fit), parts) as batches:
+            yield (measure.rows(explainer, ready) for ready in batches)
+
+    return rows
+
+
+def measured(explainer: Explainer, measure: Measure, fit: str, part: Sequence[Example]) -> list[Row]:
+    """The rows of one part; errors as of `evaluate`."""
+    return measure.rows(explainer, _prepared(explainer, fit, part))
+
+
+def _done(examples: Sequence[Example], batch: int, journal: Journal) -> int:
+    """How many pictures the journal has; a ValueError if it is of others, or of batches of another size."""
+    done = 0
+    for rows in journal.batches():
+        part = examples[done : done + batch]
+        if [row.get("name") for row in rows] != [example.name for example in part]:
+            raise BadValue(f"{journal.path} holds rows of other pictures: begin afresh, or write elsewhere")
+        done += len(part)
+    return done
 
 
 def require_boxes(examples: Sequence[Example]) -> None:
@@ -266,3 +297,12 @@ def _identity(example: Example) -> tuple[Any, ...]:
 def digest(value: Any) -> str:
     """Eight digits that tell one run from another."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
+
+
+def digest_of(values: Iterable[Any]) -> str:
+    """`digest` of the list of the values, which is nowhere whole."""
+    found = hashlib.sha256(b"[")
+    for number, value in enumerate(values):
+        found.update(f"{', ' if number else ''}{json.dumps(value)}".encode())
+    found.update(b"]")
+    return found.hexdigest()[:8]

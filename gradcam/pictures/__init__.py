@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from slim_models.lazy import lazy
 
 if TYPE_CHECKING:
-    from gradcam.pictures.arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES, name_of as name_of
+    from gradcam.pictures.arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES, name_of as name_of, parts as parts
     from gradcam.pictures.bands import checked_bands as checked_bands
     from gradcam.pictures.folders import expand as expand, read_classes as read_classes
     from gradcam.pictures.images import SUFFIXES as SUFFIXES, checked_images as checked_images, read_image as read_image
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gradcam.pictures.writing import (
         FORMATS as FORMATS,
         plain as plain,
+        png_bytes as png_bytes,
         write_json as write_json,
         write_npz as write_npz,
         write_picture as write_picture,
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "arrays": "ARRAY_SUFFIXES name_of",
+        "arrays": "ARRAY_SUFFIXES name_of parts",
         "bands": "checked_bands",
         "folders": "expand read_classes",
         "images": "SUFFIXES checked_images read_image",
         "photograph": "FITS Frame Photograph bytes_of check_source fit_image read_photograph region resize",
         "provenance": "KEY as_text read_heatmap read_provenance source_of",
         "samples": "SAMPLES cat_and_coffee",
-        "writing": "FORMATS plain write_json write_npz write_picture write_png",
+        "writing": "FORMATS plain png_bytes write_json write_npz write_picture write_png",
     },
 )

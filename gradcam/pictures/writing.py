@@ -59,6 +59,12 @@ def write_png(path: str | os.PathLike, image: np.ndarray, provenance: Mapping[st
         file.writelines(png(image, texts))
 
 
+def png_bytes(image: np.ndarray) -> bytes:
+    """A picture as PNG in memory; arguments and errors as of `write_png`."""
+    _check_picture(image)
+    return b"".join(png(image, {}))
+
+
 def _check_picture(image: np.ndarray) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise BadValue(f"a picture must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcam.boxes import Box, area
 from gradcam.evaluation.datasets.example import Example
-from gradcam.evaluation.datasets.ilsvrc import sized_picture
+from gradcam.evaluation.datasets.ilsvrc import in_file
 from gradcam.evaluation.datasets.several import examples_of
 from slim_models.files import parsed_json
 from slim_models.mistakes import BadValue, MissingFile
@@ -92,7 +92,7 @@ def _examples(
         outlines.setdefault(target, []).append(item["segmentation"])
     masks = {target: functools.partial(_mask, f"{file}: {name}", those, size) for target, those in outlines.items()}
     boxes = [(target, box) for target, box, _ in found]
-    return examples_of(name, size, boxes, functools.partial(sized_picture, folder / name, size), masks=masks)
+    return examples_of(name, size, boxes, in_file(str(folder / name), size), masks=masks)
 
 
 def _box(sides: Sequence[float], size: tuple[int, int]) -> Box:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import math
 import os
@@ -11,8 +10,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets.example import Example, unique
-from gradcam.pictures import read_image
+from gradcam.evaluation.datasets.example import Example, InFile, unique
 from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
 
@@ -50,7 +48,7 @@ def csv_examples(path: str | os.PathLike) -> list[Example]:
     if not parsed:
         raise BadValue(f"{path} lists no pictures")
     names = unique(name for name, _ in parsed)
-    files = [functools.partial(read_image, path.parent / name) for name, _ in parsed]
+    files = [InFile(str(path.parent / name)) for name, _ in parsed]
     return [Example(n, target, boxes, f) for n, f, ((_, target), boxes) in zip(names, files, parsed.items())]
 
 

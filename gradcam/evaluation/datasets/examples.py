@@ -88,7 +88,7 @@ def _reader_of(source: str | os.PathLike, path: pathlib.Path, annotations: Any) 
         return coco_examples
     if voc_root(path):
         return voc_examples
-    if picture_files(path):
+    if any(picture_files(path)):
         return ilsvrc_examples
     raise BadValue(f"{path} is no data set; data sets are {SOURCES}")
 

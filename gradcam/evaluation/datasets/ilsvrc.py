@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets.example import Example, half_open
+from gradcam.evaluation.datasets.example import Example, InFile, half_open
 from gradcam.evaluation.datasets.matlab import read_records
 from gradcam.evaluation.datasets.tiny_imagenet import decode
 from gradcam.pictures import images
@@ -67,7 +67,7 @@ def ilsvrc_examples(
     if annotations is None and labels is None:
         labels = next((path for place in LISTS for path in sorted(root.glob(place))), None)
     boxed, listed = ({} if path is None else _read(pathlib.Path(path), files) for path in (annotations, labels))
-    folders = {name: Annotation(path.parent.name) for name, path in files.items() if _WNID.fullmatch(path.parent.name)}
+    folders = {name: of for name, path in files.items() if (of := _of_folder(pathlib.PurePath(path).parent.name))}
     others = {**folders, **boxed}
     _check_agreement({name: (others[name].target, listed[name].target) for name in others.keys() & listed.keys()})
     known = {**folders, **listed, **boxed}
@@ -75,16 +75,24 @@ def ilsvrc_examples(
     if unknown:
         found = f"no class for {len(unknown)} of {len(files)} pictures in {root}, the first being {unknown[0]}"
         raise BadValue(f"{found}: give annotations (a folder of XML files) or labels ({FORMATS})")
-    return [_example(path, known[name]) for name, path in files.items()]
+    return [_example(name, path, known[name]) for name, path in files.items()]
 
 
-def picture_files(root: pathlib.Path) -> list[pathlib.Path]:
+@functools.lru_cache(maxsize=2000)
+def _of_folder(name: str) -> Annotation | None:
+    """What a folder's name says of the pictures in it, of which there may be a million; None if nothing."""
+    return Annotation(name) if _WNID.fullmatch(name) else None
+
+
+def picture_files(root: pathlib.Path) -> Iterator[pathlib.Path]:
     """The pictures of ILSVRC in a folder, or else in the first of `PICTURES` below it that has some."""
     for place in PICTURES:
-        found = list(_files(root / place, images.SUFFIXES))
-        if found:
-            return found
-    return []
+        found = _files(root / place, images.SUFFIXES)
+        first = next(found, None)
+        if first is not None:
+            yield first
+            yield from found
+            return
 
 
 def _files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> Iterator[pathlib.Path]:
@@ -96,24 +104,24 @@ def _files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> Iterator[pathlib.
             yield path
 
 
-def _by_stem(paths: Iterable[pathlib.Path]) -> dict[str, pathlib.Path]:
-    """Name without suffix -> file, in order of the names."""
-    result: dict[str, pathlib.Path] = {}
-    for path in sorted(paths, key=lambda path: (path.stem, path)):
-        if path.stem in result:
-            raise BadValue(f"two files have the name {path.stem}: {result[path.stem]} and {path}")
-        result[path.stem] = path
+def _by_stem(paths: Iterable[pathlib.Path]) -> dict[str, str]:
+    """Name without suffix -> file, in order of the names; the files as texts, which are a third as large."""
+    result: dict[str, str] = {}
+    for name, path in sorted((path.stem, str(path)) for path in paths):
+        if name in result:
+            raise BadValue(f"two files have the name {name}: {result[name]} and {path}")
+        result[name] = path
     return result
 
 
-def _read(path: pathlib.Path, pictures: Mapping[str, pathlib.Path]) -> dict[str, Annotation]:
+def _read(path: pathlib.Path, pictures: Mapping[str, str]) -> dict[str, Annotation]:
     """A list or a folder of XML files -> what it says of every picture, by name."""
     if not path.is_dir():
         return read_list(path, list(pictures))
     found = _by_stem(_files(path, (".xml",)))
     if not found:
         raise MissingFile(f"no XML files in {path}")
-    return {name: read_xml(found[name]) for name in pictures if name in found}
+    return {name: read_xml(pathlib.Path(found[name])) for name in pictures if name in found}
 
 
 def _check_agreement(targets: Mapping[str, tuple[str, str]]) -> None:
@@ -123,27 +131,26 @@ def _check_agreement(targets: Mapping[str, tuple[str, str]]) -> None:
             raise BadValue(f"{name} is {boxed} by its annotations or its folder, and {listed} by the labels")
 
 
-def _example(path: pathlib.Path, annotation: Annotation) -> Example:
-    read = functools.partial(sized_picture, path, annotation.size)
-    return Example(path.stem, annotation.target, annotation.boxes, read)
+def _example(name: str, path: str, annotation: Annotation) -> Example:
+    return Example(name, annotation.target, annotation.boxes, in_file(path, annotation.size))
 
 
-def sized_picture(path: pathlib.Path, size: tuple[int, int] | None) -> np.ndarray:
-    """A picture's pixels, of the (width, height) that its boxes are of, if that is known.
+def in_file(path: str, size: tuple[int, int] | None) -> InFile:
+    """Reads a picture whose boxes are of a (width, height), if that is known; another size is a ValueError."""
+    return InFile(path, functools.partial(_picture, size=size) if size else images.read_image)
 
-    Raises:
-        ValueError: it has another size.
-    """
+
+def _picture(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
     pixels = images.read_image(path)
-    if size and pixels.shape[1::-1] != size:
+    if pixels.shape[1::-1] != size:
         pixels = decode(path.read_bytes())  # boxes may be drawn on the picture as stored, before EXIF turns it
-    if size and pixels.shape[1::-1] != size:
+    if pixels.shape[1::-1] != size:
         shape = f"{pixels.shape[1]} x {pixels.shape[0]}"
         raise BadValue(f"{path} has {shape} pixels, but its boxes are for {size[0]} x {size[1]}")
     return pixels
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Annotation:
     """What a file says of one picture.
 

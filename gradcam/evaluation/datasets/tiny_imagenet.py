@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import os
 import pathlib
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 
-from gradcam.evaluation.datasets.example import Example, half_open
+from gradcam.evaluation.datasets.example import Carried, Example, half_open
 from gradcam.pictures import images
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights import check_members
@@ -46,19 +49,35 @@ def tiny_imagenet_examples(path: str | os.PathLike) -> list[Example]:
             box = half_open((int(x0), int(y0)), (int(x1), int(y1)))
         except ValueError as error:
             raise BadValue(f"{path}: val_annotations.txt:{number}: {error} in {row}") from error
-        result.append(Example(name, wnid, (box,), _member(path, read, f"val/images/{name}")))
+        result.append(Example(name, wnid, (box,), _Member(path, read, f"val/images/{name}")))
     return result
 
 
-def _member(path: str | os.PathLike, read: Callable[[str], bytes], name: str) -> Callable[[], np.ndarray]:
-    def picture() -> np.ndarray:
-        data = read(name)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Member:
+    """Reads a picture of the data set."""
+
+    path: str | os.PathLike
+    read: Callable[[str], bytes]
+    name: str
+
+    def __call__(self) -> np.ndarray:
+        data = self.read(self.name)
         try:
             return decode(data)
         except BadValue as error:
-            raise BadValue(f"{path}: {name}: {error}") from error
+            raise BadValue(f"{self.path}: {self.name}: {error}") from error
 
-    return picture
+    def carried(self) -> Carried:
+        """The same for a machine that has not the data set."""
+        return Carried(f"{self.path}: {self.name}", self.read(self.name), _decoded)
+
+
+def _decoded(path: pathlib.Path) -> np.ndarray:
+    try:
+        return decode(path.read_bytes())
+    except BadValue as error:
+        raise BadValue(f"{path}: {error}") from error
 
 
 def reader(path: str | os.PathLike) -> Callable[[str], bytes]:
@@ -69,7 +88,7 @@ def reader(path: str | os.PathLike) -> Callable[[str], bytes]:
 
     Returns:
         A function from a name inside the data set (`"wnids.txt"`) to the file's bytes; several threads may
-        call it at once.
+        call it at once, and other processes that it is sent to.
 
     Raises:
         FileNotFoundError: there is nothing at `path`, or it does not hold Tiny ImageNet.
@@ -77,19 +96,43 @@ def reader(path: str | os.PathLike) -> Callable[[str], bytes]:
     path = pathlib.Path(path)
     missing = f"no Tiny ImageNet at {path}: give the folder tiny-imagenet-200 or the zip from {TINY_IMAGENET_URL}"
     if path.is_dir() and (path / "wnids.txt").is_file():
-        return lambda name: (path / name).read_bytes()
+        return functools.partial(_in_folder, path)
     if path.is_file() and zipfile.is_zipfile(path):
-        with _told(path):
-            archive, lock = zipfile.ZipFile(path), threading.Lock()
-        _check_archive(path, archive)
-        if "tiny-imagenet-200/wnids.txt" in archive.namelist():
-
-            def read(name: str) -> bytes:
-                with lock, _told(path, name):  # ZipFile counts its open members; nothing promises that this is safe
-                    return archive.read(f"tiny-imagenet-200/{name}")
-
+        read = _Zipped(path)
+        if read.is_whole:
             return read
     raise MissingFile(missing)
+
+
+def _in_folder(path: pathlib.Path, name: str) -> bytes:
+    return (path / name).read_bytes()
+
+
+class _Zipped:
+    """Reads members of the official zip, which is opened once a process."""
+
+    def __init__(self, path: pathlib.Path):
+        self._path, self._lock = path, threading.Lock()
+        with _told(path):
+            self._archive = zipfile.ZipFile(path)
+        _check_archive(path, self._archive)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is Tiny ImageNet's."""
+        return "tiny-imagenet-200/wnids.txt" in self._archive.namelist()
+
+    def __call__(self, name: str) -> bytes:
+        with self._lock, _told(self._path, name):  # ZipFile counts its open members; nothing promises that this is safe
+            return self._archive.read(f"tiny-imagenet-200/{name}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _zipped, (self._path.absolute(),)
+
+
+@functools.lru_cache(maxsize=2)
+def _zipped(path: pathlib.Path) -> _Zipped:
+    return _Zipped(path)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import pathlib
 
 from gradcam.evaluation.datasets.example import Example, half_open
-from gradcam.evaluation.datasets.ilsvrc import read_objects, sized_picture
+from gradcam.evaluation.datasets.ilsvrc import in_file, read_objects
 from gradcam.evaluation.datasets.several import examples_of
 from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
@@ -71,5 +70,5 @@ def _examples(root: pathlib.Path, name: str) -> list[Example]:
         boxes = [(t, half_open((x0 - 1, y0 - 1), (x1 - 1, y1 - 1), size)) for t, (x0, y0), (x1, y1), _ in objects]
     except BadValue as error:
         raise BadValue(f"{annotation}: {error}") from error
-    read = functools.partial(sized_picture, picture, size)
+    read = in_file(str(picture), size)
     return examples_of(name, size, boxes, read, without={target for target, _ in boxes} - counted)

@@ -8,8 +8,9 @@ import types
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard_events import events
 
-from gradcam.cli import explain
+from gradcam.cli import explain, main
 from gradcam.cli.explain import Reports
 from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.writer import OUTPUTS, Picture, Writer, Written, rules_for
@@ -287,3 +288,22 @@ class TestOutputs:
     def test_rules(self):
         assert rules_for(["overlay"]) == []
         assert rules_for(["figure"]) == rules_for(["arrays"]) == rules_for(OUTPUTS) == ["guided"]
+
+
+def test_tensorboard_shows_the_overlays_that_are_in_the_files(tmp_path):
+    flags = ["--network", "vgg16_tiny", "--write", "overlay", "--write", "arrays", "--out", str(tmp_path / "out")]
+    pictures = ["sample:coffee", "sample:chelsea", "--target", "espresso"]
+    assert main(["explain", *pictures, *flags, "--tensorboard", str(tmp_path / "logs"), "--step", "7"]) == 0
+    shown, _, _ = events(tmp_path / "logs")
+    assert set(shown) == {f"{name}/{name}.espresso.vgg16_tiny" for name in ("coffee", "chelsea")}
+    for name in ("coffee", "chelsea"):
+        ((step, pixels),) = shown[f"{name}/{name}.espresso.vgg16_tiny"]
+        with Image.open(tmp_path / "out" / f"{name}.espresso.vgg16_tiny.overlay.png") as overlay:
+            np.testing.assert_array_equal(pixels, np.asarray(overlay))
+        assert step == 7
+    alone = [*pictures, "--network", "vgg16_tiny", "--write", "arrays", "--out", str(tmp_path / "alone")]
+    assert main(["explain", *alone, "--tensorboard", str(tmp_path / "other")]) == 0
+    assert {path.suffix for path in (tmp_path / "alone").iterdir()} == {".npz", ".csv", ".json"}
+    np.testing.assert_array_equal(
+        events(tmp_path / "other")[0]["coffee/coffee.espresso.vgg16_tiny"][0][1].shape, (400, 600, 3)
+    )
