@@ -1,0 +1,231 @@
+"""The page of `gradcam serve` in a real browser: Chromium without a window, steered by Playwright."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import slim_models
+from gradcam.cli import page, serving
+from gradcam.cli.studio import Studio
+from gradcam.pictures import read_provenance, samples
+
+pytest.importorskip("gradio", reason="the page needs gradio: pip install 'gradcam-tf1[web]'")
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser is steered by playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium"),
+    pytest.mark.filterwarnings("ignore:::gradio", "ignore:::starlette", "ignore:::fastapi", "ignore:::uvicorn"),
+]
+NETWORKS = ("vgg16_tiny", "resnet_v1_50_tiny")
+MOST = 2**20  # bytes of an upload
+SECONDS = 60_000  # milliseconds that anything may take: the machine may be busy
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def reached():
+    """The addresses beside this machine's own that the process connects to while it serves."""
+    found, connect = [], socket.socket.connect
+
+    def watched(self, address):
+        if isinstance(address, tuple) and not str(address[0]).startswith(("127.", "::1", "localhost")):
+            found.append(address)
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", watched)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def address(reached, tmp_path_factory):
+    """Of the page, served as `gradcam serve` does."""
+    networks = {name: lambda name=name: slim_models.open_network(name) for name in NETWORKS}
+    with pytest.MonkeyPatch.context() as patch, Studio(networks) as studio:
+        for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE", "GRADIO_TEMP_DIR"):
+            patch.setenv(name, os.environ.get(name, ""))  # what it was comes back
+        gradio = serving.quiet_gradio(str(tmp_path_factory.mktemp("uploads")))
+        blocks = page.page(studio, gradio)
+        yield page.launch(blocks, gradio, "127.0.0.1", free_port(), MOST)
+        blocks.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        # As root, which containers are, Chromium has no sandbox of its own.
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def tab(browser, address):
+    """The page, as someone opens it; what it asks of other machines is in `tab.outside`."""
+    tab = browser.new_page(viewport={"width": 1400, "height": 1100})
+    tab.set_default_timeout(SECONDS)
+    tab.outside, tab.errors = [], []
+    tab.on("request", lambda request: request.url.startswith((address, "data:", "blob:")) or tab.outside.append(request.url))
+    tab.on("pageerror", lambda error: tab.errors.append(str(error)))
+    tab.goto(address)
+    tab.locator("#samples button").first.wait_for()
+    yield tab
+    assert (tab.outside, tab.errors) == ([], [])
+    tab.close()
+
+
+def captions(tab):
+    return [text.strip().split("\n")[0] for text in tab.locator("#pictures .caption-label").all_inner_texts()]
+
+
+def wait_for_caption(tab, text):
+    tab.locator("#pictures .caption-label", has_text=text).first.wait_for()
+
+
+def pixels(tab, number):
+    """A picture as the page has it."""
+    return tab.evaluate(
+        "async source => [...new Uint8Array(await (await fetch(source)).arrayBuffer())]",
+        tab.locator("#pictures .thumbnail-item img, #pictures button img").nth(number).get_attribute("src"),
+    )
+
+
+def choose(tab, component, text):
+    box = tab.locator(f"#{component} input").first
+    box.click()
+    box.fill(text)
+    tab.locator("ul[role=listbox] li", has_text=text).first.click()
+
+
+def drop(tab, path):
+    """As a user drops a file; a file chooser gives the page the same."""
+    clear = tab.locator("#upload button[aria-label=Clear]")
+    if clear.count():
+        clear.click()
+    tab.locator("#upload input[type=file]").set_input_files(path)
+
+
+@pytest.fixture
+def cat(tmp_path):
+    Image.fromarray(samples.cat_and_coffee()).resize((340, 200)).save(tmp_path / "my cat.jpg")
+    return tmp_path / "my cat.jpg"
+
+
+def test_a_picture_is_dropped_and_another_class_has_another_map(tab, cat, tmp_path):
+    drop(tab, cat)
+    wait_for_caption(tab, ": original")
+    assert len(captions(tab)) == 4
+    choose(tab, "classes", "tabby")
+    wait_for_caption(tab, "tabby")
+    assert captions(tab) == [f"tabby: {part}" for part in ("original", "guided backprop", "Grad-CAM", "guided Grad-CAM")]
+    of_tabby = pixels(tab, 2)
+    choose(tab, "classes", "espresso (193)")
+    wait_for_caption(tab, "espresso: guided Grad-CAM")  # beside the other: several classes at once
+    assert len(captions(tab)) == 8
+    assert pixels(tab, 2) == of_tabby != pixels(tab, 6)
+    assert tab.locator("#table tbody tr").count() >= 5
+    with tab.expect_download() as started:
+        tab.locator("#files a", has_text="KB").last.click()
+    started.value.save_as(tmp_path / "numbers.npz")
+    with np.load(tmp_path / "numbers.npz") as arrays:
+        assert arrays["cam"].shape == (7, 7)
+    made = read_provenance(tmp_path / "numbers.npz")
+    assert (made["class"], made["source"], made["network"]) == ("espresso", "my cat.jpg", "vgg16_tiny")
+
+
+def test_a_sample_another_network_layer_method_and_colours(tab, cat):
+    drop(tab, cat)
+    wait_for_caption(tab, ": original")
+    tab.locator("#samples button").nth(1).click()
+    wait_for_caption(tab, "espresso: original")
+    choose(tab, "network", "resnet_v1_50_tiny")
+    choose(tab, "layer", "block3")
+    choose(tab, "method", "LayerCAM")
+    wait_for_caption(tab, "espresso: LayerCAM")
+    before = pixels(tab, 2)
+    choose(tab, "colormap", "jet")
+    tab.wait_for_function("n => document.querySelectorAll('#pictures .caption-label').length >= n", arg=4)
+    for _ in range(100):
+        if pixels(tab, 2) != before:
+            break
+        tab.wait_for_timeout(100)
+    assert pixels(tab, 2) != before
+    assert "block3.layer_cam.resnet_v1_50_tiny.npz" in tab.locator("#files").inner_text().replace("\n", "")
+
+
+def test_an_upload_that_is_no_picture_is_told_in_words_and_the_next_one_works(tab, cat, tmp_path):
+    (tmp_path / "no <b>.jpg").write_bytes(b"no picture" * 100)
+    drop(tab, tmp_path / "no <b>.jpg")
+    said = tab.locator("#said", has_text="is not a picture that can be read")
+    said.wait_for()
+    assert said.inner_text().startswith("no")
+    assert "/" not in said.inner_text()  # not where it lies
+    drop(tab, cat)
+    wait_for_caption(tab, ": original")
+    assert "not a picture" not in tab.locator("#said").inner_text()
+
+
+def test_uploads_of_another_kind_or_too_large_are_told(tab, tmp_path):
+    large = np.random.default_rng(0).integers(0, 255, (800, 800, 3), dtype=np.uint8)
+    Image.fromarray(large).save(tmp_path / "large.png")
+    assert (tmp_path / "large.png").stat().st_size > MOST
+    drop(tab, tmp_path / "large.png")
+    tab.get_by_text("exceeds").first.wait_for()
+
+
+def test_words_that_are_no_class_are_told(tab):
+    tab.locator("#samples button").nth(1).click()
+    wait_for_caption(tab, "espresso: original")
+    box = tab.locator("#classes input").first
+    box.click()
+    box.type("qwertz")
+    box.press("Enter")
+    tab.locator("#said", has_text="no class 'qwertz' among the 200 of vgg16_tiny").wait_for()
+
+
+def asked(address, path, body=None):
+    """The code and the text that the server answers with."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{address}{path}", data, {"Content-Type": "application/json"})
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=60) as answer:
+        return answer.status, answer.read().decode()
+    try:
+        urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_other_files_of_the_machine_are_not_given_away(address, tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    for path in (tmp_path / "secret.txt", "setup.py", "/etc/hostname"):
+        code, text = asked(address, f"gradio_api/file={path}")
+        assert code in (403, 404), path
+        assert "secret" not in text
+
+
+def test_nothing_was_fetched_and_nothing_told_to_others(address, reached):
+    """A request that gives an address in the place of an upload is refused; and what all tests here reached."""
+    _, config = asked(address, "config")
+    found = json.loads(config)
+    assert found["analytics_enabled"] is False
+    (upload,) = (one["id"] for one in found["components"] if one["props"].get("elem_id") == "upload")
+    number = next(one["id"] for one in found["dependencies"] if one["inputs"] == [upload])
+    file = {"path": "http://192.0.2.1/cat.png", "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [file], "fn_index": number, "session_hash": "someone", "event_data": None}
+    asked(address, "gradio_api/queue/join", body)
+    _, told = asked(address, "gradio_api/queue/data?session_hash=someone")
+    assert "nothing is fetched from an address" in told
+    assert reached == []
