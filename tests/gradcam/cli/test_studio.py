@@ -214,7 +214,7 @@ class TestServe:
         parser = serving.argparse.ArgumentParser()
         serving.add_serve_flags(parser)
         networks = serving._networks(parser.parse_args(["--network", NAME]))
-        assert list(networks)[0] == NAME
+        assert next(iter(networks)) == NAME
         assert {"resnet_v1_50_tiny", NAME} <= networks.keys()
         assert "vgg19" not in networks  # whose weights are not here
         assert networks[NAME]() is networks[NAME]()
