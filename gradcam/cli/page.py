@@ -112,7 +112,7 @@ def _choosing(gradio: Any, studio: Studio) -> list[Any]:
     methods = [
         (f"{entry.title} ({entry.runs})" if entry.runs else entry.title, name) for name, entry in REGISTRY.items()
     ]
-    about = f"the predicted one, unless up to {MOST_CLASSES} are given; -espresso is what speaks against it"
+    about = f"none: the predicted one; up to {MOST_CLASSES}, a row each; a minus before a name: what speaks against it"
     return [
         gradio.Dropdown(names, value=names[0], label="Network", elem_id="network"),
         gradio.Dropdown(
@@ -146,7 +146,9 @@ def _showing(gradio: Any) -> list[Any]:
         gradio.Dataframe(
             headers=_headers("probability"), label="Likeliest classes", interactive=False, elem_id="table"
         ),
-        gradio.File(label="Numbers, as gradcam explain writes them", file_count="multiple", elem_id="files"),
+        gradio.File(
+            label="Numbers, as gradcam explain writes them", file_count="multiple", interactive=False, elem_id="files"
+        ),
     ]
 
 

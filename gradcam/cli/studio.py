@@ -214,7 +214,7 @@ class Studio:
         shutil.rmtree(self._folder, ignore_errors=True)
         layer, made = found.explanations[0].default_layer, found.made
         what = [layer], [wanted.method], wanted.network, found.labels, made["weights"], wanted.fit
-        writer = Writer(Naming(self._folder, *what), ["arrays"], LOOK)
+        writer = Writer(Naming(self._folder, *what, self._network(wanted.network).default_layer), ["arrays"], LOOK)
         picture = writer.picture(pathlib.Path(made["source"]).stem.removeprefix("sample:"), made, found.photograph)
         written = [writer.write(picture, *pair) for pair in zip(found.explanations, found.targets)]
         files = [str(self._folder / file) for one in written for file in one.files]

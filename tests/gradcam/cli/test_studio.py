@@ -98,7 +98,7 @@ def test_a_blank_map_is_told():
 def test_an_upload_is_called_by_its_name(studio, tmp_path):
     Image.fromarray(samples.chelsea()).save(tmp_path / "my cat.png")
     shown = studio.explain(Wanted(str(tmp_path / "my cat.png"), NAME, ("tabby",)))
-    assert Path(shown.files[0]).name == f"my cat.tabby.conv5_3.{NAME}.npz"
+    assert Path(shown.files[0]).name == f"my cat.tabby.{NAME}.npz"
     assert read_provenance(shown.files[0])["source"] == "my cat.png"
 
 
