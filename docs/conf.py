@@ -16,6 +16,7 @@ html_title = f"Grad-CAM {release}"
 html_theme = "furo"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
+highlight_language = "text"
 pygments_style = "friendly"
 
 # Single backticks in docstrings are code, as they are in Markdown.
@@ -41,14 +42,17 @@ _SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Warns|Yields):$")
 
 
 def in_rest(app, what, name, obj, options, lines):
-    """Docstrings as they are written here: what is indented is code, and a bar is a bar."""
-    found, code, free = [], False, True
+    """Docstrings as they are written here: what is indented is code, a bar is a bar, and what is returned is no type,
+    whatever stands before a colon."""
+    found, code, free, returned = [], False, True, False
     for line in lines:
         free = free and not _SECTION.match(line)
         if free and line.startswith("    ") and not code:
             found += ["", ".. code-block:: python", ""]
         code = free and (line.startswith("    ") or (code and not line))
-        found.append(line if code else line.replace("|", r"\|"))
+        said = line if code else line.replace("|", r"\|")
+        found += [f":returns: {said.strip()}"] if returned else [said] if line != "Returns:" else []
+        returned = line == "Returns:"
     lines[:] = found
 
 
