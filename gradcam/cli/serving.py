@@ -75,7 +75,8 @@ def serve(args: argparse.Namespace) -> int:
         gradio = quiet_gradio(folder)
         blocks = page(studio, gradio)
         try:
-            print(f"{launch(blocks, gradio, args.host, args.port, int(args.max_upload * 2**20))} (Ctrl-C ends it)")
+            address = launch(blocks, gradio, args.host, args.port, int(args.max_upload * 2**20))
+            print(f"{address} (Ctrl-C ends it)", flush=True)
             if args.host not in _OURS:
                 tell("whoever can reach this machine can use the page")
             threading.Event().wait()

@@ -5,7 +5,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 
@@ -229,3 +232,19 @@ def test_nothing_was_fetched_and_nothing_told_to_others(address, reached):
     _, told = asked(address, "gradio_api/queue/data?session_hash=someone")
     assert "nothing is fetched from an address" in told
     assert reached == []
+
+
+def test_the_command_serves_until_it_is_interrupted_and_leaves_nothing(tmp_path):
+    port = free_port()
+    command = [sys.executable, "-m", "gradcam", "serve", "--network", "vgg16_tiny", "--port", str(port)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout.readline() == f"http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
+        assert "Grad-CAM" in asked(f"http://127.0.0.1:{port}/", "config")[1]
+        assert list(tmp_path.glob("gradcam-*"))
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "gradcam: interrupted\n")
+    assert list(tmp_path.glob("gradcam-*")) == []
