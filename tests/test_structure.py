@@ -98,7 +98,8 @@ ARROWS = {
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
-        *("gradcam.cluster", "gradcam.events", "gradcam.pipeline", "gradcam.targets", "gradcam.terminal"),
+        *("gradcam.cluster", "gradcam.events", "gradcam.panels", "gradcam.pipeline", "gradcam.targets"),
+        "gradcam.terminal",
         *(FILES, HEADS, LABELS, NETWORK, WEIGHTS, DOWNLOADING, NAMING),
     },
 }
@@ -121,8 +122,10 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.comparison.ties",
     "gradcam.comparison.variants",
     "gradcam.cli.commands",
+    "gradcam.cli.page",
     "gradcam.cli.reporting",
     "gradcam.cli.reproduction",
+    "gradcam.cli.studio",
     "gradcam.training.watching",
 }
 NUMPY_WEIGHTS = (
@@ -275,6 +278,7 @@ def test_libraries_have_their_rooms():
     assert users_of("tf_slim") == {"slim_models.builders.layers"}
     assert users_of("h5py") == {"slim_models.weights.hdf5", "slim_models.weights.vgg_names"}
     assert users_of("pooch") == {"slim_models.fetching", "slim_models.weights.verify"}
+    assert users_of("gradio") == {"gradcam.cli.serving"}
     drawing = {"gradcam.figures", "gradcam.evaluation.charts", "gradcam.comparison.side_by_side"}
     assert users_of("matplotlib") - {"gradcam.pictures.samples"} <= drawing
     assert not [module for module in MODULES if "matplotlib.pyplot" in imported(MODULES[module])]  # it has global state

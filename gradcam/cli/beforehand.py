@@ -117,6 +117,16 @@ def _check_layers(args: argparse.Namespace) -> None:
         _network(args)
 
 
+def _check_serve(args: argparse.Namespace) -> None:
+    from gradcam.cli.serving import check_address, check_gradio
+
+    if args.max_upload <= 0:
+        raise BadValue(f"--max-upload must be more than 0, not {args.max_upload:g}")
+    _network(args)
+    check_gradio()
+    check_address(args.host, args.port)
+
+
 def _check_inspect(args: argparse.Namespace) -> None:
     found_words(args)
     if args.network not in slim_models.NETWORKS:
@@ -129,4 +139,5 @@ _CHECKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "evaluate": _check_evaluate,
     "layers": _check_layers,
     "inspect": _check_inspect,
+    "serve": _check_serve,
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gradcam import terminal
-from gradcam.cli import flags, network_flags
+from gradcam.cli import flags, network_flags, serving
 from slim_models import __version__
 
 
@@ -58,6 +58,12 @@ COMMANDS = {
         "list a network's layers",
         "Lists the layers of a network that can be explained, with their shapes; the default is marked.",
         flags.add_layers_flags,
+    ),
+    "serve": Command(
+        "a page in the browser to try networks on pictures",
+        "Serves a page on which pictures are dropped and explained; it needs gradio (pip install 'gradcam-tf1[web]').",
+        serving.add_serve_flags,
+        "serving",
     ),
     "inspect": Command(
         "tell what a file is and what was found in it",
