@@ -19,7 +19,7 @@ from gradcam.cli.flags import band_numbers, look_of, targets_of
 from gradcam.cli.inspection import as_text
 from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.network_flags import chosen_network, found_in, tell
-from gradcam.cli.writer import OUTPUTS, Writer, rules_for
+from gradcam.cli.writer import CHECK, OUTPUTS, Writer, rules_for
 from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, name_of, read_photograph, write_json
@@ -33,14 +33,25 @@ __all__ = ["compare", "evaluate", "explain", "inspect", "layers"]
 def explain(args: argparse.Namespace) -> int:
     """Explains every picture for every class; see `gradcam explain --help`."""
     named = methods.methods_named(dict.fromkeys(args.method or ["grad_cam"]))
-    written = list(dict.fromkeys(args.write or OUTPUTS))
-    network = chosen_network(args, source=args.images[0])
+    written = [*dict.fromkeys(args.write or OUTPUTS), *([CHECK] if args.check else [])]
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        tell(line)
+
+    network = chosen_network(args, source=args.images[0], say=say)
     reading = _reading(network, args.bands)
     suffixes = ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES
     sources = expand(args.images, suffixes, recursive=args.recursive, say=tell)
     names = names_of(sources, {source: name_of(source) for source in sources})
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
-    options = {**_rules(network, written, named), "precision": args.precision, "device": args.device, "say": tell}
+    options = {
+        **_rules(network, args.write or OUTPUTS, named),
+        "precision": args.precision,
+        "device": args.device,
+        "say": tell,
+    }
     with Explainer(network, layers=layers, **options) as explainer:
         targets = list(dict.fromkeys(asked(target, explainer.index) for target in targets_of(args)))
         naming = _naming(args, explainer, layers, list(named))
@@ -49,7 +60,8 @@ def explain(args: argparse.Namespace) -> int:
         words = ", ".join(title(target, explainer.labels) for target in targets)
         scale = args.scale if args.scale == "own" else f"{args.scale} by {words}"
         shown = {"format": args.format, "max_size": args.max_size, "scale": scale}
-        writer = Writer(naming, written, look_of(args), made, args.force, args.top, **shown)
+        about = {"graph": network.graph_fingerprint(), "found": said} if args.check else {}
+        writer = Writer(naming, written, look_of(args), made, args.force, args.top, **shown, about=about)
         reports = Reports(explainer, targets, writer, args.fit, args.top, args.scale != "own", **reading)
         outcome = explained(reports, names, args.batch, args.skip_existing)
     if outcome.failures and outcome.total == 1:

@@ -179,7 +179,8 @@ class Reports:
             outcome.doubted += outcome.rows[-1].get("none_fits", False)
             number = f"{outcome.done + len(outcome.failures)}/{outcome.total} " if outcome.total > 1 else ""
             lines = [f"{number}{self._heading(picture, outcome.rows[-1]['files'])}"]
-            told = [f"  {sentence}" for sentence in (none_may_fit(explanations[0]), *blank) if sentence]
+            checks = [line for one in written for line in one.checks]
+            told = [f"  {sentence}" for sentence in (none_may_fit(explanations[0]), *blank, *checks) if sentence]
             tqdm.write("\n".join([*lines, *self._table(explanations[0]), *told]))
 
     def _row(self, picture: Picture, explanations: Sequence[Explanation], files: list[str]) -> Row:
