@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import slim_models
-from gradcam import figures, methods
+from gradcam import comparison, figures, methods
 from gradcam.cli.evaluate import KINDS
 from gradcam.cli.explain import Reports
 from gradcam.cli.explaining import explained
@@ -27,7 +27,7 @@ from gradcam.targets import asked, title
 from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
 
-__all__ = ["compare", "evaluate", "explain", "inspect", "layers"]
+__all__ = ["compare", "conformance", "evaluate", "explain", "inspect", "layers"]
 
 
 def explain(args: argparse.Namespace) -> int:
@@ -149,6 +149,15 @@ def compare_authors(args: argparse.Namespace) -> int:
     original = np.rint(authors.scale(image, network.image_size)).astype(np.uint8)
     figures.save_figure(side_by_side.of_authors(pairs, original), plot, dpi=150)
     print(plot)
+    return 0
+
+
+def conformance(args: argparse.Namespace) -> int:
+    """Tells which methods maps are; see `gradcam conformance --help`."""
+    if args.reference:
+        print(comparison.write_reference(args.reference))
+    if args.maps:
+        print(comparison.said(comparison.conformance(args.maps)))
     return 0
 
 

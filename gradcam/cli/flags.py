@@ -81,6 +81,17 @@ def add_compare_flags(compare: argparse.ArgumentParser) -> None:
     )
 
 
+def add_conformance_flags(conformance: argparse.ArgumentParser) -> None:
+    """Of `gradcam conformance`."""
+    text = "maps [h, w] or [H, W, 3] under any names, made by any program of what --reference has written"
+    conformance.add_argument("maps", nargs="?", metavar="MY.npz", help=text)
+    text = (
+        "write what the maps are to be made of: the weights of a small VGG16, a picture, the layer's activations and "
+        "gradients"
+    )
+    conformance.add_argument("--reference", metavar="FILE.npz", help=text)
+
+
 def add_download_flags(download: argparse.ArgumentParser) -> None:
     """Of `gradcam download`."""
     download.add_argument("networks", nargs="+", metavar="NETWORK", help=listed(slim_models.SOURCES))
