@@ -16,7 +16,7 @@ from gradcam.comparison.matching import Likeness, likeness
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation
 from gradcam.pictures import SAMPLES, fit_image, write_npz
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights import random_weights, read_npz
 
 LAYER, TARGET, SIDE = "conv4_3", 3, 64
@@ -186,9 +186,9 @@ def conformance(path: str | os.PathLike) -> dict[str, Match | BadValue]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no npz, or it is empty.
+        ValueError: it is no npz, or there is nothing in it.
     """
-    arrays = read_npz(pathlib.Path(path))
+    arrays = _read(pathlib.Path(path))
     found: dict[str, Match | BadValue] = {}
     with explained() as one:
         candidates = Candidates(one)
@@ -198,6 +198,15 @@ def conformance(path: str | os.PathLike) -> dict[str, Match | BadValue]:
             except BadValue as error:
                 found[name] = error
     return found
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise MissingFile(f"no maps at {path}")
+    arrays = read_npz(path)
+    if not arrays:
+        raise BadValue(f"{path} holds no maps")
+    return arrays
 
 
 def said(found: Mapping[str, Match | BadValue]) -> str:
