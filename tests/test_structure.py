@@ -83,11 +83,14 @@ ARROWS = {
         *("slim_models", LABELS, WEIGHTS),
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
-    "gradcam.comparison": {*CORE, "gradcam.figures", "gradcam.targets", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
+    "gradcam.comparison": {
+        *(*CORE, "gradcam.figures", "gradcam.more_runs", "gradcam.noise", "gradcam.perturbation", "gradcam.targets"),
+        *(BACKWARD, BUILDERS, HEADS, NETWORK, WEIGHTS),
+    },
     "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", FILES, LABELS, WEIGHTS},
     "gradcam.evaluation": {
-        *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
-        *("gradcam.sessions", FILES, LOCKS, NETWORK),
+        *(*CORE, "gradcam.baselines", "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation"),
+        *("gradcam.pipeline", "gradcam.sessions", FILES, HEADS, LABELS, LOCKS, NETWORK),
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
@@ -106,6 +109,7 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.tracing",
     "gradcam.comparison.authors",
     "gradcam.comparison.comparing",
+    "gradcam.comparison.conforming",
     "gradcam.comparison.differences",
     "gradcam.comparison.side_by_side",
     "gradcam.comparison.ties",

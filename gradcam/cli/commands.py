@@ -34,13 +34,7 @@ def explain(args: argparse.Namespace) -> int:
     """Explains every picture for every class; see `gradcam explain --help`."""
     named = methods.methods_named(dict.fromkeys(args.method or ["grad_cam"]))
     written = [*dict.fromkeys(args.write or OUTPUTS), *([CHECK] if args.check else [])]
-    said: list[str] = []
-
-    def say(line: str) -> None:
-        said.append(line)
-        tell(line)
-
-    network = chosen_network(args, source=args.images[0], say=say)
+    network, said = _opened(args)
     reading = _reading(network, args.bands)
     suffixes = ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES
     sources = expand(args.images, suffixes, recursive=args.recursive, say=tell)
@@ -67,6 +61,17 @@ def explain(args: argparse.Namespace) -> int:
     if outcome.failures and outcome.total == 1:
         raise outcome.failures[0][1]
     return 1 if outcome.failures else 0
+
+
+def _opened(args: argparse.Namespace) -> tuple[slim_models.Network, list[str]]:
+    """The network that is explained, and what was said of it while it was opened: what was guessed, and by what."""
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        tell(line)
+
+    return chosen_network(args, source=args.images[0], say=say), said
 
 
 def _naming(args: argparse.Namespace, explainer: Explainer, layers: list[str], named: list[str]) -> Naming:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 import slim_models
-from gradcam.comparison.definitions import DEFINITIONS, Definition
+from gradcam.comparison.defining import Definition
+from gradcam.comparison.definitions import DEFINITIONS
 from gradcam.comparison.matching import Likeness, likeness
 from gradcam.explainer import Explainer
 from gradcam.explanation import Explanation

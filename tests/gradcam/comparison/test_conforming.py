@@ -10,7 +10,8 @@ from reference_data import DATA
 
 from gradcam.cli.main import main
 from gradcam.comparison import Candidates, conforming, explained, identify
-from gradcam.comparison.definitions import DEFINITIONS, Definition
+from gradcam.comparison.defining import Definition
+from gradcam.comparison.definitions import DEFINITIONS
 from gradcam.methods import REGISTRY
 
 DOCS = pathlib.Path(__file__).parents[3] / "docs" / "CONFORMANCE.md"
