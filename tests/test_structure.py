@@ -84,7 +84,10 @@ ARROWS = {
         *("slim_models", LABELS, WEIGHTS),
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
-    "gradcam.comparison": {*CORE, "gradcam.figures", "gradcam.targets", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
+    "gradcam.comparison": {
+        *(*CORE, "gradcam.figures", "gradcam.more_runs", "gradcam.noise", "gradcam.perturbation", "gradcam.targets"),
+        *(BACKWARD, BUILDERS, HEADS, NETWORK, WEIGHTS),
+    },
     "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", FILES, LABELS, WEIGHTS},
     "gradcam.events": {"gradcam.pictures"},
     "gradcam.training": {
@@ -92,9 +95,9 @@ ARROWS = {
     },
     "gradcam.cluster": {"gradcam.terminal"},
     "gradcam.evaluation": {
-        "gradcam.cluster",
-        *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
-        *("gradcam.sessions", FILES, HEADS, LOCKS, NETWORK),
+        *(*CORE, "gradcam.baselines", "gradcam.cluster", "gradcam.evaluation.datasets", "gradcam.figures"),
+        *("gradcam.perturbation", "gradcam.pipeline", "gradcam.sessions"),
+        *(FILES, HEADS, LABELS, LOCKS, NETWORK),
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
@@ -117,6 +120,7 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.tracing",
     "gradcam.comparison.authors",
     "gradcam.comparison.comparing",
+    "gradcam.comparison.conforming",
     "gradcam.comparison.differences",
     "gradcam.comparison.side_by_side",
     "gradcam.comparison.ties",

@@ -105,6 +105,13 @@ def _check_compare(args: argparse.Namespace) -> None:
         _check_pictures([args.authors])
 
 
+def _check_conformance(args: argparse.Namespace) -> None:
+    if not (args.maps or args.reference):
+        raise BadValue("give MY.npz with maps, or --reference FILE.npz to get what they are to be made of")
+    if args.maps:
+        check_there(args.maps, "no maps")
+
+
 def _check_evaluate(args: argparse.Namespace) -> None:
     from gradcam.cli.evaluate import KINDS
 
@@ -136,6 +143,7 @@ def _check_inspect(args: argparse.Namespace) -> None:
 _CHECKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "explain": _check_explain,
     "compare": _check_compare,
+    "conformance": _check_conformance,
     "evaluate": _check_evaluate,
     "layers": _check_layers,
     "inspect": _check_inspect,

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 import slim_models
-from gradcam import figures
+from gradcam import comparison, figures
 from gradcam.cli.clusters import Elsewhere, cluster_of
 from gradcam.cli.evaluate import KINDS
 from gradcam.cli.explaining import explained
@@ -22,17 +22,23 @@ from gradcam.explainer import Explainer
 from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, expand, name_of, read_photograph, write_json
 from slim_models.labels import class_name
 
-__all__ = ["compare", "evaluate", "explain", "inspect", "layers"]
+__all__ = ["compare", "conformance", "evaluate", "explain", "inspect", "layers"]
 
 
 def explain(args: argparse.Namespace) -> int:
     """Explains every picture for every class; see `gradcam explain --help`."""
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        tell(line)
+
     with cluster_of(args) as cluster:
-        network = chosen_network(args, source=args.images[0])
+        network = chosen_network(args, source=args.images[0], say=say)
         suffixes = ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES
         sources = expand(args.images, suffixes, recursive=args.recursive, say=tell)
         names = names_of(sources, {source: name_of(source) for source in sources})
-        with contextlib.closing(reports_of(args, network, tell)) as reports:
+        with contextlib.closing(reports_of(args, network, tell, said)) as reports:
             reports.writer.naming.check(len(names), len(reports.targets))
             there = None if cluster is None else Elsewhere(cluster, args, reports)
             outcome = explained(reports, names, args.batch, args.skip_existing, there)
@@ -79,6 +85,15 @@ def compare_authors(args: argparse.Namespace) -> int:
     original = np.rint(authors.scale(image, network.image_size)).astype(np.uint8)
     figures.save_figure(side_by_side.of_authors(pairs, original), plot, dpi=150)
     print(plot)
+    return 0
+
+
+def conformance(args: argparse.Namespace) -> int:
+    """Tells which methods maps are; see `gradcam conformance --help`."""
+    if args.reference:
+        print(comparison.write_reference(args.reference))
+    if args.maps:
+        print(comparison.said(comparison.conformance(args.maps)))
     return 0
 
 

@@ -42,6 +42,12 @@ COMMANDS = {
         "Runs a network on the pictures of a reference and compares its arrays; exit code 1 if any fails.",
         flags.add_compare_flags,
     ),
+    "conformance": Command(
+        "tell which method a map is",
+        "Tells of each array in a file, a map of one small network, which of our methods it is, or which other "
+        "definition of it that libraries have.",
+        flags.add_conformance_flags,
+    ),
     "evaluate": Command(
         "judge maps over a data set",
         "Measures how good a network's maps are over a data set, and writes tables with 95 % intervals.",

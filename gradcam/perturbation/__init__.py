@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     )
     from gradcam.perturbation.scoring import (
         Score as Score,
+        in_portions as in_portions,
         masked as masked,
         mean_colour as mean_colour,
         portions as portions,
@@ -26,6 +27,6 @@ __getattr__, __dir__, __all__ = lazy(
         "occlusion": "occlusion_map",
         "rise": "rise_map",
         "score_cam": "ablation_weights score_cam_weights",
-        "scoring": "Score masked mean_colour portions",
+        "scoring": "Score in_portions masked mean_colour portions",
     },
 )
