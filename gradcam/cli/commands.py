@@ -1,4 +1,7 @@
-"""What the commands of the command line do that need TensorFlow; each returns its exit code."""
+"""What the commands of the command line do that need TensorFlow; each returns its exit code.
+
+What one of them alone needs is imported when it is called: `explain` does not wait for what compares and evaluates.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,13 @@ from typing import Any
 import numpy as np
 
 import slim_models
-from gradcam import figures, methods
-from gradcam.cli.evaluate import KINDS
+from gradcam import methods
 from gradcam.cli.explain import Reports
 from gradcam.cli.explaining import explained
 from gradcam.cli.flags import band_numbers, look_of, targets_of
-from gradcam.cli.inspection import as_text
 from gradcam.cli.naming import Naming, names_of
 from gradcam.cli.network_flags import chosen_network, found_in, tell
 from gradcam.cli.writer import OUTPUTS, Writer, rules_for
-from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, checked_bands, expand, name_of, read_photograph, write_json
 from gradcam.targets import asked, title
@@ -101,6 +101,9 @@ def _rules(
 
 def compare(args: argparse.Namespace) -> int:
     """Compares our numbers with a reference's; see `gradcam compare --help`."""
+    from gradcam import figures
+    from gradcam.comparison import comparing, side_by_side
+
     if args.authors:
         return compare_authors(args)
     result = comparing.compare(
@@ -123,6 +126,9 @@ def compare(args: argparse.Namespace) -> int:
 
 def compare_authors(args: argparse.Namespace) -> int:
     """Compares our pictures with those of the paper's authors' code; see `gradcam compare --help`."""
+    from gradcam import figures
+    from gradcam.comparison import authors, side_by_side
+
     pictures = authors.read_authors(args.reference)
     image = read_photograph(args.authors).pixels
     network = chosen_network(args, len(next(iter(pictures.values()))))
@@ -142,12 +148,16 @@ def compare_authors(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Judges maps over a data set; see `gradcam evaluate --help`."""
+    from gradcam.cli.evaluate import KINDS
+
     KINDS[args.kind].run(args)
     return 0
 
 
 def inspect(args: argparse.Namespace) -> int:
     """Tells what a file is and what was found in it; see `gradcam inspect --help`."""
+    from gradcam.cli.inspection import as_text
+
     found = slim_models.inspect(args.network, image_size=args.image_size, **found_in(args))
     print(as_text(found))
     if args.json:
