@@ -111,7 +111,7 @@ def _run(args: argparse.Namespace) -> int:
     from gradcam.cli import beforehand
 
     beforehand.check(args)
-    with terminal.quiet_tensorflow(not args.verbose):
+    with terminal.quiet_tensorflow(not args.verbose), terminal.without_collecting():
         module = importlib.import_module(f"gradcam.cli.{COMMANDS[args.command].module}")
     return getattr(module, args.command)(args)
 

@@ -14,7 +14,6 @@ from gradcam import figures
 from gradcam.cams import grad_cam
 from gradcam.cli.naming import Naming
 from gradcam.cli.predictions import doubt, made_otherwise, one_class, predicted
-from gradcam.evaluation import verdicts
 from gradcam.explanation import Explanation
 from gradcam.maps import Look
 from gradcam.methods import methods_named, why_blank
@@ -193,6 +192,8 @@ class Writer:
 
     def _check(self, explanation: Explanation, layer: str, word: str, file: File, made: Mapping[str, Any]) -> list[str]:
         """The file of a map's checks, and its lines."""
+        from gradcam.evaluation import verdicts  # what few ask for, and takes a while to import
+
         naming = self.naming
         method = methods_named([word])[word]
         (found,) = verdicts(explanation, method, layer, weights=naming.weights, labels=naming.labels)
