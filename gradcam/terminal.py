@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gc
 import importlib.abc
@@ -15,6 +16,7 @@ import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from slim_models.mistakes import Mistake
 
@@ -107,6 +109,14 @@ def _held_back() -> Iterator[None]:
         finally:
             os.dup2(shown, 2)
             os.close(shown)
+
+
+class Parser(argparse.ArgumentParser):
+    """Fails like anything that prints if nobody reads its help: argparse itself keeps a broken pipe to itself."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Prints the help, by default to the standard output."""
+        (sys.stdout if file is None else file).write(self.format_help())
 
 
 def run_script(name: str, main: Callable[[], object]) -> None:

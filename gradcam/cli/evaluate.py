@@ -28,7 +28,7 @@ from gradcam.evaluation import (
     write_run,
 )
 from gradcam.evaluation.datasets import check_data, read_examples
-from gradcam.terminal import quiet_tensorflow
+from gradcam.terminal import Parser, quiet_tensorflow
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:
@@ -222,6 +222,6 @@ def reproduce(kind: str, documentation: str | None, out: str, argv: Sequence[str
     """
     with quiet_tensorflow():
         import gradcam.explainer  # noqa: F401 - it brings TensorFlow
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
     KINDS[kind].add_flags(parser, out, KINDS[kind].network)
     return KINDS[kind].run(parser.parse_args(argv))

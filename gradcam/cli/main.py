@@ -118,9 +118,9 @@ def _run(args: argparse.Namespace) -> int:
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
     """The parser; only the command that was chosen gets its flags, whose help asks registries what there is."""
-    parser = argparse.ArgumentParser(prog="gradcam", description="Grad-CAM for TensorFlow static graphs.")
+    parser = terminal.Parser(prog="gradcam", description="Grad-CAM for TensorFlow static graphs.")
     parser.add_argument("--version", action="version", version=f"gradcam {__version__}")
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = terminal.Parser(add_help=False)
     shared.add_argument("--verbose", action="store_true", help="let TensorFlow talk, and show tracebacks")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcam.boxes import Box, area
 from gradcam.evaluation.datasets.example import Example
-from gradcam.evaluation.datasets.ilsvrc import in_file
+from gradcam.evaluation.datasets.reading import in_file
 from gradcam.evaluation.datasets.several import examples_of
 from slim_models.files import parsed_json
 from slim_models.mistakes import BadValue, MissingFile

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pathlib
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from gradcam.boxes import Box, area
-from gradcam.pictures import read_image
-from slim_models.mistakes import BadValue, Mistake
+from slim_models.mistakes import BadValue
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -52,46 +49,6 @@ def is_difficult(boxes: Iterable[Box], others: Iterable[str], size: tuple[int, i
         size: width and height of the picture.
     """
     return 4 * sum(area(box) for box in boxes) < size[0] * size[1] and any(True for _ in others)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class InFile:
-    """Reads a picture from a file; small, as there may be a million of them.
-
-    Attributes:
-        path: of the file.
-        decode: path -> uint8 `[H, W, 3]`, RGB.
-    """
-
-    path: str
-    decode: Callable[[pathlib.Path], np.ndarray] = read_image
-
-    def __call__(self) -> np.ndarray:
-        """The picture; errors as of `decode`."""
-        return self.decode(pathlib.Path(self.path))
-
-    def carried(self) -> Carried:
-        """The same for a machine that has not this file."""
-        return Carried(self.path, pathlib.Path(self.path).read_bytes(), self.decode)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Carried:
-    """Reads a picture from the bytes of a file that is elsewhere; attributes as of `InFile`, and the bytes."""
-
-    path: str
-    data: bytes
-    decode: Callable[[pathlib.Path], np.ndarray]
-
-    def __call__(self) -> np.ndarray:
-        """The picture; errors as of `decode`, with the path that it has where it comes from."""
-        with tempfile.TemporaryDirectory() as folder:
-            place = pathlib.Path(folder, pathlib.PurePath(self.path).name)
-            place.write_bytes(self.data)
-            try:
-                return self.decode(place)
-            except Mistake as error:
-                raise type(error)(str(error).replace(str(place), self.path)) from error
 
 
 def half_open(first: tuple[float, float], last: tuple[float, float], size: tuple[float, float] | None = None) -> Box:

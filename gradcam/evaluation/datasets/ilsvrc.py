@@ -11,12 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 
-import numpy as np
-
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets.example import Example, InFile, half_open
+from gradcam.evaluation.datasets.example import Example, half_open
 from gradcam.evaluation.datasets.matlab import read_records
-from gradcam.evaluation.datasets.tiny_imagenet import decode
+from gradcam.evaluation.datasets.reading import in_file
 from gradcam.pictures import images
 from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
@@ -133,21 +131,6 @@ def _check_agreement(targets: Mapping[str, tuple[str, str]]) -> None:
 
 def _example(name: str, path: str, annotation: Annotation) -> Example:
     return Example(name, annotation.target, annotation.boxes, in_file(path, annotation.size))
-
-
-def in_file(path: str, size: tuple[int, int] | None) -> InFile:
-    """Reads a picture whose boxes are of a (width, height), if that is known; another size is a ValueError."""
-    return InFile(path, functools.partial(_picture, size=size) if size else images.read_image)
-
-
-def _picture(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
-    pixels = images.read_image(path)
-    if pixels.shape[1::-1] != size:
-        pixels = decode(path.read_bytes())  # boxes may be drawn on the picture as stored, before EXIF turns it
-    if pixels.shape[1::-1] != size:
-        shape = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        raise BadValue(f"{path} has {shape} pixels, but its boxes are for {size[0]} x {size[1]}")
-    return pixels
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

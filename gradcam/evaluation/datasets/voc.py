@@ -6,7 +6,8 @@ import os
 import pathlib
 
 from gradcam.evaluation.datasets.example import Example, half_open
-from gradcam.evaluation.datasets.ilsvrc import in_file, read_objects
+from gradcam.evaluation.datasets.ilsvrc import read_objects
+from gradcam.evaluation.datasets.reading import in_file
 from gradcam.evaluation.datasets.several import examples_of
 from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
