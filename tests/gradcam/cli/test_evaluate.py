@@ -11,6 +11,7 @@ import reproduce_table1
 import reproduce_table3
 import tensorflow.compat.v1 as tf
 from foreign import classifier, write_pb
+from fuzzing.readers import write_coco
 from PIL import Image
 
 from gradcam.cli import main
@@ -85,6 +86,30 @@ def test_a_network_of_ones_own(tmp_path, capsys):
     capsys.readouterr()
     assert main(["evaluate", "sanity", *own, "--out", str(tmp_path / "s.png")]) == 2
     assert "has no weights by name" in capsys.readouterr().err
+
+
+def test_the_pointing_game_of_torchray_on_coco(tmp_path, capsys):
+    """A network that knows the data set's classes by name; two pictures with both, of which one is difficult."""
+    with tf.Graph().as_default() as graph:
+        classifier(tf.placeholder(tf.float32, [None, 32, 32, 3], name="input"), classes=3)
+        path = write_pb(tmp_path / "net.pb", graph.as_graph_def())
+    (tmp_path / "names.txt").write_text("cat\ndog\nbird\n")
+    write_coco(tmp_path)
+    content = json.loads((tmp_path / "instances_val2014.json").read_text())
+    content["categories"] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    for item in content["annotations"][:2]:
+        item["bbox"] = [1, 2, 9, 9]
+    (tmp_path / "instances_val2014.json").write_text(json.dumps(content))
+    own = ["--network", str(path), "--preprocessing", "none", "--network-labels", str(tmp_path / "names.txt")]
+    flags = ["--data", str(tmp_path / "instances_val2014.json"), "--protocol", "torchray", "--tolerance", "500"]
+    run = ["evaluate", "pointing", *own, *flags, "--classes", "2", "--methods", "grad_cam"]
+    assert main([*run, "--out", str(tmp_path / "t.png")]) == 0
+    found = {(cell["row"], cell["column"]): cell for cell in numbers(tmp_path / "t.json")["cells"]}
+    assert found["Grad-CAM", "points at the class"]["count"] == 4
+    assert found["Grad-CAM", "difficult ones"]["count"] == 2
+    assert found["Grad-CAM", "points at the class"]["value"] == 100  # whatever the map: so large a tolerance
+    assert found["Grad-CAM", "with recall"]["count"] == 2  # each picture once
+    assert "mean over classes" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
