@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import slim_models
+
 ROOT = Path(__file__).parent.parent
 # Deprecated names of modules, which import what they were moved to and are imported by nobody.
 MOVED = {"gradcam.labels", "gradcam.photographs", "gradcam.writing", "slim_models.downloads"}
@@ -307,6 +309,11 @@ def test_modules_and_functions_are_small():
             if isinstance(node, ast.FunctionDef):
                 start = node.body[1].lineno if ast.get_docstring(node) and len(node.body) > 1 else node.body[0].lineno
                 assert node.end_lineno - start < 32, f"{module}.{node.name}"
+
+
+def test_the_citation_is_of_this_version():
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {slim_models.__version__}" in lines and "title: gradcam-tf1" in lines
 
 
 def test_no_module_trusts_pickles():

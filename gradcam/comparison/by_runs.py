@@ -19,14 +19,16 @@ STEPS = 50  # of integrals, as others take by default, or can be told to take
 
 
 def _finer(strength: float, by_probability: bool = False) -> Make:
-    """Grad-CAM of the class less its 3 nearest rivals."""
+    """Grad-CAM of the class less its 3 nearest rivals.
+
+    By probability it is that of sum_i s_i (y_c - y_i), with s the rivals' softmax, through which the gradient goes too.
+    """
 
     def make(one: Explanation) -> np.ndarray:
         logits, target = np.float64(one.logits[0]), int(one.targets[0])
         order = [index for index in np.argsort(np.abs(logits - logits[target])) if index != target][:3]
         ways = np.eye(len(logits))[[target]]
-        shares = np.exp(logits[order] - logits[order].max()) if by_probability else np.ones(len(order))
-        shares = shares / shares.sum()
+        shares = softmax(logits[order]) if by_probability else np.full(len(order), 1 / len(order))
         ways[0, order] -= strength * shares
         if by_probability:
             differences = logits[target] - strength * logits[order]
@@ -38,7 +40,7 @@ def _finer(strength: float, by_probability: bool = False) -> Make:
 
 
 def _score_cam(
-    enlarging: str, *, softmax: bool = True, normal_first: bool = False, channels: int | None = None
+    enlarging: str, *, over_channels: bool = True, normal_first: bool = False, channels: int | None = None
 ) -> Make:
     """Score-CAM of what is seen through each channel, the mean colour being what is hidden."""
 
@@ -53,9 +55,7 @@ def _score_cam(
         logits = np.float64(one.more_runs().predict(masked(one.images[0], np.stack(seen), MEAN)))
         target = int(one.targets[0])
         weights = np.zeros(activations.shape[-1])
-        of_classes = np.exp(logits - logits.max(axis=1, keepdims=True))
-        scores = np.exp(logits[:, target] - logits[:, target].max())
-        weights[order] = scores / scores.sum() if softmax else of_classes[:, target] / of_classes.sum(axis=1)
+        weights[order] = softmax(logits[:, target]) if over_channels else softmax(logits)[:, target]
         return cams.positive_sum(activations, weights[None])[0]
 
     return make
@@ -192,8 +192,8 @@ def by_runs() -> list[Named]:
             "with masks brought to [0, 1] before they are enlarged",
             _score_cam("bilinear", normal_first=True),
         ),
-        ("score_cam", probability, _score_cam(corners, softmax=False)),
-        ("faster_score_cam", probability, _score_cam(corners, softmax=False, channels=more_runs.FASTER)),
+        ("score_cam", probability, _score_cam(corners, over_channels=False)),
+        ("faster_score_cam", probability, _score_cam(corners, over_channels=False, channels=more_runs.FASTER)),
         ("occlusion", "of patches of 16 by steps of 1, summed over what hides a pixel", _occluded(16, 1)),
         ("occlusion", "of patches of 16 by steps of 8, summed over what hides a pixel", _occluded(16, 8)),
         ("occlusion", "of patches of 16 by steps of 8, averaged over what hides a pixel", _occluded(16, 8, mean=True)),

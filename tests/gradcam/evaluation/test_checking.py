@@ -7,6 +7,7 @@ import re
 import calibrate_verdicts
 import numpy as np
 import pytest
+from foreign import classifier, unmarked, write_pb
 from scipy import stats
 
 import slim_models
@@ -314,6 +315,18 @@ class TestCommandLine:
         assert found["usual"]["of"] == "this network" and found["protocol"]["noise"] == checking.NOISE
         assert main(["explain", "sample:coffee", "--check", "--target", "espresso", "--skip-existing", *flags]) == 0
         assert "check of" not in capsys.readouterr().out
+
+    def test_somebodys_frozen_graph(self, tmp_path, capsys):
+        """Its weights are constants: they are made random too, and it is said how it was opened."""
+        graph = unmarked(lambda images: classifier(images / 255 - 0.5))
+        path = write_pb(tmp_path / "mine.pb", graph.as_graph_def())
+        flags = ["--network", str(path), "--preprocessing", "none", "--image-size", "64", "--layer", "Conv2D"]
+        assert main(["explain", "sample:coffee", "--check", "--write", "overlay", *flags, "--out", str(tmp_path)]) == 0
+        (file,) = tmp_path.glob("coffee.class_*.check.json")
+        found = json.loads(file.read_text())
+        assert found["checks"]["weights"] is not None or found["checks"]["blank"]
+        assert found["usual"]["of"] == "other networks" and found["found"]
+        assert found["lines"][1] in capsys.readouterr().out
 
     def test_two_graphs_are_told_apart(self, built):
         found = {built(name).network.graph_fingerprint() for name in ("vgg16", "resnet_v1_50")}
