@@ -30,9 +30,8 @@ from benchmarking.machine import describe
 from benchmarking.photographs import make_photographs, parse_size
 
 from gradcam.cluster import Cluster, Job, connected
-from gradcam.evaluation import Elsewhere, Journal, Localization, evaluate
+from gradcam.evaluation import Elsewhere, Journal, Localization, evaluate, running
 from gradcam.evaluation.datasets import Example, ilsvrc
-from gradcam.evaluation.running import here
 from gradcam.methods import methods_named
 from gradcam.terminal import quiet_tensorflow, run_script
 from slim_models.mistakes import BadValue
@@ -85,7 +84,7 @@ def _alone(args: argparse.Namespace, parts: Sequence[Sequence[Example]]) -> dict
     import slim_models
 
     explainer = Explainer(slim_models.open_network(args.network), rules=())
-    with explainer, here(explainer, _measure(None), "stretch")(parts) as results:
+    with explainer, running.here(explainer, _measure(None), "stretch")(parts) as results:
         return _timed(results, args.batch, 2, begun, [os.getpid()])
 
 
