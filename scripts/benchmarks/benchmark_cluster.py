@@ -6,8 +6,8 @@
 The first measures `gradcam evaluate localization` on made-up JPEGs by one process, and by so many workers of Dask on
 this machine; all have one thread, so that a worker has one core. A row is of the pictures after the first two batches
 of each worker, when all networks are open: pictures a second, processor time a picture of all processes, and beside it
-what a part costs that holds no work at all. The second lists made-up names of ILSVRC's training pictures and goes
-through them as a run does, with rows that no network has made.
+what a part without work costs this program, which has the scheduler in it. The second lists made-up names of ILSVRC's
+training pictures and goes through them as a run does, with rows that no network has made.
 """
 
 from __future__ import annotations
@@ -125,16 +125,15 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _empty(cluster: Cluster, count: int = 500) -> float:
-    """Milliseconds a part without work, the processor's of this program, the scheduler in it and the workers."""
+    """Milliseconds a part without work, of the processor and in this program, which has the scheduler in it."""
     versions = {"versions": {"gradcam": "", "tensorflow": ""}}
     made = {**versions, **dict.fromkeys(("network", "weights", "preprocessing", "precision"))}
     job = Job(uuid.uuid4().hex, functools.partial(tuple, [len, made]), made)
-    pids = [os.getpid(), *cluster.client.run(os.getpid).values()]
     with cluster.results(job, ["part"] * count) as results:
         next(results)
-        start = sum(map(_cpu_seconds, pids))
+        start = _cpu_seconds(os.getpid())
         rest = sum(1 for _ in results)
-    return 1000 * (sum(map(_cpu_seconds, pids)) - start) / rest
+    return 1000 * (_cpu_seconds(os.getpid()) - start) / rest
 
 
 def memory_of_names(count: int) -> list[dict[str, Any]]:
