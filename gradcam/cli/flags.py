@@ -138,12 +138,7 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("--layer", action="append", metavar="NAME", help="may be given again; see gradcam layers")
     text = f"{listed(REGISTRY, 'grad_cam')}; with {FLIP} behind it the mean over flips; may be given again"
     explain.add_argument("--method", action="append", metavar="NAME", help=text)
-    text = (
-        "is it the map or the network? Says in five lines of each map whether it changes when the weights behind the "
-        "layer are random and when another class is asked for, stays under noise, and marks what matters; writes a "
-        ".check.json. It makes each map 9 times more"
-    )
-    explain.add_argument("--check", action="store_true", help=text)
+    _add_check_flag(explain)
     add_fit_flag(explain)
     explain.add_argument("--recursive", action="store_true", help="go into folders within folders")
     explain.add_argument("--batch", type=int, default=8, metavar="N", help="pictures a run (default: %(default)s)")
@@ -155,11 +150,24 @@ def add_explain_flags(explain: argparse.ArgumentParser) -> None:
         "twice as fast, or more, on processors with units for it",
     )
     add_file_flags(explain)
+    _add_tensorboard_flags(explain)
+    add_cluster_flags(explain)
+
+
+def _add_check_flag(explain: argparse.ArgumentParser) -> None:
+    text = (
+        "is it the map or the network? Says in five lines of each map whether it changes when the weights behind the "
+        "layer are random and when another class is asked for, stays under noise, and marks what matters; writes a "
+        ".check.json. It makes each map 9 times more"
+    )
+    explain.add_argument("--check", action="store_true", help=text)
+
+
+def _add_tensorboard_flags(explain: argparse.ArgumentParser) -> None:
     text = "show the overlays in TensorBoard too: its folder, or one below it"
     explain.add_argument("--tensorboard", metavar="LOGDIR", help=text)
     text = "that the overlays are of in TensorBoard, such as the checkpoint's (default: %(default)s)"
     explain.add_argument("--step", type=int, default=0, metavar="N", help=text)
-    add_cluster_flags(explain)
 
 
 def add_cluster_flags(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@
 The first measures `gradcam evaluate localization` on made-up JPEGs by one process, and by so many workers of Dask on
 this machine; all have one thread, so that a worker has one core. A row is of the pictures after the first two batches
 of each worker, when all networks are open: pictures a second, processor time a picture of all processes, and beside it
-what a part costs that holds no work at all. The second lists made-up names of ILSVRC's training pictures and goes
-through them as a run does, with rows that no network has made.
+what a part without work costs this program, which has the scheduler in it. The second lists made-up names of ILSVRC's
+training pictures and goes through them as a run does, with rows that no network has made.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from benchmarking.machine import describe
 from benchmarking.photographs import make_photographs, parse_size
 
 from gradcam.cluster import Cluster, Job, connected
-from gradcam.evaluation import Elsewhere, Journal, Localization, evaluate
+from gradcam.evaluation import Elsewhere, Journal, Localization, evaluate, running
 from gradcam.evaluation.datasets import Example, ilsvrc, reading
-from gradcam.evaluation.running import here
 from gradcam.methods import methods_named
 from gradcam.terminal import quiet_tensorflow, run_script
 from slim_models.mistakes import BadValue
@@ -85,7 +84,7 @@ def _alone(args: argparse.Namespace, parts: Sequence[Sequence[Example]]) -> dict
     import slim_models
 
     explainer = Explainer(slim_models.open_network(args.network), rules=())
-    with explainer, here(explainer, _measure(None), "stretch")(parts) as results:
+    with explainer, running.here(explainer, _measure(None), "stretch")(parts) as results:
         return _timed(results, args.batch, 2, begun, [os.getpid()])
 
 
@@ -126,16 +125,15 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _empty(cluster: Cluster, count: int = 500) -> float:
-    """Milliseconds a part without work, the processor's of this program, the scheduler in it and the workers."""
+    """Milliseconds a part without work, of the processor and in this program, which has the scheduler in it."""
     versions = {"versions": {"gradcam": "", "tensorflow": ""}}
     made = {**versions, **dict.fromkeys(("network", "weights", "preprocessing", "precision"))}
     job = Job(uuid.uuid4().hex, functools.partial(tuple, [len, made]), made)
-    pids = [os.getpid(), *cluster.client.run(os.getpid).values()]
     with cluster.results(job, ["part"] * count) as results:
         next(results)
-        start = sum(map(_cpu_seconds, pids))
+        start = _cpu_seconds(os.getpid())
         rest = sum(1 for _ in results)
-    return 1000 * (sum(map(_cpu_seconds, pids)) - start) / rest
+    return 1000 * (_cpu_seconds(os.getpid()) - start) / rest
 
 
 def memory_of_names(count: int) -> list[dict[str, Any]]:
