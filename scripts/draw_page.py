@@ -12,8 +12,7 @@ from slim_models.mistakes import MissingPackage
 
 with quiet_tensorflow():
     import slim_models
-    from gradcam.cli import page, serving
-    from gradcam.cli.studio import Studio
+    from gradcam.cli import page, serving, studio
 
 PORT = 7869
 
@@ -27,9 +26,10 @@ def main():
     if chromium is None:
         raise MissingPackage("there is no Chromium: apt-get install chromium")
     serving.check_gradio()
-    with tempfile.TemporaryDirectory() as folder, Studio({"efficientnet_lite0": slim_models.open_network}) as studio:
+    networks = {slim_models.DEFAULT_NETWORK: slim_models.open_network}
+    with tempfile.TemporaryDirectory() as folder, studio.Studio(networks) as shown:
         gradio = serving.quiet_gradio(folder)
-        blocks = page.page(studio, gradio)
+        blocks = page.page(shown, gradio)
         draw(page.launch(blocks, gradio, "127.0.0.1", PORT, 2**20), chromium, args.out)
         blocks.close(verbose=False)
     print(args.out)

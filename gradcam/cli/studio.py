@@ -129,10 +129,10 @@ class Studio:
         """
         with self._lock:
             network = self._network(name)
-        labels, count = network.labels, network.num_classes
-        names = labels.names if labels else [class_name(index, None) for index in range(count)]
+        labels, indices = network.labels, range(network.num_classes)
+        names = [f"{labels.names[i]} ({i})" if labels else class_name(i, None) for i in indices]
         layers = [layer for layer, tensor in network.endpoints.items() if tensor.shape.rank == 4]
-        return Choices([(f"{name} ({i})", str(i)) for i, name in enumerate(names)], layers, network.default_layer)
+        return Choices([*zip(names, map(str, indices))], layers, network.default_layer)
 
     def explain(self, wanted: Wanted, look: Look = LOOK) -> Shown:
         """Explains a picture; what was explained a moment ago is only drawn again.

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
+from foreign import classifier, load, unmarked, write_pb
 from PIL import Image
 
 import slim_models
@@ -82,6 +84,20 @@ def test_an_opposite_and_a_method_of_more_runs(studio, few_runs):
     assert [title.split("\n")[0] for _, title in shown.pictures] == [
         f"not espresso: {part}" for part in ("original", "guided backprop", "Faster Score-CAM")
     ]
+
+
+def test_a_network_of_anybody_s_without_names_or_guided_backprop(tmp_path):
+    with unmarked(lambda images: classifier(images, tf.nn.swish)).as_default() as graph:
+        path = write_pb(tmp_path / "mine.pb", graph.as_graph_def())
+    with Studio({"mine": lambda: load(path)}) as one:
+        choices = one.choices("mine")
+        assert choices.classes[3] == ("class 3", "3")
+        assert choices.layer in choices.layers
+        shown = one.explain(Wanted("sample:coffee", "mine", ("3", "5"), choices.layer))
+        assert shown.columns == 2
+        assert [text.split("\n")[0] for _, text in shown.pictures[2:]] == ["class 5: original", "class 5: Grad-CAM"]
+        with pytest.raises(ValueError, match="guided"):
+            one.explain(Wanted("sample:coffee", "mine", ("3",), method="guided_backprop"))
 
 
 def test_a_blank_map_is_told():
