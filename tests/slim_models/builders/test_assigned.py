@@ -17,7 +17,8 @@ def test_they_are_the_variables_that_tensorflow_would_make(name):
     """Compared with the same builder as a training calls it."""
 
     def described(variables):
-        return [(v.op.name, v.shape.as_list(), v.dtype.base_dtype, v.trainable) for v in variables]
+        names = [(v.op.name, v.initializer.name, v.value().op.type) for v in variables]
+        return names, [(v.shape.as_list(), v.dtype.base_dtype, v.trainable) for v in variables]
 
     network = slim_models.build(name, **THIN)
     with tf.Graph().as_default():
@@ -25,6 +26,7 @@ def test_they_are_the_variables_that_tensorflow_would_make(name):
         architecture(name).builder(images, width_divisor=8, num_classes=10)
         expected = described(tf.global_variables()), described(tf.trainable_variables())
     with network.graph.as_default():
+        network.graph.get_operation_by_name(f"{expected[0][0][0][0]}/Read/ReadVariableOp")  # as TensorFlow calls it
         assert (described(tf.global_variables()), described(tf.trainable_variables())) == expected
 
 
