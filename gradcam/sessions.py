@@ -54,7 +54,8 @@ def _config(network: slim_models.Network) -> tf.ConfigProto:
     """How TensorFlow is to optimise a network's graph before it first runs it.
 
     In float32, graphs of our own builders gain by its fusing layers (`remapping`) and, on a GPU, by other layouts, and
-    by nothing else: the numbers are the same, to the bit, and the first run takes half the time. Others get all of it.
+    by nothing else: the first run takes half the time, and the numbers are the same but for the rounding of what is
+    done to the pixels first (a division by a constant as a product). Other graphs get all of it.
     """
     config = tf.ConfigProto()
     if network.rebuild is not None and network.precision == "float32":

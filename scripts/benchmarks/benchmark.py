@@ -49,8 +49,8 @@ class Amount:
     seconds: float = 0.1  # for each number of the limits
 
 
-QUICK = Amount((OURS, "plain_torch"), ("float32",), rounds=3)
-FULL = Amount(tuple(PEERS), PRECISIONS, rounds=5, batches=(1, 8), starts=3, seconds=0.5)
+QUICK = Amount((OURS, "plain_torch"), ("float32",), rounds=8)
+FULL = Amount(tuple(PEERS), PRECISIONS, rounds=12, batches=(1, 8), starts=3, seconds=0.5)
 
 
 def main(argv: list[str] | None = None) -> None:

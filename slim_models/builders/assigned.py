@@ -32,7 +32,7 @@ def assigned_variable(
         handle = tf.raw_ops.VarHandleOp(dtype=dtype, shape=shape, shared_name=name, name=f"{name}/")
         value = tf.placeholder(dtype, shape, name="value")
         assign = tf.raw_ops.AssignVariableOp(resource=handle, value=value, name="Assign")
-        read = tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype, name="Read")
+        read = tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype, name="Read/ReadVariableOp")
     definition = VariableDef(
         variable_name=handle.name,
         initializer_name=assign.name,

@@ -66,6 +66,24 @@ class TestNothingIsComputedThatIsNotAsked:
         assert count(found, "FusedBatchNormGrad") == 0
 
 
+@pytest.mark.parametrize("name", ["vgg16", "resnet_v1_50", "mobilenet_v1", "efficientnet_lite0"])
+def test_what_tensorflow_is_not_to_optimise_changes_no_number(name, monkeypatch):
+    network = slim_models.build(name, image_size=64, **THIN)
+    weights, images = random_weights(network), np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3))
+    found, layers = [], []
+    for config in (sessions._config(network), tf.ConfigProto()):
+        monkeypatch.setattr(sessions, "_config", lambda _, config=config: config)
+        with Explainer(network, weights, rules=slim_models.RULES) as explainer:
+            explanation = explainer.explain(images)
+            nodes = executed(explainer.session, network.logits, {network.images: images})
+        layers.append({kind: len(of) for kind, of in nodes.items() if re.search("Conv|MatMul|BatchNorm", kind)})
+        found.append([explanation.logits, *explanation.gradients.values(), *explanation.saliency.values()])
+    assert layers[0] == layers[1]  # what is fused is the same
+    assert len(found[0]) == 2 + len(slim_models.RULES)
+    for ours, theirs in zip(*found):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * np.abs(theirs).max())
+
+
 class TestClassesOfOnePicture:
     @pytest.fixture
     def runs(self, thin, monkeypatch):

@@ -12,6 +12,7 @@ import benchmark_layers
 import benchmark_memory
 import benchmark_methods
 import benchmark_precision
+import benchmark_start
 import numpy as np
 import pytest
 from benchmarking import growth, measuring, tracing
@@ -318,3 +319,21 @@ class TestPrecision:
     def test_mistakes(self):
         with pytest.raises(ValueError, match="at least 1"):
             benchmark_precision.main(["--limit", "0"])
+
+
+class TestStart:
+    def test_a_table(self, monkeypatch, capsys):
+        """Without the processes: what they would take is told by their commands."""
+        took = {"-c": (3, 2), "-m": (4, 2.5)}
+        monkeypatch.setattr(benchmark_start, "seconds_of", lambda command: benchmark_start.Seconds(*took[command[1]]))
+        found = benchmark_start.main(["--networks", "vgg16_tiny", "--rounds", "2"])
+        assert found["vgg16_tiny"] == [(4, 2.5)] * 2
+        assert capsys.readouterr().out.splitlines()[2:] == [
+            "| import tensorflow | 3.00 | 3.00 | 2.00 | 2.00 |",
+            "| vgg16_tiny | 4.00 | 4.00 | 2.50 | 2.50 |",
+        ]
+
+    def test_what_is_started_explains(self, tmp_path):
+        command = benchmark_start.explaining("vgg16_tiny", tmp_path)
+        assert all(seconds > 0 for seconds in benchmark_start.seconds_of([sys.executable, *command]))
+        assert list((tmp_path / "out").glob("*overlay*"))

@@ -20,8 +20,8 @@ Say = Callable[[str], None]
 
 # Ours is made anew when another kind of map is asked for, so tasks of one kind follow each other.
 ORDER = ("cam", "classes", "guided", "both")
-TURN = 1.0  # seconds, about, that one is measured before it is the other's turn
-MOST = 10  # runs in a turn
+TURN = 0.4  # seconds, about, that one is measured before it is the other's turn: machines change within seconds
+MOST = 5  # runs in a turn
 PAUSE = 0.25  # between turns: idle threads of the one before still spin for up to 0.2 s
 CHECKED = 2  # pictures whose maps are compared
 

@@ -15,6 +15,11 @@ def spread(turns: Turns) -> tuple[float, float, float]:
     return float(middle), float(first), float(third)
 
 
+def least(turns: Turns) -> float:
+    """The least of all runs: what the machine can do when nobody else is at it."""
+    return float(np.min(np.concatenate(turns)))
+
+
 def ratio(ours: Turns, theirs: Turns) -> float:
     """Ours over theirs: the median, over the rounds, of the ratio of the medians of two turns that followed each other.
 

@@ -10,7 +10,7 @@ from peers import OURS, PEERS
 
 from benchmarking.contests import Contest, Timing
 from benchmarking.limits import SIZES, Limit
-from benchmarking.seconds import Turns, ratio, spread
+from benchmarking.seconds import Turns, least, ratio, spread
 from benchmarking.startup import Startup
 
 Column = tuple[str, int]  # task, batch
@@ -27,7 +27,7 @@ def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def times(title: str, contests: Sequence[Contest], limits: Callable[[str, int], float]) -> str:
-    """Milliseconds a picture: the limit, ours (of all contests together) and every peer.
+    """Milliseconds a picture, the least and the median: the limit, ours (of all contests together) and every peer.
 
     Args:
         title: of the table.
@@ -44,7 +44,7 @@ def times(title: str, contests: Sequence[Contest], limits: Callable[[str, int], 
 
 
 def ratios(title: str, contests: Sequence[Contest], limits: Callable[[str, int], float]) -> str:
-    """Our time over the limit, and over every peer's; arguments as those of `times`."""
+    """Our time over the limit, and over every peer's, least and median; arguments as those of `times`."""
     columns = _columns(contests)
     rows = [["limit", *(_over_limit(contests, column, limits(*column)) for column in columns)]]
     for contest in contests:
@@ -124,18 +124,22 @@ def _turns(contests: Sequence[Contest], peer: str, column: Column) -> Turns:
 def _cell(turns: Turns, batch: int) -> str:
     if not turns:
         return NOTHING
-    middle, first, third = (1000 * value / batch for value in spread(turns))
+    lowest, middle, first, third = (1000 * value / batch for value in (least(turns), *spread(turns)))
     digits = 1 if middle < 100 else 0
-    return f"{middle:.{digits}f} ({first:.{digits}f}-{third:.{digits}f})"
+    return f"{lowest:.{digits}f}, {middle:.{digits}f} ({first:.{digits}f}-{third:.{digits}f})"
 
 
 def _ratio_cell(contest: Contest, column: Column) -> str:
     timing = _timing(contest, column)
     if timing is None or contest.peer == OURS:
         return NOTHING
-    return f"{ratio(timing.turns[OURS], timing.turns[contest.peer]):.2f}"
+    ours, theirs = timing.turns[OURS], timing.turns[contest.peer]
+    return f"{least(ours) / least(theirs):.2f}, {ratio(ours, theirs):.2f}"
 
 
 def _over_limit(contests: Sequence[Contest], column: Column, limit: float) -> str:
     turns = _turns(contests, OURS, column)
-    return f"{1000 * spread(turns)[0] / column[1] / limit:.2f}" if turns else NOTHING
+    if not turns:
+        return NOTHING
+    lowest, middle = (1000 * value / column[1] / limit for value in (least(turns), spread(turns)[0]))
+    return f"{lowest:.2f}, {middle:.2f}"

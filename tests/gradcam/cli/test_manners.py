@@ -1,5 +1,6 @@
 """How the command line behaves: its version, its help, mistakes in one line, errors of our own, Ctrl-C."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from gradcam.cli.writer import OUTPUTS
 from gradcam.comparison.references import LAYOUTS
 from gradcam.maps import COLORMAPS
 from gradcam.methods import REGISTRY
-from gradcam.terminal import run_script
+from gradcam.terminal import run_script, without_collecting
 from slim_models.labels import LISTS
 from slim_models.mistakes import BadValue, MissingFile, MissingPackage, UnknownName, Unreachable
 
@@ -124,7 +125,7 @@ def test_what_nobody_reads_ends_without_a_word(arguments, monkeypatch, capfd):
 
 def test_nor_does_a_script_complain(tmp_path):
     (tmp_path / "script.py").write_text(
-        "import argparse\nfrom gradcam.terminal import run_script\n"
+        "import argparse\nfrom gradcam.terminal import run_script, without_collecting\n"
         "run_script('script', argparse.ArgumentParser(description='x' * 100).parse_args)\n"
     )
     command = [sys.executable, str(tmp_path / "script.py"), "--help"]
@@ -150,3 +151,24 @@ def test_every_kind_of_evaluation_has_its_flags(kind, capsys):
     assert main(["evaluate", kind, "--help"]) == 0
     printed = capsys.readouterr().out
     assert all(flag in printed for flag in ("--data", "--network", "--out", "--methods", "--preprocessing"))
+
+
+class TestCollecting:
+    def test_waits_while_tensorflow_is_imported(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+        try:
+            with without_collecting():
+                assert not gc.isenabled()
+            assert gc.isenabled()
+            assert gc.get_freeze_count() > 0
+            with pytest.raises(ImportError), without_collecting():
+                raise ImportError("no TensorFlow")
+            assert gc.isenabled()
+        finally:
+            gc.unfreeze()
+
+    def test_goes_on_where_tensorflow_is_there(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "tensorflow", None)
+        with without_collecting():
+            assert gc.isenabled()
+        assert gc.get_freeze_count() == 0
