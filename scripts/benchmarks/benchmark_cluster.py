@@ -1,6 +1,6 @@
 """What workers add to a run over a data set, and how it scales; and what a list of a million pictures takes.
 
-    python scripts/benchmarks/benchmark_cluster.py --count 100 --workers 1 2 4
+    python scripts/benchmarks/benchmark_cluster.py --count 1600 --workers 1 2 4
     python scripts/benchmarks/benchmark_cluster.py --names 1300000
 
 The first measures `gradcam evaluate localization` on made-up JPEGs by one process, and by so many workers of Dask on
@@ -42,9 +42,9 @@ METHODS = ("grad_cam", "layer_cam")
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="efficientnet_lite0", metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--count", type=int, default=200, metavar="N", help="JPEGs (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=800, metavar="N", help="JPEGs (default: %(default)s)")
     parser.add_argument("--size", default="500x375", metavar="WxH", help="of a JPEG (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=5, metavar="N", help="pictures a part (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=10, metavar="N", help="pictures a part (default: %(default)s)")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4], metavar="N", help="default: 1 2 4")
     parser.add_argument("--send-pictures", action="store_true", help="send the JPEGs with the parts")
     parser.add_argument("--names", type=int, metavar="N", help="measure the memory of so many names instead")
@@ -52,6 +52,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if min(args.count, args.batch, *args.workers, args.names or 1) < 1:
         raise BadValue("--count, --batch, --workers and --names must be at least 1")
+    if args.count < (least := 10 * args.batch * max(args.workers)):
+        raise BadValue(f"--count must be at least {least}: ten parts a worker, of which the first two do not count")
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     rows = memory_of_names(args.names) if args.names else speeds(args)
     if args.json:
