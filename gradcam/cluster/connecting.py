@@ -218,27 +218,30 @@ def _local(workers: int, quiet: bool) -> Iterator[distributed.LocalCluster]:
     import dask
     import distributed
 
-    share = max(1, (os.cpu_count() or 1) // workers)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = max(1, cores // workers)
     own = {"TF_NUM_INTRAOP_THREADS": str(share), "TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     unwatched = dask.config.set({"distributed.worker.profile.enabled": False})  # which takes a tenth of a worker's time
-    with (
-        unwatched,
-        distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-            preload=["gradcam.cluster.working"] if quiet else [],
-            env={**own, **{name: os.environ[name] for name in own if name in os.environ}},
-        ) as cluster,
-    ):
-        yield cluster
+    options = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL if quiet else logging.WARNING}
+    with unwatched, contextlib.ExitStack() as stack:
+        try:
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                preload=["gradcam.cluster.working"] if quiet else [],
+                env={**own, **{name: os.environ[name] for name in own if name in os.environ}},
+                **options,
+            )
+        except RuntimeError as error:
+            hint = "a program that starts them does so below `if __name__ == '__main__'`"
+            raise BadValue(f"workers cannot be started here: {_first_line(error)} ({hint})") from error
+        yield stack.enter_context(cluster)
 
 
 @contextlib.contextmanager
 def _silent(quiet: bool) -> Iterator[None]:
-    """Holds back what Dask logs, of workers that come and go say, which is told in lines of ours."""
+    """Holds back what Dask logs, as of workers that come and go: what matters of it is told in lines of ours."""
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in ("distributed", "tornado")]
     loggers = {logging.getLogger(name): logging.getLogger(name).level for name in names if quiet}
     for logger in loggers:

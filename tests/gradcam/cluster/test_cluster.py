@@ -332,3 +332,14 @@ def test_nobody_answers(monkeypatch):
 def test_mistakes_are_told_at_once(flags, message, network, data, capsys):
     assert evaluated(network, "out", *flags) == (2, b"")
     assert message in lines_of(capsys)[0]
+
+
+def test_without_dask_it_says_what_to_install(network, data, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert evaluated(network, "out", "--workers", "2") == (2, b"")
+    assert "need Dask: pip install 'gradcam-tf1[cluster]'" in lines_of(capsys)[0]
+
+
+def test_tensorboard_has_one_writer(capsys):
+    assert main(["explain", "sample:coffee", "--tensorboard", "logs", "--workers", "2"]) == 2
+    assert "--tensorboard goes without --cluster and --workers" in lines_of(capsys)[0]
