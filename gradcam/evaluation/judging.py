@@ -210,7 +210,7 @@ def _changing(likeness: float | None, limits: tuple[float, float], what: str, mi
     """Of what should be another map."""
     if likeness is None:
         return Finding("not checked", missing)
-    word = _level(likeness, limits, ("changes", "changes less than usual", "hardly changes"))
+    word = _level(likeness, limits, ("changes as usual", "changes less than usual", "hardly changes"))
     return Finding(word, f"likeness {likeness:.2f} to {what} (usual: at most {limits[0]:.2f})")
 
 
