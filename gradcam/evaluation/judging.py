@@ -86,6 +86,10 @@ def usual_of(rows: Sequence[Row]) -> Usual:
 # these networks together, by which others are measured. By scripts/calibrate_verdicts.py; docs/VERDICT.md has more.
 USUAL: dict[str, Usual] = {
     "be20ead2c1275ee6": Usual(594, (0.206, 0.3597), (0.7435, 0.9322), (0.8844, 0.6261), 0.6178, 0.3418),  # vgg16_tiny
+    "82ebe07c7a3154cd": Usual(165, (0.297, 0.4582), (0.904, 0.9407), (0.9774, 0.9602), 0.8, 0.6),  # resnet_v1_50_tiny
+    "04c8fe944b465e9a": Usual(
+        105, (0.3361, 0.5522), (0.9546, 0.9807), (0.6772, 0.3591), 0.8667, 0.3048
+    ),  # efficientnet_lite0
 }
 OF_ALL = _widest(list(USUAL.values()))
 
@@ -206,7 +210,7 @@ def _changing(likeness: float | None, limits: tuple[float, float], what: str, mi
     """Of what should be another map."""
     if likeness is None:
         return Finding("not checked", missing)
-    word = _level(likeness, limits, ("changes", "changes less than usual", "hardly changes"))
+    word = _level(likeness, limits, ("changes as usual", "changes less than usual", "hardly changes"))
     return Finding(word, f"likeness {likeness:.2f} to {what} (usual: at most {limits[0]:.2f})")
 
 

@@ -218,7 +218,7 @@ class TestWords:
     @pytest.mark.parametrize(
         ("changed", "name", "word"),
         [
-            ({}, "weights", "changes"),  # at the limit is within it
+            ({}, "weights", "changes as usual"),  # at the limit is within it
             ({"weights": 0.31}, "weights", "changes less than usual"),
             ({"weights": 0.61}, "weights", "hardly changes"),
             ({"weights": None}, "weights", "not checked"),
@@ -247,7 +247,7 @@ class TestWords:
 
     def test_json_has_everything(self, words):
         found = json.loads(json.dumps(words(GOOD).as_json()))
-        assert found["verdict"]["weights"] == "changes" and found["checks"]["at_random"] == [0.2, 0.3]
+        assert found["verdict"]["weights"] == "changes as usual" and found["checks"]["at_random"] == [0.2, 0.3]
         assert found["usual"]["pictures"] == 500 and found["usual"]["of"] == "this network"
 
 
