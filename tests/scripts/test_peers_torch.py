@@ -13,6 +13,10 @@ from benchmarking.processes import SCRIPTS, Task, Worker
 from peers import PEERS, pictures
 from peers.arrays import write_arrays
 
+import slim_models
+from gradcam.explainer import Explainer
+from slim_models.weights import random_weights
+
 NAMES = ["plain_torch", "plain_torch_unfolded", "captum", "pytorch_grad_cam", "torchcam"]
 
 
@@ -69,6 +73,18 @@ def test_the_logits_are_ours(thin, arrays, tmp_path):
     expected = thin.explainer.predict(pictures.draw(3, size))
     for found in np.load(tmp_path / "logits.npy"):  # with batch norm as it is, and folded
         np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_efficientnet_lite0_is_ours(tmp_path):
+    skip_without("plain_torch")
+    network = slim_models.build("efficientnet_lite0", image_size=64, width_divisor=8, num_classes=10)
+    weights, images, targets = random_weights(network), pictures.draw(2, 64), [3, 1]
+    write_arrays(tmp_path / "arrays", weights)
+    with Worker("plain_torch", Task(network.name, tmp_path / "arrays", tmp_path / "arrays", 64, "float32")) as worker:
+        worker.ask(task="both", batch=2, targets=targets, save=str(tmp_path / "maps.npz"))
+    with Explainer(network, weights) as explainer, np.load(tmp_path / "maps.npz") as maps:
+        expected = explainer.explain(images, targets)
+        assert alike({"cam": expected.cam(), "guided": expected.saliency["guided"]}, dict(maps)) > 0.9999
 
 
 @pytest.mark.parametrize("name", NAMES)
