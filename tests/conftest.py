@@ -12,7 +12,28 @@ from thin import SIZES, THIN
 import slim_models
 from gradcam import more_runs
 from gradcam.explainer import Explainer
+from slim_models.builders import building
 from slim_models.weights import random_weights
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_built_once():
+    """Networks of the same sizes share a graph, in whatever test: graphs only grow, and what was added is used again.
+
+    Building graphs is most of what the tests do. Each network keeps its own values, and each Explainer its session.
+    """
+    build = building._build
+    graphs = {}
+
+    def shared(name, image_size, options, precision, unfolded=None):
+        key = name, image_size, tuple(sorted(options.items())), precision, str(unfolded)
+        if key not in graphs or graphs[key].graph.finalized:  # some tests end the growing of theirs
+            graphs[key] = build(name, image_size, options, precision, unfolded)
+        return graphs[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(building, "_build", shared)
+        yield
 
 
 @pytest.fixture(scope="session")
