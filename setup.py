@@ -58,6 +58,8 @@ setuptools.setup(
             *TYPES,
             *CLUSTER,
         ],
+        "web": ["gradio>=6.31,<7", *SCIENCE],  # gradcam serve, and its samples
+        "docs": ["sphinx>=8.1,<10", "myst-nb>=1.4,<2", "furo>=2025.12.19", *SCIENCE, "ipykernel>=6.23"],
         # Of one minor version: the next may want other formatting.
         "lint": ["ruff>=0.17,<0.18", *TYPES],
     },

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         xgrad_cam as xgrad_cam,
     )
     from gradcam.comparison import compare as compare
+    from gradcam.evaluation import Verdict as Verdict, check as check, verdicts as verdicts
     from gradcam.evaluation.datasets import read_examples as read_examples
     from gradcam.explainer import Explainer as Explainer
     from gradcam.explanation import BlankMapWarning as BlankMapWarning, Explanation as Explanation
@@ -54,6 +55,7 @@ __getattr__, __dir__, __all__ = lazy(
         "boxes": "box_of",
         "cams": "counterfactual grad_cam grad_cam_plus_plus hires_cam layer_cam xgrad_cam",
         "comparison": "compare",
+        "evaluation": "Verdict check verdicts",
         "evaluation.datasets": "read_examples",
         "explainer": "Explainer",
         "explanation": "BlankMapWarning Explanation",

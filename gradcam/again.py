@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from gradcam.explanation import Slopes
 from gradcam.fixations import traced
 from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import values_there
-from gradcam.tracing import steps_of
+from gradcam.tracing import steps_of, weights_after
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Again:
     ):
         self.say = say
         self._network, self._fetches, self._session = network, fetches, session
+        self._weights: Mapping[tf.Tensor, np.ndarray] = {}  # in the place of the network's own
 
     def predict(
         self, images: np.ndarray, layer: str | None = None, activations: np.ndarray | None = None
@@ -113,10 +115,39 @@ class Again:
             steps = steps_of(self._network, self._session, image)
             return traced(steps, self._network.logits.name, start, self._network.images.name)
 
+    def weights_behind(self, layer: str) -> dict[str, np.ndarray]:
+        """What the network has learnt between a layer and its logits, in the order in which it is used.
+
+        Args:
+            layer: an endpoint of the network.
+
+        Returns:
+            Name -> array, of whatever is a variable, a constant or computed of these: `OPERATION/weights` of what
+            multiplies, `OPERATION/biases`, and of a batch norm `gamma`, `beta`, `moving_mean` and `moving_variance`.
+        """
+        return self._run_once(weights_after(self._network.endpoints[layer], self._network.logits))
+
+    def with_weights(self, layer: str, weights: Mapping[str, np.ndarray]) -> Again:
+        """These runs of the same network with other weights: the session's own stay as they are.
+
+        Args:
+            layer: that `weights_behind` was asked of.
+            weights: by its names, of the same shapes.
+        """
+        other = copy.copy(self)
+        tensors = weights_after(self._network.endpoints[layer], self._network.logits)
+        other._weights = {**self._weights, **{tensors[name]: array for name, array in weights.items()}}
+        return other
+
+    def _run_once(self, wanted: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+        """What depends on no picture."""
+        with values_there(self._network):
+            return self._session.run(dict(wanted), dict(self._weights))
+
     def _run(self, wanted: Any, feed: Mapping[tf.Tensor, np.ndarray]) -> Any:
         try:
             with values_there(self._network):
-                return in_batches(self._session, wanted, feed, self._network.batch_size)
+                return in_batches(self._session, wanted, feed, self._network.batch_size, self._weights)
         except RuntimeError as error:
             if "closed" not in str(error).lower():
                 raise

@@ -272,7 +272,7 @@ def absolute_gradients(activations: np.ndarray, gradients: np.ndarray) -> np.nda
 def class_activation_map(activations: np.ndarray, class_weights: np.ndarray) -> np.ndarray:
     """CAM, which Grad-CAM generalises: for networks whose logits are linear in the mean of the last layer.
 
-    Zhou et al. 2016 (arXiv 1512.04150), eq. 2: M_c = sum_k w^c_k A^k. Negative values, which lie below any
+    Zhou et al. 2016 (arXiv 1512.04150): M_c = sum_k w^c_k A^k. Negative values, which lie below any
     threshold, are 0 here.
 
     Args:

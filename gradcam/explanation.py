@@ -53,6 +53,12 @@ class Runs(Protocol):
     def arrays(self, images: np.ndarray, directions: np.ndarray) -> dict[str, Any]:
         """All that was explained, by the names of `Explanation`'s attributes, of other pictures and directions."""
 
+    def weights_behind(self, layer: str) -> dict[str, np.ndarray]:
+        """What the network has learnt between a layer and its logits: name -> array."""
+
+    def with_weights(self, layer: str, weights: Mapping[str, np.ndarray]) -> Runs:
+        """The same runs with other weights in their place."""
+
     def fixations(self, image: np.ndarray, direction: np.ndarray) -> list[tuple[int, int]]:
         """Where the output of one picture `[1, H, W, K]` along a direction is traced back to: rows and columns."""
 

@@ -111,6 +111,7 @@ def _more(smooth: float) -> dict[str, Method]:
         "blur_integrated_gradients": _attribution(
             "blur integrated gradients", more_runs.blur_integrated_gradients, smooth, f"{steps} backward"
         ),
+        "xrai": Method("XRAI", more_runs.xrai, rules=("backprop",), runs=f"{2 * steps} backward"),
         "smooth_grad": _attribution("SmoothGrad", more_runs.smooth_grad, smooth, noisy),
         "var_grad": _attribution("VarGrad", more_runs.var_grad, smooth, noisy),
         "random": Method("random", lambda e, layer: baselines.random_maps(len(e), _grid(e, layer))),
@@ -146,6 +147,7 @@ def _registry(smooth: float) -> dict[str, Method]:
     }
 
 
+BASELINES = ("random", "centre", "sobel")  # what knows nothing of the network
 FLIP = "-flip"  # behind a method's name
 SMOOTH = 0.02  # of saliency, as a share of the height
 REGISTRY = _registry(SMOOTH)

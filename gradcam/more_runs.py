@@ -16,6 +16,7 @@ import numpy as np
 from gradcam import cams, fixations, noise, paths
 from gradcam.explanation import Explanation
 from gradcam.perturbation import ablation_weights, occlusion_map, rise_map, score_cam_weights
+from gradcam.xrai import gathered, segments, xrai_map
 from slim_models.heads import said_of
 from slim_models.mistakes import BadValue
 
@@ -194,6 +195,20 @@ def blur_integrated_gradients(explanation: Explanation) -> np.ndarray:
         image = one.images[0]
         found = paths.blur_integrated_gradients(_gradient(one), image, **_steps(one))
         return _complete("blur integrated gradients", one, found, paths.blurred(image, paths.BLUR * len(image)))
+
+    return _each(explanation, of_one)
+
+
+@_kept
+def xrai(explanation: Explanation, layer: str | None = None) -> np.ndarray:
+    """`xrai.xrai_map` of integrated gradients from black and from white, less its least value: `[N, H, W]`."""
+
+    def of_one(one: Explanation) -> np.ndarray:
+        image = one.images[0]
+        ends = [np.full_like(image, end) for end in (image.min(), image.max())]
+        found = [paths.integrated_gradients(_gradient(one), image, end, **_steps(one)) for end in ends]
+        regions = xrai_map(gathered(found), segments(image))
+        return regions - regions.min()
 
     return _each(explanation, of_one)
 

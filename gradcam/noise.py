@@ -91,7 +91,7 @@ def smooth_grad_cam_plus_plus(
 ) -> np.ndarray:
     """SmoothGrad-CAM++: Grad-CAM++ of the means of the gradient's powers over noisy copies.
 
-    Omeiza et al. 2019 (arXiv 1908.01224), eq. 6 and 7, with D_1, D_2, D_3 these means at the layer:
+    Omeiza et al. 2019 (arXiv 1908.01224), with D_1, D_2, D_3 these means at the layer:
 
         alpha^kc_ij = D_2^k_ij / (2 D_2^k_ij + sum_ab A^k_ab D_3^k_ij), w^c_k = sum_ij alpha^kc_ij ReLU(D_1^k_ij).
 
@@ -110,7 +110,7 @@ def smooth_grad_cam_plus_plus(
         ValueError: an activation is negative: sum_ab A^k_ab may be so too, and alpha is then no coefficient.
     """
     activations, first = checked(activations, first)
-    refuse_negative(activations, "SmoothGrad-CAM++", "the denominator of its eq. 6")
+    refuse_negative(activations, "SmoothGrad-CAM++", "the denominator of its alpha")
     denominator = 2 * second + activations.sum(axis=(1, 2), keepdims=True) * third
     alpha = np.divide(second, denominator, out=np.zeros_like(denominator), where=denominator > 0)
     return positive_sum(activations, (alpha * np.maximum(first, 0)).sum(axis=(1, 2)))

@@ -138,7 +138,13 @@ def _full(tensor: tf.Tensor) -> tf.Tensor:
     return tf.cast(tensor, tf.float32)  # what is in float32 stays the same tensor
 
 
-def in_batches(session: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray], size: int | None) -> Any:
+def in_batches(
+    session: tf.Session,
+    fetches: Any,
+    feed: Mapping[tf.Tensor, np.ndarray],
+    size: int | None,
+    weights: Mapping[tf.Tensor, np.ndarray] | None = None,
+) -> Any:
     """What a run fetches, where a network takes `size` images at a time; None is any number.
 
     Args:
@@ -146,17 +152,19 @@ def in_batches(session: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.nd
         fetches: tensors `[N, ...]`, in any structure.
         feed: arrays `[N, ...]`.
         size: if not None, the images are run in portions, the last of which is filled up with its last image.
+        weights: arrays that are fed as they are, the same for every image.
 
     Returns:
         Arrays `[N, ...]`, in the structure of `fetches`.
     """
-    count = len(next(iter(feed.values())))
+    count, weights = len(next(iter(feed.values()))), weights or {}
     if size in (None, count):
-        return session.run(fetches, feed)
+        return session.run(fetches, {**feed, **weights})
     parts = []
     for start in range(0, count, size):
         rows = np.minimum(np.arange(start, start + size), count - 1)
-        parts.append(session.run(fetches, {tensor: np.asarray(array)[rows] for tensor, array in feed.items()}))
+        portion = {tensor: np.asarray(array)[rows] for tensor, array in feed.items()}
+        parts.append(session.run(fetches, {**portion, **weights}))
     return tf.nest.map_structure(lambda array: array[:count], _joined(parts))
 
 

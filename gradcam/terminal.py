@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -14,6 +16,7 @@ import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from slim_models.mistakes import Mistake
 
@@ -72,6 +75,25 @@ class _Held(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 @contextlib.contextmanager
+def without_collecting() -> Iterator[None]:
+    """Imports TensorFlow without Python's garbage collector, for programs that do so in this context; once.
+
+    The collector looks again and again through the million objects that importing makes, and finds nothing: a quarter
+    of the import, and later a fifth of a second whenever it looks through all. What is there at the end of the context
+    is never looked through again.
+    """
+    if "tensorflow" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
+@contextlib.contextmanager
 def _held_back() -> Iterator[None]:
     """Holds back what the process writes to its standard error; it is shown after all if the context raises."""
     sys.stderr.flush()
@@ -87,6 +109,14 @@ def _held_back() -> Iterator[None]:
         finally:
             os.dup2(shown, 2)
             os.close(shown)
+
+
+class Parser(argparse.ArgumentParser):
+    """Fails like anything that prints if nobody reads its help: argparse itself keeps a broken pipe to itself."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Prints the help, by default to the standard output."""
+        (sys.stdout if file is None else file).write(self.format_help())
 
 
 def run_script(name: str, main: Callable[[], object]) -> None:

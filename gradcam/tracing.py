@@ -22,7 +22,33 @@ Back = Callable[[Point], Iterable[tuple[int, Point]]]
 _ELEMENTWISE = {"BiasAdd", "Cast", "Identity", "LeakyRelu", "Relu", "Relu6", "Snapshot"}
 _CONVOLUTIONS = {"Conv2D", "DepthwiseConv2dNative"}
 _SUMS = {"Add", "AddN", "AddV2"}
+_BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+# Operation -> what its inputs are called but for the first, where they were learnt.
+_LEARNT = {
+    **dict.fromkeys((*_CONVOLUTIONS, "MatMul", "BatchMatMul", "BatchMatMulV2"), ("weights",)),
+    **dict.fromkeys(("BiasAdd", "Add", "AddV2"), ("biases",)),
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _BATCH_NORM),
+}
 _SCALED = {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "Mul", "RealDiv"}
+
+
+def weights_after(start: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The tensors of what a network has learnt between a tensor and its logits, in the order of its graph.
+
+    Args:
+        start: where to begin, such as the activations of a layer.
+        logits: where to end.
+
+    Returns:
+        Name -> tensor: of convolutions and products `OPERATION/weights`, of sums with vectors `OPERATION/biases`, of
+        batch norms `OPERATION/gamma`, `beta`, `moving_mean` and `moving_variance`.
+    """
+    changing, found = depending([start]), {}
+    for op in signal_path(logits, [start]):
+        for name, tensor in zip(_LEARNT.get(op.type, ()), op.inputs[1:]):
+            if tensor.op not in changing and tensor is not start:
+                found[f"{op.name}/{name}"] = tensor
+    return found
 
 
 def steps_of(network: slim_models.Network, session: tf.Session, image: np.ndarray) -> Iterator[Step]:

@@ -41,7 +41,7 @@ with quiet_tensorflow():
     from training.trainer import BATCH, Trainer
 
     import slim_models
-    from gradcam.evaluation.datasets import tiny_imagenet
+    from gradcam.evaluation.datasets import reading, tiny_imagenet
     from gradcam.explainer import Explainer
     from gradcam.figures import save_figure
     from gradcam.pictures import fit_image
@@ -151,7 +151,7 @@ def read_split(path: str | os.PathLike, split: str) -> LabelledImages:
         names = [f"val/images/{row[0]}" for row in rows]
         labels = np.array([wnids.index(row[1]) for row in rows])
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        images = np.stack(list(pool.map(lambda name: tiny_imagenet.decode(read(name)), names)))
+        images = np.stack(list(pool.map(lambda name: reading.decode(read(name)), names)))
     return LabelledImages(images, labels.astype(np.int64), wnids)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -115,6 +116,18 @@ class Network:
     def num_classes(self) -> int:
         """C, the number of logits."""
         return self.logits.shape.as_list()[-1]
+
+    def graph_fingerprint(self) -> str:
+        """The first 16 digits of a SHA-256 over the operations between images and logits: what tells two graphs apart.
+
+        Constants are among them, variables' values are not; another version of TensorFlow may build other operations.
+        """
+        from slim_models.backward import operations_between
+
+        found = hashlib.sha256()
+        for operation in sorted(operations_between(self.images, self.logits), key=lambda op: op.name):
+            found.update(operation.node_def.SerializeToString(deterministic=True))
+        return found.hexdigest()[:16]
 
     def check_photographs(self) -> Network:
         """This network, for what is done to photographs alone.

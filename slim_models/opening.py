@@ -7,17 +7,19 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slim_models.builders import NETWORKS, architecture, build, build_for, find_weights
-from slim_models.loading import FoundTensor, Inspection, inspected, load, look_at_network
 from slim_models.mistakes import MissingFile
 from slim_models.naming import meant
 from slim_models.network import Network
 from slim_models.sizes import Size
 from slim_models.weights import Stored, evaluated_weights, fitted
+
+if TYPE_CHECKING:
+    from slim_models.loading import Inspection
 
 Weights = Mapping[str, np.ndarray]
 
@@ -66,6 +68,8 @@ def open_network(
         weights = fitted(weights, chosen.entry.ends, averages, say)
         network = build_for(name_or_path, weights, image_size, **given)
         return dataclasses.replace(network, values=Stored(weights, said=chosen.origin))
+    from slim_models.loading import load  # a tenth of a second that networks of ours need not take
+
     if weights is None:
         return load(name_or_path, image_size=image_size, averages=averages, say=say, **given)
     network = load(name_or_path, image_size=image_size, say=say, **given)
@@ -89,6 +93,8 @@ def inspect(name_or_path: str | os.PathLike, **given: Any) -> Inspection:
         FileNotFoundError: there is nothing at that path.
         KeyError, ValueError: what is given cannot be.
     """
+    from slim_models.loading import FoundTensor, Inspection, inspected, look_at_network
+
     if not isinstance(name_or_path, str) or name_or_path not in NETWORKS:
         return inspected(name_or_path, **{name: value for name, value in given.items() if value is not None})
     entry, network = architecture(name_or_path), build(name_or_path)

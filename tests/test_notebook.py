@@ -1,4 +1,4 @@
-"""The notebook, run as Jupyter runs it: a fresh kernel, in the notebook's own folder."""
+"""The notebooks, run as Jupyter runs them: a fresh kernel, in the notebooks' own folder."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from PIL import Image
 from gradcam.pictures import samples
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-NOTEBOOK = FOLDER / "demo.ipynb"
+NOTEBOOK, COMPARISON = FOLDER / "demo.ipynb", FOLDER / "comparison.ipynb"
 PICTURES = {"chelsea": "Egyptian cat", "coffee": "espresso", "grace_hopper": "military uniform"}
 FIGURES = 8
 
@@ -44,8 +44,8 @@ def run(tmp_path, monkeypatch):
     return execute
 
 
-def read():
-    return nbformat.read(NOTEBOOK, as_version=nbformat.NO_CONVERT)
+def read(path=NOTEBOOK):
+    return nbformat.read(path, as_version=nbformat.NO_CONVERT)
 
 
 def code_cells(notebook):
@@ -121,8 +121,28 @@ def test_another_network_runs_too(run):
     assert "default layer conv5_3" in printed(code_cells(notebook))
 
 
-def test_it_is_stored_without_outputs():
-    notebook = read()
+def test_the_comparison_runs(run):
+    """On the smaller network; what it prints is of five lines a map, and of the definition that it writes down."""
+    notebook = read(COMPARISON)
+    (settings,) = (cell for cell in notebook.cells if cell.id == "settings")
+    settings.source += '\nCLASSES, NETWORK = ["Egyptian cat", "espresso"], "vgg16_tiny"'
+    for cell in code_cells(notebook):  # of whose classes there are no other cats
+        cell.source = cell.source.replace(
+            '"tabby", Difference("tabby", "tiger cat"), Difference("tabby"', "*CLASSES, Difference(CLASSES[0]"
+        )
+    run(notebook)
+    cells = code_cells(notebook)
+    assert not [o for o in outputs(cells) if o.output_type == "error" or o.get("name") == "stderr"]
+    assert len(figures(cells)) == 2
+    assert len(re.findall(r"^  (?:map|weights|class|noise|deletion) ", printed(cells), re.MULTILINE)) == 15
+    assert "another definition: grad_cam_plus_plus with the mean of A" in printed(cells)
+    for line in re.findall(r"centre of espresso\n((?:  .+\n){5})", printed(cells))[0].splitlines()[1:3]:
+        assert "hardly changes: likeness 1.00" in line
+
+
+@pytest.mark.parametrize("path", [NOTEBOOK, COMPARISON])
+def test_it_is_stored_without_outputs(path):
+    notebook = read(path)
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert notebook.metadata.kernelspec.name == "python3"
@@ -132,8 +152,9 @@ def test_it_is_stored_without_outputs():
             assert (cell.outputs, cell.execution_count) == ([], None)
 
 
-def test_its_text_is_stable_and_names_no_machine():
-    text = NOTEBOOK.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", [NOTEBOOK, COMPARISON])
+def test_its_text_is_stable_and_names_no_machine(path):
+    text = path.read_text(encoding="utf-8")
     assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n"
-    for cell in read().cells:
+    for cell in read(path).cells:
         assert not re.search(r"(?<![\w.:/])(/|~/|[A-Za-z]:\\)\w", cell.source), cell.source

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import slim_models
+
 ROOT = Path(__file__).parent.parent
 # Deprecated names of modules, which import what they were moved to and are imported by nobody.
 MOVED = {"gradcam.labels", "gradcam.photographs", "gradcam.writing", "slim_models.downloads"}
@@ -66,10 +68,11 @@ ARROWS = {
     },
     "gradcam.runs": {"slim_models", MEMORY},
     "gradcam.noise": {"gradcam.cams", "gradcam.perturbation"},
+    "gradcam.xrai": {"gradcam.pictures"},
     "gradcam.paths": {"gradcam.noise", "gradcam.perturbation"},
     "gradcam.more_runs": {
         *("gradcam.cams", "gradcam.explanation", "gradcam.fixations", "gradcam.noise", "gradcam.paths"),
-        *("gradcam.perturbation", HEADS),
+        *("gradcam.perturbation", "gradcam.xrai", HEADS),
     },
     "gradcam.methods": {
         *("gradcam.baselines", "gradcam.cams", "gradcam.explanation", "gradcam.maps", "gradcam.more_runs"),
@@ -83,7 +86,10 @@ ARROWS = {
         *("slim_models", LABELS, WEIGHTS),
     },
     "gradcam.adversarial": {"gradcam.explainer", "gradcam.pictures", HEADS},
-    "gradcam.comparison": {*CORE, "gradcam.figures", "gradcam.targets", BACKWARD, BUILDERS, NETWORK, WEIGHTS},
+    "gradcam.comparison": {
+        *(*CORE, "gradcam.figures", "gradcam.more_runs", "gradcam.noise", "gradcam.perturbation", "gradcam.targets"),
+        *(BACKWARD, BUILDERS, HEADS, NETWORK, WEIGHTS),
+    },
     "gradcam.evaluation.datasets": {"gradcam.boxes", "gradcam.pictures", FILES, LABELS, WEIGHTS},
     "gradcam.events": {"gradcam.pictures"},
     "gradcam.training": {
@@ -91,13 +97,14 @@ ARROWS = {
     },
     "gradcam.cluster": {"gradcam.terminal"},
     "gradcam.evaluation": {
-        "gradcam.cluster",
-        *(*CORE, "gradcam.evaluation.datasets", "gradcam.figures", "gradcam.perturbation", "gradcam.pipeline"),
-        *("gradcam.sessions", FILES, LOCKS, NETWORK),
+        *(*CORE, "gradcam.baselines", "gradcam.cluster", "gradcam.evaluation.datasets", "gradcam.figures"),
+        *("gradcam.perturbation", "gradcam.pipeline", "gradcam.sessions"),
+        *(FILES, HEADS, LABELS, LOCKS, NETWORK),
     },
     "gradcam.cli": {
         *(*CORE, "gradcam.comparison", "gradcam.evaluation", "gradcam.evaluation.datasets", "gradcam.figures"),
-        *("gradcam.cluster", "gradcam.events", "gradcam.pipeline", "gradcam.targets", "gradcam.terminal"),
+        *("gradcam.cluster", "gradcam.events", "gradcam.panels", "gradcam.pipeline", "gradcam.targets"),
+        "gradcam.terminal",
         *(FILES, HEADS, LABELS, NETWORK, WEIGHTS, DOWNLOADING, NAMING),
     },
 }
@@ -115,13 +122,16 @@ BRING_TENSORFLOW = WITH_TENSORFLOW | {
     "gradcam.tracing",
     "gradcam.comparison.authors",
     "gradcam.comparison.comparing",
+    "gradcam.comparison.conforming",
     "gradcam.comparison.differences",
     "gradcam.comparison.side_by_side",
     "gradcam.comparison.ties",
     "gradcam.comparison.variants",
     "gradcam.cli.commands",
+    "gradcam.cli.page",
     "gradcam.cli.reporting",
     "gradcam.cli.reproduction",
+    "gradcam.cli.studio",
     "gradcam.training.watching",
 }
 NUMPY_WEIGHTS = (
@@ -274,6 +284,7 @@ def test_libraries_have_their_rooms():
     assert users_of("tf_slim") == {"slim_models.builders.layers"}
     assert users_of("h5py") == {"slim_models.weights.hdf5", "slim_models.weights.vgg_names"}
     assert users_of("pooch") == {"slim_models.fetching", "slim_models.weights.verify"}
+    assert users_of("gradio") == {"gradcam.cli.serving"}
     drawing = {"gradcam.figures", "gradcam.evaluation.charts", "gradcam.comparison.side_by_side"}
     assert users_of("matplotlib") - {"gradcam.pictures.samples"} <= drawing
     assert not [module for module in MODULES if "matplotlib.pyplot" in imported(MODULES[module])]  # it has global state
@@ -298,6 +309,11 @@ def test_modules_and_functions_are_small():
             if isinstance(node, ast.FunctionDef):
                 start = node.body[1].lineno if ast.get_docstring(node) and len(node.body) > 1 else node.body[0].lineno
                 assert node.end_lineno - start < 32, f"{module}.{node.name}"
+
+
+def test_the_citation_is_of_this_version():
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {slim_models.__version__}" in lines and "title: gradcam-tf1" in lines
 
 
 def test_no_module_trusts_pickles():

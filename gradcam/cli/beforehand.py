@@ -105,6 +105,13 @@ def _check_compare(args: argparse.Namespace) -> None:
         _check_pictures([args.authors])
 
 
+def _check_conformance(args: argparse.Namespace) -> None:
+    if not (args.maps or args.reference):
+        raise BadValue("give MY.npz with maps, or --reference FILE.npz to get what they are to be made of")
+    if args.maps:
+        check_there(args.maps, "no maps")
+
+
 def _check_evaluate(args: argparse.Namespace) -> None:
     from gradcam.cli.evaluate import KINDS
 
@@ -117,6 +124,16 @@ def _check_layers(args: argparse.Namespace) -> None:
         _network(args)
 
 
+def _check_serve(args: argparse.Namespace) -> None:
+    from gradcam.cli.serving import check_address, check_gradio
+
+    if args.max_upload <= 0:
+        raise BadValue(f"--max-upload must be more than 0, not {args.max_upload:g}")
+    _network(args)
+    check_gradio()
+    check_address(args.host, args.port)
+
+
 def _check_inspect(args: argparse.Namespace) -> None:
     found_words(args)
     if args.network not in slim_models.NETWORKS:
@@ -126,7 +143,9 @@ def _check_inspect(args: argparse.Namespace) -> None:
 _CHECKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "explain": _check_explain,
     "compare": _check_compare,
+    "conformance": _check_conformance,
     "evaluate": _check_evaluate,
     "layers": _check_layers,
     "inspect": _check_inspect,
+    "serve": _check_serve,
 }

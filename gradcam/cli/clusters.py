@@ -142,7 +142,7 @@ class Elsewhere:
         there = argparse.Namespace(**{**vars(args), "out": str(pathlib.Path(args.out).absolute()), "tensorboard": None})
         job = Job(
             uuid.uuid4().hex,
-            functools.partial(_reporting, opened, there, args.out),
+            functools.partial(_reporting, opened, there, args.out, self.reports.writer.about.get("found", ())),
             explainer.provenance(),
             args.any_tensorflow,
         )
@@ -190,12 +190,19 @@ def _failure(result: tuple[Sequence[Report], Written]) -> Exception | None:
 
 
 def _reporting(
-    opened: Callable[[], slim_models.Network], args: argparse.Namespace, said: str
+    opened: Callable[[], slim_models.Network], args: argparse.Namespace, said: str, found: Sequence[str]
 ) -> tuple[Callable[[Sequence[_Asked]], tuple[list[Report], Written]], Mapping[str, Any]]:
-    """On a worker: what explains a part, and by what. `said`: what the folder of the files is called."""
+    """On a worker: what explains a part, and by what.
+
+    Args:
+        opened: opens the network.
+        args: of the command line.
+        said: what the folder of the files is called.
+        found: as of `reports_of`.
+    """
     from gradcam.cli.reporting import reports_of
 
-    reports = reports_of(args, opened(), _silent)
+    reports = reports_of(args, opened(), _silent, found)
     return functools.partial(_reported, reports, said, args.send_pictures), reports.explainer.provenance()
 
 

@@ -1,4 +1,7 @@
-"""What the commands of the command line do that need TensorFlow; each returns its exit code."""
+"""What the commands of the command line do that need TensorFlow; each returns its exit code.
+
+What one of them alone needs is imported when it is called: `explain` does not wait for what compares and evaluates.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,32 @@ import dataclasses
 import numpy as np
 
 import slim_models
-from gradcam import figures
 from gradcam.cli.clusters import Elsewhere, cluster_of
-from gradcam.cli.evaluate import KINDS
 from gradcam.cli.explaining import explained
-from gradcam.cli.inspection import as_text
 from gradcam.cli.naming import names_of
 from gradcam.cli.network_flags import chosen_network, found_in, tell
 from gradcam.cli.reporting import reports_of
-from gradcam.comparison import authors, comparing, side_by_side
 from gradcam.explainer import Explainer
 from gradcam.pictures import ARRAY_SUFFIXES, SUFFIXES, expand, name_of, read_photograph, write_json
 from slim_models.labels import class_name
 
-__all__ = ["compare", "evaluate", "explain", "inspect", "layers"]
+__all__ = ["compare", "conformance", "evaluate", "explain", "inspect", "layers"]
 
 
 def explain(args: argparse.Namespace) -> int:
     """Explains every picture for every class; see `gradcam explain --help`."""
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        tell(line)
+
     with cluster_of(args) as cluster:
-        network = chosen_network(args, source=args.images[0])
+        network = chosen_network(args, source=args.images[0], say=say)
         suffixes = ARRAY_SUFFIXES if network.takes_arrays else SUFFIXES
         sources = expand(args.images, suffixes, recursive=args.recursive, say=tell)
         names = names_of(sources, {source: name_of(source) for source in sources})
-        with contextlib.closing(reports_of(args, network, tell)) as reports:
+        with contextlib.closing(reports_of(args, network, tell, said)) as reports:
             reports.writer.naming.check(len(names), len(reports.targets))
             there = None if cluster is None else Elsewhere(cluster, args, reports)
             outcome = explained(reports, names, args.batch, args.skip_existing, there)
@@ -43,6 +48,9 @@ def explain(args: argparse.Namespace) -> int:
 
 def compare(args: argparse.Namespace) -> int:
     """Compares our numbers with a reference's; see `gradcam compare --help`."""
+    from gradcam import figures
+    from gradcam.comparison import comparing, side_by_side
+
     if args.authors:
         return compare_authors(args)
     result = comparing.compare(
@@ -65,6 +73,9 @@ def compare(args: argparse.Namespace) -> int:
 
 def compare_authors(args: argparse.Namespace) -> int:
     """Compares our pictures with those of the paper's authors' code; see `gradcam compare --help`."""
+    from gradcam import figures
+    from gradcam.comparison import authors, side_by_side
+
     pictures = authors.read_authors(args.reference)
     image = read_photograph(args.authors).pixels
     network = chosen_network(args, len(next(iter(pictures.values()))))
@@ -82,14 +93,29 @@ def compare_authors(args: argparse.Namespace) -> int:
     return 0
 
 
+def conformance(args: argparse.Namespace) -> int:
+    """Tells which methods maps are; see `gradcam conformance --help`."""
+    from gradcam import comparison
+
+    if args.reference:
+        print(comparison.write_reference(args.reference))
+    if args.maps:
+        print(comparison.said(comparison.conformance(args.maps)))
+    return 0
+
+
 def evaluate(args: argparse.Namespace) -> int:
     """Judges maps over a data set; see `gradcam evaluate --help`."""
+    from gradcam.cli.evaluate import KINDS
+
     KINDS[args.kind].run(args)
     return 0
 
 
 def inspect(args: argparse.Namespace) -> int:
     """Tells what a file is and what was found in it; see `gradcam inspect --help`."""
+    from gradcam.cli.inspection import as_text
+
     found = slim_models.inspect(args.network, image_size=args.image_size, **found_in(args))
     print(as_text(found))
     if args.json:

@@ -14,6 +14,9 @@ from gradcam import methods
 from gradcam.cli import flags, network_flags, sanity
 from gradcam.cli.clusters import check_cluster, cluster_of, opening_of
 from gradcam.evaluation import (
+    METRICS,
+    PLACE_METRICS,
+    PROTOCOLS,
     BoxProtocol,
     Choices,
     Elsewhere,
@@ -25,7 +28,7 @@ from gradcam.evaluation import (
     write_run,
 )
 from gradcam.evaluation.datasets import check_data, read_examples
-from gradcam.terminal import quiet_tensorflow
+from gradcam.terminal import Parser, quiet_tensorflow
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class OverData:
         published: numbers of others, and what they are of.
         network: the default one.
         more: adds the measure's own flags.
+        metrics: names of the metrics that there are; empty of a measure that is one.
     """
 
     help: str
@@ -56,11 +60,15 @@ class OverData:
     published: str
     network: str = RESNET
     more: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    metrics: Sequence[str] = ()
 
     def add_flags(self, parser: argparse.ArgumentParser, out: str, network: str | None) -> None:
         """Network, data, methods, and the measure's own flags."""
         flags.add_run_flags(parser, network, out)
         flags.add_data_flags(parser, self.methods)
+        if self.metrics:
+            text = f"{', '.join(self.metrics)} (default: {self.metrics[0]})"
+            parser.add_argument("--metric", nargs="+", default=[self.metrics[0]], metavar="NAME", help=text)
         self.more(parser)
 
     def check(self, args: argparse.Namespace) -> None:
@@ -68,6 +76,8 @@ class OverData:
         if args.limit is not None and args.limit < 1:
             raise BadValue(f"--limit must be at least 1, not {args.limit}")
         methods.check_methods(args.methods or ())
+        if self.metrics:
+            flags.check_words("metric", args.metric, self.metrics)
         check_data(args.data)
         check_cluster(args)
 
@@ -114,12 +124,15 @@ def _boxes(args: argparse.Namespace) -> BoxProtocol:
 
 
 def _add_pointing_flags(parser: argparse.ArgumentParser) -> None:
+    text = "torchray: at the pixels of the class where the data have them, and the mean over classes (default: paper)"
+    parser.add_argument("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help=text)
     parser.add_argument(
         "--tolerance",
         type=float,
         default=15,
         metavar="PIXELS",
-        help="of a picture whose shorter side has 224; smaller ones in proportion (default: %(default)s)",
+        help="of a picture whose shorter side has 224, smaller ones in proportion; by TorchRay's protocol of the "
+        "picture as it is (default: %(default)s)",
     )
     parser.add_argument(
         "--classes",
@@ -140,17 +153,18 @@ def _add_occlusion_flags(parser: argparse.ArgumentParser) -> None:
 SALIENCY = ("guided_grad_cam", "guided_backprop", "backprop")
 KINDS: dict[str, OverData | sanity.Sanity] = {
     "localization": OverData(
-        "error of classification and of boxes from maps (Table 1)",
+        "error of classification and of boxes from maps (Table 1); MaxBoxAcc, energy inside the boxes",
         "A picture is right if its class is among the one or five most probable and the box made of that class's map "
-        "has IoU >= 0.5 with a true box.",
+        "has IoU >= 0.5 with a true box. Other metrics judge the same maps by the boxes: see docs/METHODS.md.",
         ("grad_cam", "cam", "grad_cam_plus_plus", "xgrad_cam", "hires_cam", "layer_cam", *SALIENCY),
-        lambda args, chosen: Localization(chosen, _boxes(args)),
+        lambda args, chosen: Localization(chosen, _boxes(args), metrics=args.metric),
         # ILSVRC-15 val, per cent, top-1 / top-5: Selvaraju et al., table 1, and a reproduction of it.
         """\
 published for ILSVRC-15 val, 224 pixels, 1000 classes; not comparable with other data (localisation, top-1 / top-5):
   Grad-CAM: VGG-16 56.51 / 46.41, GoogLeNet 60.09 / 49.34, AlexNet 68.3 / 56.6;   VGG-16 CAM 57.20 / 45.14
   VGG-16 Grad-CAM, independent reproduction (KTH): 55.82 / 44.82;   classification, VGG-16: 30.38 / 10.89""",
         more=flags.add_box_flags,
+        metrics=list(PLACE_METRICS),
     ),
     "ablations": OverData(
         "error of boxes with pieces of Grad-CAM left out (Table 3)",
@@ -167,8 +181,8 @@ published for ILSVRC, VGG-16, top-1 localisation error, by another protocol than
         "the pointing game, with recall",
         "A map is right if its maximum lies on the object or close to it; with recall, maps of classes that are not "
         "there have to be rejected.",
-        ("grad_cam", "cam", "grad_cam_plus_plus", "layer_cam", *SALIENCY),
-        lambda args, chosen: Pointing(chosen, args.tolerance, args.classes),
+        ("grad_cam", "cam", "grad_cam_plus_plus", "layer_cam", *SALIENCY, "random", "sobel"),
+        lambda args, chosen: Pointing(chosen, args.tolerance, args.classes, args.protocol),
         """\
 published: COCO with recall, GoogLeNet: Grad-CAM 70.58, c-MWP 60.30 (Selvaraju et al.);
   VOC07 all/difficult, VGG16 (TorchRay): Grad-CAM 86.6/74.0, backprop 76.3/56.9, guided backprop 75.9/53.0,
@@ -176,17 +190,19 @@ published: COCO with recall, GoogLeNet: Grad-CAM 70.58, c-MWP 60.30 (Selvaraju e
         more=_add_pointing_flags,
     ),
     "faithfulness": OverData(
-        "rank correlation of maps with occlusion maps",
-        "Do maps rank the picture's places as occluding them does? Spearman's correlation with occlusion maps.",
+        "do maps say what the network goes by: occlusion, deletion, insertion, ROAD and more",
+        "Do maps rank the picture's places as occluding them does? Spearman's correlation with occlusion maps; and the "
+        "other metrics of the literature, which docs/METHODS.md tells of.",
         (
             *("grad_cam", "cam", "grad_cam_plus_plus", "hires_cam", "layer_cam"),
             *("guided_grad_cam", "guided_backprop", "deconvnet", "backprop"),
         ),
-        lambda args, chosen: Faithfulness(chosen, args.patch, args.stride),
+        lambda args, chosen: Faithfulness(chosen, args.metric, args.patch, args.stride),
         """\
 published for VOC07 val, VGG-16: Grad-CAM .254, guided Grad-CAM .261, guided backprop .168, c-MWP .220, CAM .208
   (an independent reproduction by KTH found only about .05)""",
         more=_add_occlusion_flags,
+        metrics=list(METRICS),
     ),
     "sanity": sanity.Sanity(),
 }
@@ -206,6 +222,6 @@ def reproduce(kind: str, documentation: str | None, out: str, argv: Sequence[str
     """
     with quiet_tensorflow():
         import gradcam.explainer  # noqa: F401 - it brings TensorFlow
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
     KINDS[kind].add_flags(parser, out, KINDS[kind].network)
     return KINDS[kind].run(parser.parse_args(argv))

@@ -221,7 +221,8 @@ class Reports:
                 continue
             blank = [sentence for one in written for sentence in one.blank]
             row = self._row(picture, explanations, [file for one in written for file in one.files])
-            told = [f"  {sentence}" for sentence in (none_may_fit(explanations[0]), *blank) if sentence]
+            checks = [line for one in written for line in one.checks]
+            told = [f"  {sentence}" for sentence in (none_may_fit(explanations[0]), *blank, *checks) if sentence]
             lines = [self._heading(picture, row["files"]), *self._table(explanations[0]), *told]
             yield Report(source, None, row, len(blank), lines)
         for failure in batch.failures:

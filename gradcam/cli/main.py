@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gradcam import terminal
-from gradcam.cli import flags, network_flags
+from gradcam.cli import flags, network_flags, serving
 from slim_models import __version__
 
 
@@ -42,6 +42,12 @@ COMMANDS = {
         "Runs a network on the pictures of a reference and compares its arrays; exit code 1 if any fails.",
         flags.add_compare_flags,
     ),
+    "conformance": Command(
+        "tell which method a map is",
+        "Tells of each array in a file, a map of one small network, which of our methods it is, or which other "
+        "definition of it that libraries have.",
+        flags.add_conformance_flags,
+    ),
     "evaluate": Command(
         "judge maps over a data set",
         "Measures how good a network's maps are over a data set, and writes tables with 95 % intervals.",
@@ -58,6 +64,12 @@ COMMANDS = {
         "list a network's layers",
         "Lists the layers of a network that can be explained, with their shapes; the default is marked.",
         flags.add_layers_flags,
+    ),
+    "serve": Command(
+        "a page in the browser to try networks on pictures",
+        "Serves a page on which pictures are dropped and explained; it needs gradio (pip install 'gradcam-tf1[web]').",
+        serving.add_serve_flags,
+        "serving",
     ),
     "inspect": Command(
         "tell what a file is and what was found in it",
@@ -99,16 +111,16 @@ def _run(args: argparse.Namespace) -> int:
     from gradcam.cli import beforehand
 
     beforehand.check(args)
-    with terminal.quiet_tensorflow(not args.verbose):
+    with terminal.quiet_tensorflow(not args.verbose), terminal.without_collecting():
         module = importlib.import_module(f"gradcam.cli.{COMMANDS[args.command].module}")
     return getattr(module, args.command)(args)
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
     """The parser; only the command that was chosen gets its flags, whose help asks registries what there is."""
-    parser = argparse.ArgumentParser(prog="gradcam", description="Grad-CAM for TensorFlow static graphs.")
+    parser = terminal.Parser(prog="gradcam", description="Grad-CAM for TensorFlow static graphs.")
     parser.add_argument("--version", action="version", version=f"gradcam {__version__}")
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = terminal.Parser(add_help=False)
     shared.add_argument("--verbose", action="store_true", help="let TensorFlow talk, and show tracebacks")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():

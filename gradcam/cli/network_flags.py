@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import slim_models
@@ -111,7 +111,10 @@ def _number(word: str) -> bool | int | float | str:
 
 
 def chosen_network(
-    args: argparse.Namespace, image_size: int | None = None, source: str | None = None
+    args: argparse.Namespace,
+    image_size: int | None = None,
+    source: str | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> slim_models.Network:
     """The network that `--network` and `--weights` mean, with its values; what was guessed is printed.
 
@@ -120,6 +123,7 @@ def chosen_network(
         image_size: height and width of the images in pixels; None is what the flags or the network say.
         source: the first of the pictures, or a folder of them: if a preprocessing cannot be told, the message has
             what comes of each.
+        say: is told what was guessed; None prints it.
     """
     ours, found = args.network in (None, *slim_models.NETWORKS), found_in(args)
     if source is not None and not ours and not (args.preprocessing or args.examples or args.prepared):
@@ -128,7 +132,7 @@ def chosen_network(
         args.network,
         args.weights,
         image_size=image_size or args.image_size,
-        say=tell,
+        say=say or tell,
         layer=None if ours else args.layer,
         **found,
     )

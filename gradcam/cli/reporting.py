@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import pathlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import slim_models
@@ -13,7 +13,7 @@ from gradcam import methods
 from gradcam.cli.explain import Reports
 from gradcam.cli.flags import band_numbers, look_of, targets_of
 from gradcam.cli.naming import Naming
-from gradcam.cli.writer import OUTPUTS, Writer, rules_for
+from gradcam.cli.writer import CHECK, OUTPUTS, Writer, rules_for
 from gradcam.explainer import Explainer
 from gradcam.pictures import checked_bands
 from gradcam.targets import asked, title
@@ -22,22 +22,24 @@ from slim_models.mistakes import BadValue
 Say = Callable[[str], object]
 
 
-def reports_of(args: argparse.Namespace, network: slim_models.Network, say: Say) -> Reports:
+def reports_of(args: argparse.Namespace, network: slim_models.Network, say: Say, found: Sequence[str] = ()) -> Reports:
     """What explains and writes; to be closed.
 
     Args:
         args: of the command line.
         network: that they mean.
         say: is told what cannot be written, and what methods of many runs say.
+        found: what was said of the network when it was opened; files of checks have it.
 
     Raises:
         KeyError, ValueError: a flag has no meaning for the network.
     """
     named = methods.methods_named(dict.fromkeys(args.method or ["grad_cam"]))
-    written = list(dict.fromkeys(args.write or OUTPUTS))
+    outputs = args.write or OUTPUTS
+    written = [*dict.fromkeys(outputs), *([CHECK] if args.check else [])]
     reading = _reading(network, args.bands)
     layers = list(dict.fromkeys(args.layer or [network.default_layer]))
-    options = {**_rules(network, written, named, say), "precision": args.precision, "device": args.device, "say": say}
+    options = {**_rules(network, outputs, named, say), "precision": args.precision, "device": args.device, "say": say}
     with contextlib.ExitStack() as stack:
         explainer = stack.enter_context(Explainer(network, layers=layers, **options))
         targets = list(dict.fromkeys(asked(target, explainer.index) for target in targets_of(args)))
@@ -46,7 +48,8 @@ def reports_of(args: argparse.Namespace, network: slim_models.Network, say: Say)
         words = ", ".join(title(target, explainer.labels) for target in targets)
         scale = args.scale if args.scale == "own" else f"{args.scale} by {words}"
         shown = {"format": args.format, "max_size": args.max_size, "scale": scale, **_events(args)}
-        writer = Writer(naming, written, look_of(args), made, args.force, args.top, **shown)
+        about = {"graph": network.graph_fingerprint(), "found": list(found)} if args.check else {}
+        writer = Writer(naming, written, look_of(args), made, args.force, args.top, **shown, about=about)
         stack.pop_all()
     return Reports(explainer, targets, writer, args.fit, args.top, args.scale != "own", **reading)
 

@@ -14,6 +14,7 @@ from gradcam import figures
 from gradcam.cli import flags, network_flags
 from gradcam.explainer import Explainer
 from gradcam.pictures import Photograph, resize
+from gradcam.terminal import Parser
 from slim_models.heads import in_words, said_of
 from slim_models.labels import class_name
 from slim_models.mistakes import BadValue
@@ -33,7 +34,7 @@ def arguments(
         network: the default one, None for that of `open_network`; or several, of which the flags take any number.
         out: the figure's default name, `out/NAME.png`.
     """
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_run_flags(parser, network, out)
     flags.add_look_flags(parser, "all of one network, layer and method by the largest")
     return parser

@@ -17,7 +17,7 @@ from gradcam.cli.predictions import doubt, made_otherwise, one_class, predicted
 from gradcam.explanation import Explanation
 from gradcam.maps import Look
 from gradcam.methods import methods_named, why_blank
-from gradcam.pictures import Photograph, write_npz, write_picture
+from gradcam.pictures import KEY, Photograph, write_json, write_npz, write_picture
 from gradcam.targets import Asked, subject, title, told
 from slim_models.mistakes import BadValue
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # What can be written -> the ReLU rules that the explainer needs for it.
 OUTPUTS: dict[str, tuple[str, ...]] = {"overlay": (), "figure": ("guided",), "arrays": ("guided",)}
+CHECK = "check"  # the output of `--check`, which no other flag asks for
 TOP = 5  # classes that are told of each picture
 
 
@@ -54,10 +55,11 @@ class Picture(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Files that were written, below the folder; and sentences about maps that are blank."""
+    """Files that were written, below the folder; sentences about maps that are blank; lines of what was checked."""
 
     files: list[str]
     blank: list[str]
+    checks: Sequence[str] = ()
 
 
 class File(NamedTuple):
@@ -85,6 +87,7 @@ class Writer:
         scale: `own` for each map's own maximum; anything else names the classes that share one, as files say it.
         events: gets the overlays too, for TensorBoard; None is nobody.
         step: that they are of there.
+        about: what files of checks say of the network beside that.
     """
 
     naming: Naming
@@ -98,10 +101,11 @@ class Writer:
     scale: str = "own"
     events: Events | None = None
     step: int = 0
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def files(self, name: str, target: Asked) -> list[File]:
         """The files of a picture of that name and a class."""
-        suffixes = {"overlay": f"overlay.{self.format}", "figure": "figure.png", "arrays": "npz"}
+        suffixes = {"overlay": f"overlay.{self.format}", "figure": "figure.png", "arrays": "npz", CHECK: "check.json"}
         return [
             File(
                 pathlib.Path(f"{self.naming.stem(name, target, layer, method)}.{suffixes[output]}"),
@@ -140,7 +144,7 @@ class Writer:
             **told(target),
             "layer": file.layer,
             "method": file.method,
-            **({} if file.output == "arrays" else {**self.look._asdict(), "scale": self.scale}),
+            **({} if file.output in ("arrays", CHECK) else {**self.look._asdict(), "scale": self.scale}),
             **({"max_size": self.max_size} if file.output == "overlay" and self.max_size else {}),
         }
 
@@ -178,10 +182,23 @@ class Writer:
             if not self.force and (how := made_otherwise(file.path, made[file])):
                 raise in_the_way([(file.path, how)])
         blank: list[str] = []
+        checks: list[str] = []
         for (layer, method), group in itertools.groupby(files, lambda file: (file.layer, file.method)):
             written, peak = {f.output: (f, made[f]) for f in group}, (peaks or {}).get((layer, method))
             blank += self._write(picture, explanation, target, layer, method, written, peak)
-        return Written([file.path.relative_to(self.naming.folder).as_posix() for file in files], blank)
+            if CHECK in written:
+                checks += self._check(explanation, layer, method, *written[CHECK])
+        return Written([file.path.relative_to(self.naming.folder).as_posix() for file in files], blank, checks)
+
+    def _check(self, explanation: Explanation, layer: str, word: str, file: File, made: Mapping[str, Any]) -> list[str]:
+        """The file of a map's checks, and its lines."""
+        from gradcam.evaluation import verdicts  # what few ask for, and takes a while to import
+
+        naming = self.naming
+        method = methods_named([word])[word]
+        (found,) = verdicts(explanation, method, layer, weights=naming.weights, labels=naming.labels)
+        write_json(file.path, {KEY: dict(made), **found.as_json(), **self.about})
+        return [f"check of {word} of {layer} for {made['class']!r}:", *(f"  {line}" for line in found.lines())]
 
     def _write(
         self,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         intervals as intervals,
         similarity_curves as similarity_curves,
     )
+    from gradcam.evaluation.checking import Checks as Checks, check as check
     from gradcam.evaluation.elsewhere import Elsewhere as Elsewhere
     from gradcam.evaluation.estimates import (
         Estimate as Estimate,
@@ -25,15 +26,24 @@ if TYPE_CHECKING:
         columns_of as columns_of,
         counts_of as counts_of,
         estimate as estimate,
+        estimate_of_classes as estimate_of_classes,
     )
-    from gradcam.evaluation.faithfulness import Faithfulness as Faithfulness
+    from gradcam.evaluation.faithfulness import METRICS as METRICS, Faithfulness as Faithfulness
     from gradcam.evaluation.journal import Journal as Journal, Row as Row
+    from gradcam.evaluation.judging import (
+        USUAL as USUAL,
+        Usual as Usual,
+        Verdict as Verdict,
+        usual_of as usual_of,
+        verdicts as verdicts,
+    )
     from gradcam.evaluation.localization import (
+        PLACE_METRICS as PLACE_METRICS,
         RESIZINGS as RESIZINGS,
         BoxProtocol as BoxProtocol,
         Localization as Localization,
     )
-    from gradcam.evaluation.pointing import Pointing as Pointing
+    from gradcam.evaluation.pointing import PROTOCOLS as PROTOCOLS, Pointing as Pointing
     from gradcam.evaluation.report import write_run as write_run
     from gradcam.evaluation.running import (
         Batch as Batch,
@@ -57,14 +67,16 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "charts": "SERIES intervals similarity_curves",
+        "checking": "Checks check",
         "elsewhere": "Elsewhere",
-        "estimates": "Estimate Table as_rows as_text columns_of counts_of estimate",
-        "faithfulness": "Faithfulness",
+        "estimates": "Estimate Table as_rows as_text columns_of counts_of estimate estimate_of_classes",
+        "faithfulness": "METRICS Faithfulness",
         "journal": "Journal Row",
-        "localization": "RESIZINGS BoxProtocol Localization",
-        "pointing": "Pointing",
+        "localization": "PLACE_METRICS RESIZINGS BoxProtocol Localization",
+        "pointing": "PROTOCOLS Pointing",
         "report": "write_run",
         "running": "Batch Choices Measure Run evaluate fingerprint require_boxes run",
         "sanity": "KINDS heatmaps parameter_layers randomization_test unrelated",
+        "judging": "USUAL Usual Verdict usual_of verdicts",
     },
 )

@@ -20,8 +20,8 @@ SERIES = [(COLOURS[2], "o"), (COLOURS[1], "s"), (COLOURS[3], "^"), (COLOURS[4], 
 _DASHES = ("-", "--", "-.", ":")  # they tell curves apart without colours
 
 
-def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
-    """Tables as dots with 95 % intervals: a panel a table, on one scale, a line a row, a colour a column.
+def intervals(tables: Mapping[str, Table], unit: str, title: str, *, one_scale: bool = True) -> Figure:
+    """Tables as dots with 95 % intervals: a panel a table, a line a row, a colour a column.
 
     The legends say of how many pictures each column is.
 
@@ -29,13 +29,15 @@ def intervals(tables: Mapping[str, Table], unit: str, title: str) -> Figure:
         tables: by title.
         unit: of the numbers.
         title: of the whole figure.
+        one_scale: whether all panels have the same one.
 
     Returns:
         A figure that belongs to no window.
     """
     lengths = [len(table) for table in tables.values()]
     figure = blank((6.5, 0.24 * sum(lengths) + 1.05 * len(tables) + 0.6))
-    axes = figure.subplots(len(tables), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": lengths})[:, 0]
+    ratios = {"height_ratios": lengths}
+    axes = figure.subplots(len(tables), 1, sharex=one_scale, squeeze=False, gridspec_kw=ratios)[:, 0]
     for (heading, table), axis in zip(tables.items(), axes):
         columns = columns_of(table)
         for number, column in enumerate(columns):

@@ -9,7 +9,10 @@ import numpy as np
 
 from gradcam.evaluation.metrics import mean_interval, share_interval
 
-INTERVALS = "95 % intervals, of shares Wilson's, of means Gaffke's, which hold for few pictures too"
+INTERVALS = (
+    "95 % intervals, of shares Wilson's, of means Gaffke's, which hold for few pictures too, or Student's of what has "
+    "no bound"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +54,27 @@ def estimate(
         array = array[np.isfinite(array)]
         low, high = mean_interval(array, bounds)
     return Estimate(scale * float(array.mean()) if len(array) else float("nan"), scale * low, scale * high, len(array))
+
+
+def estimate_of_classes(hits: np.ndarray, classes: Sequence[str], scale: float = 1.0) -> Estimate:
+    """The mean over classes of the shares of each, in which a class of few pictures counts as one of many.
+
+    Args:
+        hits: bool `[M]`, one a picture.
+        classes: `[M]`.
+        scale: of the result: 100 for per cent.
+
+    Returns:
+        With Wilson's interval of as many pictures, all counting alike, as would have the same variance (Kish 1965):
+        1 / sum w^2 of weights w that add up to 1.
+    """
+    if not len(hits):
+        return estimate(np.asarray(hits, bool), scale)
+    _, number, counts = np.unique(np.asarray(classes), return_inverse=True, return_counts=True)
+    weights = 1 / (len(counts) * counts[number.ravel()])
+    mean, effective = float(weights[hits].sum()), float(1 / (weights**2).sum())
+    low, high = share_interval(round(mean * effective, 9), round(effective, 9))
+    return Estimate(scale * mean, scale * low, scale * high, len(hits))
 
 
 Table = Mapping[str, Mapping[str, Estimate]]  # row -> column -> estimate; not all rows have all columns

@@ -54,16 +54,80 @@ def points_at(heatmap: np.ndarray, boxes: Sequence[Box], tolerance: float = 15.0
     return any(_distance(x, y, box) <= tolerance for box in boxes)
 
 
+def pixel_points_at(heatmap: np.ndarray, mask: np.ndarray, tolerance: float = 15.0) -> bool:
+    """Whether the first of the map's largest pixels is nearer than `tolerance` pixels to one of a mask's.
+
+    The pointing game as TorchRay has it (Fong et al. 2019, arXiv 1910.08485): from pixel to pixel, and not quite as far
+    as the tolerance; of a map that is zero everywhere the first pixel is meant.
+
+    Args:
+        heatmap: `[H, W]`.
+        mask: bool `[H, W]`, what is of the class.
+        tolerance: in pixels of the map.
+    """
+    row, column = np.unravel_index(np.argmax(heatmap), heatmap.shape)
+    rows, columns = np.nonzero(mask)
+    return bool(len(rows)) and bool((np.hypot(rows - row, columns - column) < tolerance).any())
+
+
+def mask_of(boxes: Sequence[Box], size: tuple[int, int]) -> np.ndarray:
+    """The pixels of a picture of (height, width) `size` whose centres are in one of the boxes: bool `[H, W]`."""
+    mask = np.zeros(size, bool)
+    for x0, y0, x1, y1 in boxes:
+        rows, columns = (slice(*(max(0, int(np.ceil(side - 0.5))) for side in sides)) for sides in ((y0, y1), (x0, x1)))
+        mask[rows, columns] = True
+    return mask
+
+
+def mass_inside(heatmap: np.ndarray, mask: np.ndarray) -> float:
+    """The share of a map that lies on the object: sum of the map within, over its sum.
+
+    Relevance mass accuracy (Arras et al. 2022, arXiv 2003.07258), and the energy-based pointing game (Wang et al. 2020,
+    Score-CAM, arXiv 1910.01279), which are one formula. Higher is better.
+
+    Args:
+        heatmap: `[H, W]`, >= 0.
+        mask: bool `[H, W]`, what is of the class.
+
+    Returns:
+        A share from 0 to 1; NaN of a map that is zero everywhere.
+    """
+    total = float(heatmap.sum(dtype=np.float64))
+    return float(heatmap[mask].sum(dtype=np.float64)) / total if total else float("nan")
+
+
+def rank_accuracy(heatmap: np.ndarray, mask: np.ndarray) -> float:
+    """The share of a map's hottest pixels, as many as the object has, that lies on it.
+
+    Relevance rank accuracy (Arras et al. 2022, arXiv 2003.07258). Higher is better. Pixels that are as hot as the last
+    of these count for as much as there is room for them.
+
+    Args:
+        heatmap: `[H, W]`, >= 0.
+        mask: bool `[H, W]`, what is of the class.
+
+    Returns:
+        A share from 0 to 1; NaN of a map that is zero everywhere, and of an object without pixels.
+    """
+    count = int(mask.sum())
+    if not count or not heatmap.any():
+        return float("nan")
+    last = np.partition(heatmap.ravel(), -count)[-count]
+    above, level = heatmap > last, heatmap == last
+    room = (count - above.sum()) / level.sum()
+    return float((above & mask).sum() + room * (level & mask).sum()) / count
+
+
 def _distance(x: float, y: float, box: Box) -> float:
     """From a point to a box in pixels, 0 inside."""
     return float(np.hypot(max(box[0] - x, 0, x - box[2]), max(box[1] - y, 0, y - box[3])))
 
 
-def share_interval(hits: int, count: int, *, level: float = 0.95) -> tuple[float, float]:
+def share_interval(hits: float, count: float, *, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share (Wilson 1927; Brown, Cai & DasGupta 2001 on how it holds for few).
 
     Args:
-        hits: how many of the pictures count, 0 to `count`.
+        hits: how many of the pictures count, 0 to `count`; of weighted ones no whole number.
         count: of the pictures.
         level: of confidence.
 
@@ -89,6 +153,8 @@ def mean_interval(
     that add up to 1: the ends are quantiles of the weighted means. Of values that are all 0 or 1 that is Clopper and
     Pearson's exact interval, of many values the bootstrap's. Student's, of six equal values, would be a point.
 
+    Where a bound is infinite there is no such interval: then it is Student's, which holds for many values.
+
     Args:
         values: `[M]`, one a picture.
         bounds: the least and the largest possible value.
@@ -96,11 +162,14 @@ def mean_interval(
         draws: of the weights, by one seed: the same values give the same interval.
 
     Returns:
-        Lower and upper end within the bounds; NaN twice where there are no values.
+        Lower and upper end within finite bounds; NaN twice where there are no values, or one without bounds.
     """
     values = np.clip(np.asarray(values, np.float64), *bounds)
-    if not len(values):
+    bounded = bool(np.isfinite(bounds).all())
+    if len(values) < (1 if bounded else 2):
         return float("nan"), float("nan")
+    if not bounded:
+        return _student(values, level)
     rng = np.random.default_rng(0)
     ended = np.stack([np.append(values, bound) for bound in bounds], axis=1)
     step = max(1, _AT_ONCE // len(ended))
@@ -110,6 +179,14 @@ def mean_interval(
         means.append(weights @ ended / weights.sum(axis=1, keepdims=True))
     lower, upper = np.concatenate(means).T
     return float(np.quantile(lower, (1 - level) / 2)), float(np.quantile(upper, (1 + level) / 2))
+
+
+def _student(values: np.ndarray, level: float) -> tuple[float, float]:
+    """Student's interval of the mean of at least two values."""
+    from scipy import stats
+
+    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
 
 
 def similarities(first: np.ndarray, second: np.ndarray) -> dict[str, float]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcam.evaluation.estimates import Estimate, Table, estimate
+from gradcam.boxes import Box
+from gradcam.evaluation.datasets import Example
+from gradcam.evaluation.estimates import Estimate, Table, estimate, estimate_of_classes
 from gradcam.evaluation.journal import Row
 from gradcam.evaluation.localization import rank
-from gradcam.evaluation.metrics import points_at
+from gradcam.evaluation.metrics import mask_of, pixel_points_at, points_at
 from gradcam.evaluation.running import Batch, require_boxes
 from gradcam.methods import Method
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, UnknownName
 
 if TYPE_CHECKING:
     from gradcam.explainer import Explainer
 
+PROTOCOLS = ("paper", "torchray")
 PICTURE_CENTRE = "centre"
 SIDE = 224  # the tolerance is in pixels of a picture whose shorter side has that many
 
@@ -29,35 +33,63 @@ class Pointing:
     most probable classes, whether each class is the picture's own, and whether its map points at it.
     """
 
-    needs_boxes, unit, digits = True, "%", 2
+    needs_boxes, unit, digits, one_scale = True, "%", 2, True
 
-    def __init__(self, methods: Mapping[str, Method], tolerance: float = 15.0, classes: int = 0):
+    def __init__(
+        self, methods: Mapping[str, Method], tolerance: float = 15.0, classes: int = 0, protocol: str = "paper"
+    ):
+        """Says what is compared.
+
+        Args:
+            methods: whose maps point.
+            tolerance: in pixels, by the paper's protocol of a picture whose shorter side has `SIDE`, by TorchRay's of
+                the picture as it is.
+            classes: of how many of the most probable ones the recall is; 0 leaves it out.
+            protocol: `"paper"`, in which a map points at the boxes of its class, as `points_at` has it, and pictures
+                count alike; or `"torchray"`, at its pixels, where the data set has them, as `pixel_points_at` has it,
+                and classes count alike (Fong et al. 2019, arXiv 1910.08485).
+
+        Raises:
+            KeyError: no such protocol.
+            ValueError: a tolerance or a number of classes below 0.
+        """
+        if protocol not in PROTOCOLS:
+            raise UnknownName(f"no protocol {protocol!r} of the pointing game; there are {', '.join(PROTOCOLS)}")
         if not 0 <= tolerance < np.inf or classes < 0:
             raise BadValue(f"tolerance and classes must be numbers of at least 0, not {tolerance} and {classes}")
-        self.methods, self.tolerance, self.classes = methods, tolerance, classes
+        self.methods, self.tolerance, self.classes, self._protocol = methods, tolerance, classes, protocol
 
     def protocol(self) -> dict[str, Any]:
-        """The tolerance, and of how many classes the recall is."""
-        return {"tolerance": self.tolerance, "classes": self.classes}
+        """The tolerance, of how many classes the recall is, and whose protocol it is."""
+        return {"tolerance": self.tolerance, "classes": self.classes, "protocol": self._protocol}
 
     def remark(self) -> str:
         """The protocol in words."""
-        return f"protocol: tolerance {self.tolerance:g} of {SIDE} pixels; rejection threshold chosen on the other half"
+        if self._protocol == "torchray":
+            said = f"TorchRay's: tolerance {self.tolerance:g} pixels of the picture, mean over classes"
+        else:
+            said = f"tolerance {self.tolerance:g} of {SIDE} pixels"
+        return f"protocol: {said}; rejection threshold chosen on the other half"
 
     def rows(self, explainer: Explainer, batch: Batch) -> list[Row]:
-        """The rows of a batch: `hit` by method and, by method, a list `predicted` of peak, own class and hit.
+        """The rows of a batch: `class`, `difficult`, `hit` by method; by method also a list `predicted` of peak, own
+        class and hit, which only the first example of a picture has.
 
         Raises:
             ValueError: a picture has no true box.
         """
         require_boxes(batch.examples)
         explanation = explainer.explain(batch.images, batch.targets)
-        rows: list[Row] = [{"rank": int(r), "hit": {}} for r in rank(explanation.logits, batch.targets)]
+        rows: list[Row] = [
+            {"rank": int(r), "class": str(example.target), "difficult": example.difficult, "hit": {}}
+            for r, example in zip(rank(explanation.logits, batch.targets), batch.examples)
+        ]
+        judges = [self._judge(batch, i) for i in range(len(rows))]
         for name, method in self.methods.items():
-            for i, cam in enumerate(method.make(explanation)):
-                rows[i]["hit"][name] = self._points(batch, i, cam)
-        for i, row in enumerate(rows):
-            row["hit"][PICTURE_CENTRE] = self._points(batch, i, np.ones((1, 1)))
+            for row, frame, judge, cam in zip(rows, batch.frames, judges, method.make(explanation)):
+                row["hit"][name] = judge(frame.heatmap(cam))
+        for row, frame, judge in zip(rows, batch.frames, judges):
+            row["hit"][PICTURE_CENTRE] = judge(_centre(frame.size))
         if self.classes:
             self._add_predicted(explainer, batch, explanation.logits, rows)
         return rows
@@ -65,33 +97,75 @@ class Pointing:
     def tables(self, rows: Sequence[Row], network: str) -> dict[str, Table]:
         """How many maps point at their class; with `classes`, also the recall."""
         recall = {"pointing game with recall": recalls(rows, self.methods)} if self.classes else {}
-        return {"pointing game": accuracies(rows, self.methods), **recall}
+        by_class = self._protocol == "torchray"
+        return {"pointing game": accuracies(rows, self.methods, by_class=by_class), **recall}
 
     def _add_predicted(self, explainer: Explainer, batch: Batch, logits: np.ndarray, rows: list[Row]) -> None:
         for row in rows:
             row["predicted"] = {name: [] for name in self.methods}
+        first = [i for i, example in enumerate(batch.examples) if example.is_first]
+        there = {i: _classes(explainer, batch.examples[i], int(batch.targets[i])) for i in first}
         most_probable = np.argsort(-logits, axis=1, kind="stable")[:, : self.classes]
-        for targets in most_probable.T:
-            explanation = explainer.explain(batch.images, targets)
-            own = (targets == batch.targets).tolist()
+        for targets in most_probable[first].T if first else ():
+            explanation = explainer.explain(batch.images[first], targets)
             for name, method in self.methods.items():
-                for i, cam in enumerate(method.make(explanation)):
-                    points = own[i] and self._points(batch, i, cam)
-                    rows[i]["predicted"][name].append([float(cam.max()), own[i], points])
+                for i, target, cam in zip(first, targets, method.make(explanation)):
+                    boxes = there[i].get(int(target))
+                    points = boxes is not None and self._points_at(batch, i, batch.frames[i].heatmap(cam), boxes)
+                    rows[i]["predicted"][name].append([float(cam.max()), boxes is not None, points])
 
-    def _points(self, batch: Batch, i: int, cam: np.ndarray) -> bool:
-        frame = batch.frames[i]
-        tolerance = self.tolerance * min(frame.size) / SIDE
-        return points_at(frame.heatmap(cam), batch.examples[i].boxes, tolerance)
+    def _judge(self, batch: Batch, i: int) -> Callable[[np.ndarray], bool]:
+        """Whether a heat map of a picture points at its class."""
+        example, frame = batch.examples[i], batch.frames[i]
+        if self._protocol == "paper":
+            return lambda heatmap: self._points_at(batch, i, heatmap, example.boxes)
+        mask = mask_of(example.boxes, frame.size) if example.mask is None else example.mask()
+        return lambda heatmap: pixel_points_at(heatmap, mask, self.tolerance)
+
+    def _points_at(self, batch: Batch, i: int, heatmap: np.ndarray, boxes: Sequence[Box]) -> bool:
+        return points_at(heatmap, boxes, self.tolerance * min(batch.frames[i].size) / SIDE)
 
 
-def accuracies(rows: Sequence[Row], methods: Mapping[str, Method]) -> dict[str, dict[str, Estimate]]:
-    """Per cent of pictures whose map points at their class, by the method's title and for the picture's centre."""
+def _centre(size: tuple[int, int]) -> np.ndarray:
+    """A map that is hot in the middle alone: `[H, W]`, of one pixel or, where a side is even, of two or four."""
+    result = np.zeros(size, np.float32)
+    rows, columns = (slice((side - 1) // 2, side // 2 + 1) for side in size)
+    result[rows, columns] = 1
+    return result
+
+
+def _classes(explainer: Explainer, example: Example, target: int) -> dict[int, Sequence[Box]]:
+    """The classes of a picture that the network has, and their boxes."""
+    result: dict[int, Sequence[Box]] = {target: example.boxes}
+    for other, boxes in example.others.items():
+        with contextlib.suppress(UnknownName):  # it cannot be predicted
+            result[explainer.index(other)] = boxes
+    return result
+
+
+def accuracies(
+    rows: Sequence[Row], methods: Mapping[str, Method], *, by_class: bool = False
+) -> dict[str, dict[str, Estimate]]:
+    """Per cent of pictures whose map points at their class, by the method's title and for the picture's centre.
+
+    Args:
+        rows: of `Pointing`.
+        methods: as measured.
+        by_class: whether it is the mean of the classes' shares.
+
+    Returns:
+        Of all, and of the difficult ones where it is known which these are.
+    """
     titles = {**{name: method.title for name, method in methods.items()}, PICTURE_CENTRE: PICTURE_CENTRE}
-    return {
-        title: {"points at the class": estimate([row["hit"][name] for row in rows], 100)}
-        for name, title in titles.items()
-    }
+    columns = {"points at the class": rows}
+    if any(row["difficult"] is not None for row in rows):
+        columns["difficult ones"] = [row for row in rows if row["difficult"]]
+
+    def share(of: Sequence[Row], name: str) -> Estimate:
+        hits = np.array([row["hit"][name] for row in of], bool)
+        return estimate_of_classes(hits, [row["class"] for row in of], 100) if by_class else estimate(hits, 100)
+
+    return {title: {column: share(of, name) for column, of in columns.items()} for name, title in titles.items()}
 
 
 def recalls(rows: Sequence[Row], methods: Mapping[str, Method]) -> dict[str, dict[str, Estimate]]:
@@ -107,7 +181,8 @@ def recalls(rows: Sequence[Row], methods: Mapping[str, Method]) -> dict[str, dic
     """
     table = {}
     for name, method in methods.items():
-        peaks, own, points = np.moveaxis(np.array([row["predicted"][name] for row in rows], np.float64), 2, 0)
+        found = [row["predicted"][name] for row in rows if row["predicted"][name]]
+        peaks, own, points = np.moveaxis(np.array(found, np.float64), 2, 0)
         halves = np.arange(len(peaks)) % 2
         right = np.zeros(len(peaks))
         for half in (0, 1):

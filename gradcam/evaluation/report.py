@@ -46,4 +46,5 @@ def write_run(
         writer.writerows(cells)
     say(f"\n{path}")
     numbers = {"protocol": run.protocol, "pictures": len(run.rows), "remarks": said, "cells": cells}
-    return write_figure(charts.intervals(tables, unit, run.title), numbers, out, say=say)
+    figure = charts.intervals(tables, unit, run.title, one_scale=run.measure.one_scale)
+    return write_figure(figure, numbers, out, say=say)

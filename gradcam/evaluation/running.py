@@ -61,6 +61,10 @@ class Measure(Protocol):
     unit: str
     digits: int
 
+    @property
+    def one_scale(self) -> bool:
+        """Whether the tables' numbers are of one kind."""
+
     def protocol(self) -> Mapping[str, Any]:
         """The choices that the rows depend on, as JSON can hold them."""
 
@@ -163,7 +167,7 @@ def run(
         "weights": _fingerprint_of(network, name),
         "tensorflow": tensorflow_version() + " and others" * (elsewhere is not None and elsewhere.any_tensorflow),
         "data": data,
-        "pictures": digest_of((example.name, str(example.target), example.boxes) for example in examples),
+        "pictures": digest_of(map(_identity, examples)),
         "layer": choices.layer or network.default_layer,
         "methods": list(measure.methods),
         "fit": choices.fit,
@@ -283,6 +287,11 @@ def _fingerprint_of(network: Network, path: str) -> str:
     place = pathlib.Path(path)
     files = sorted(place.rglob("*")) if place.is_dir() else sorted(place.parent.glob(f"{place.name}*"))
     return digest([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files])
+
+
+def _identity(example: Example) -> tuple[Any, ...]:
+    """What tells an example from others: all but what it reads."""
+    return example.name, str(example.target), example.boxes, example.others, example.is_first, example.difficult
 
 
 def digest(value: Any) -> str:

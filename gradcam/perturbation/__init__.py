@@ -13,7 +13,13 @@ if TYPE_CHECKING:
         ablation_weights as ablation_weights,
         score_cam_weights as score_cam_weights,
     )
-    from gradcam.perturbation.scoring import portions as portions
+    from gradcam.perturbation.scoring import (
+        Score as Score,
+        in_portions as in_portions,
+        masked as masked,
+        mean_colour as mean_colour,
+        portions as portions,
+    )
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -21,6 +27,6 @@ __getattr__, __dir__, __all__ = lazy(
         "occlusion": "occlusion_map",
         "rise": "rise_map",
         "score_cam": "ablation_weights score_cam_weights",
-        "scoring": "portions",
+        "scoring": "Score in_portions masked mean_colour portions",
     },
 )

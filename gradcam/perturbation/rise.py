@@ -20,9 +20,9 @@ def rise_map(
     batch: int = 32,
     progress: bool = False,
 ) -> np.ndarray:
-    """The mean score over random masks that are open at a place (Petsiuk et al. 2018, arXiv 1806.07421, eq. 6).
+    """The mean score over random masks that are open at a place (Petsiuk et al. 2018, arXiv 1806.07421).
 
-    S = 1 / (N p) sum_i f(I * M_i) M_i, of masks as in sec. 3.2: a grid of cells, each open with probability p,
+    S = 1 / (N p) sum_i f(I * M_i) M_i, of masks as the paper draws them: a grid of cells, each open with probability p,
     is enlarged bilinearly to more than the picture's size, and cut out of it at a random place. What a mask hides is
     of the mean colour, which a network whose preprocessing subtracts it sees as 0.
 

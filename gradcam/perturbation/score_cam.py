@@ -76,7 +76,7 @@ def ablation_weights(
 ) -> np.ndarray:
     """Ablation-CAM: a channel weighs what the class loses without it.
 
-    Desai & Ramaswamy 2020 (WACV, Ablation-CAM), eq. 3: w_k = (y - y_k) / y, y_k the score with the channel at 0
+    Desai & Ramaswamy 2020 (WACV, Ablation-CAM): w_k = (y - y_k) / y, y_k the score with the channel at 0
     everywhere. The factor 1 / y, one number a picture, is left out: it would turn maps round where y < 0.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -150,7 +151,7 @@ def _of_tiff(path: pathlib.Path) -> np.ndarray:
         pages, stored, claimed = [], path.stat().st_size, 0
         for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)
-            if int(image.tag_v2.get(254, 0)) & _WITHOUT:
+            if int(_tag(image, 254, 0)) & _WITHOUT:
                 continue
             claimed += image.width * image.height * len(image.getbands())  # pages can have their pixels in common
             check_packing(claimed, stored)
@@ -161,12 +162,17 @@ def _of_tiff(path: pathlib.Path) -> np.ndarray:
     return np.concatenate(pages, axis=2)
 
 
+def _tag(image: Any, number: int, otherwise: int) -> Any:
+    """What the page of a TIFF says under a tag's number; Pillow's types know of tags in some versions only."""
+    return image.tag_v2.get(number, otherwise)
+
+
 def _page(image: Image.Image, number: int) -> np.ndarray:
     """The bands of a page, `[H, W, K]`."""
     if image.mode in ("P", "PA"):
         raise UnknownNumbersError(f"page {number} has a palette, whose numbers measure nothing")
     array = np.array(image)
-    sample_format = image.tag_v2.get(339, 1)  # type: ignore[attr-defined]
+    sample_format = _tag(image, 339, 1)
     sample_format = sample_format[0] if isinstance(sample_format, tuple) else sample_format
     array = array.view(_WITHOUT_MODE.get((array.dtype.name, sample_format), array.dtype))
     return array[..., None] if array.ndim == 2 else array

@@ -31,7 +31,7 @@ from benchmarking.photographs import make_photographs, parse_size
 
 from gradcam.cluster import Cluster, Job, connected
 from gradcam.evaluation import Elsewhere, Journal, Localization, evaluate, running
-from gradcam.evaluation.datasets import Example, ilsvrc
+from gradcam.evaluation.datasets import Example, ilsvrc, reading
 from gradcam.methods import methods_named
 from gradcam.terminal import quiet_tensorflow, run_script
 from slim_models.mistakes import BadValue
@@ -67,7 +67,7 @@ def speeds(args: argparse.Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         files = make_photographs(pathlib.Path(folder), args.count, parse_size(args.size), 0)
         boxes = ((10.0, 10.0, 100.0, 100.0),)
-        examples = [Example(pathlib.Path(p).stem, n % 1000, boxes, ilsvrc.InFile(p)) for n, p in enumerate(files)]
+        examples = [Example(pathlib.Path(p).stem, n % 1000, boxes, reading.InFile(p)) for n, p in enumerate(files)]
         parts = [examples[start : start + args.batch] for start in range(0, len(examples), args.batch)]
         for workers in (0, *args.workers):
             row = {"workers": workers, **(_with_workers(args, parts, workers) if workers else _alone(args, parts))}

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from slim_models.backward import marked_relus
+from slim_models.builders.assigned import assigned_variable
 from slim_models.builders.catalogue import NETWORKS, architecture, find_weights
 from slim_models.labels import Given
 from slim_models.mistakes import BadValue
@@ -48,7 +49,8 @@ def build(
     Each size is the network's own (see `NETWORKS`) where it is None.
 
     Returns:
-        The network; its variables have the names of its weight file, which is where its values come from.
+        The network; its variables have the names of its weight file, which is where its values come from. They have no
+        initial values, whose operations would be most of the time that building takes: they are assigned.
 
     Raises:
         FileNotFoundError: no such list of classes.
@@ -84,6 +86,7 @@ def _build(
     with graph.as_default(), marked_relus(graph), warnings.catch_warnings():
         # tf_slim calls what TensorFlow says it will not keep, which is no matter to whoever builds.
         warnings.filterwarnings("ignore", module="tensorflow|tf_slim")
+        tf.get_variable_scope().set_custom_getter(assigned_variable)
         images = tf.placeholder(tf.float32, [None, image_size, image_size, 3], name="images")
         logits, endpoints = entry.builder(images, precision=precision, **options, **form)
     network = Network(

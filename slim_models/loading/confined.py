@@ -21,6 +21,7 @@ from slim_models.mistakes import BadValue
 
 # An operation of any inputs and outputs, which is never run: the function that it would call has no name.
 _STAND_IN = "PyFunc"
+_PRINT = "Print"  # passes on its first input; whoever looked for a fault in a training often left some in its graph
 _REFUSED = "_refused"  # attribute of a stand-in: what it stands for, in words
 _MOST = 2**22  # nodes of a function with all that it calls; the largest networks have some ten thousand
 # What restores variables from the checkpoint that a saver names.
@@ -37,8 +38,8 @@ def confined(graph_def: tf.GraphDef) -> tf.GraphDef:
 
     Returns:
         The same, all names included, with stand-ins for what is not allowed, and for calls of functions with such an
-        operation in them, which are left out; `graph_def` itself if there is nothing of the kind. What TensorFlow does
-        not know stays: it cannot be imported.
+        operation in them, which are left out; each `Print` passes on what it is given, and prints nothing; `graph_def`
+        itself if there is nothing of the kind. What TensorFlow does not know stays: it cannot be imported.
 
     Raises:
         ValueError: its functions call each other without end, or so often that no memory would hold them.
@@ -46,7 +47,7 @@ def confined(graph_def: tf.GraphDef) -> tf.GraphDef:
     functions = _Functions(graph_def.library)
     functions.check_size()
     refused = {node.name: words for node in graph_def.node if (words := functions.refusal(node))}
-    if not refused and not functions.refused:
+    if not refused and not functions.refused and not any(_prints(graph_def)):
         return graph_def
     result = tf.GraphDef(versions=graph_def.versions)
     kept = (name for name in functions.by_name if name not in functions.refused)
@@ -57,7 +58,18 @@ def confined(graph_def: tf.GraphDef) -> tf.GraphDef:
             _stand_in(copy, node, functions.definition(node.op), refused[node.name])
         else:
             copy.CopyFrom(node)
+    for node in _prints(result):
+        node.op = "Identity"
+        waits = [name for name in node.input if name.startswith("^")]
+        node.input[1:] = waits  # without what it would have printed
+        for name in [name for name in node.attr if name != "T"]:
+            del node.attr[name]
     return result
+
+
+def _prints(graph_def: tf.GraphDef) -> Iterator[tf.NodeDef]:
+    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
+        yield from (node for node in nodes if node.op == _PRINT)
 
 
 class _Functions:
@@ -109,7 +121,8 @@ class _Functions:
         called = [name for name in (node.op, *_called(node)) if name in self.refused]
         if called:
             return self.refused[called[0]]
-        known = node.op in self.by_name or node.op in self._more or is_allowed(node.op) or is_idle(node.op)
+        ours = node.op in self.by_name or node.op in self._more or node.op == _PRINT
+        known = ours or is_allowed(node.op) or is_idle(node.op)
         return None if known or self.definition(node.op) is None else f"{node.name} of the type {node.op}"
 
     def definition(self, kind: str) -> OpDef | None:

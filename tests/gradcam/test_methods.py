@@ -11,6 +11,7 @@ import slim_models
 from gradcam import cams, figures
 from gradcam.cams import FORMULAS, formula, grad_cam_plus_plus, layer_cam, xgrad_cam
 from gradcam.cli import main
+from gradcam.evaluation import METRICS, PLACE_METRICS
 from gradcam.explainer import Explainer
 from gradcam.methods import FLIP, METHODS, REGISTRY, methods_named, needs, title_of
 from gradcam.pictures import read_photograph
@@ -91,9 +92,14 @@ def test_every_formula_is_in_the_registry_under_its_name():
     assert {"grad_cam": "Grad-CAM", "hires_cam": "HiResCAM"}.items() <= figures.TITLES.items()
 
 
-def test_the_table_of_methods_has_every_method_once():
+def test_the_tables_have_every_method_and_metric_once():
     text = (pathlib.Path(__file__).parents[2] / "docs" / "METHODS.md").read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    rows, metrics = (
+        [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.splitlines() if line.startswith("| `")]
+        for part in text.split("\n## Metrics\n")
+    )
+    assert [row[0].strip("`") for row in metrics] == [*METRICS, *PLACE_METRICS]
+    assert all(len(row) == 6 and all(row) for row in metrics)
     assert sorted(row[0].strip("`") for row in rows) == sorted([*REGISTRY, "cam"])
     for name, formula_, source, runs, good_for in rows:
         assert formula_ and source and good_for

@@ -1,5 +1,6 @@
-"""Methods beside those of captum and pytorch-grad-cam on the same small network; skipped where these are missing."""
+"""Methods and metrics beside other libraries' on the same arrays or small network; skipped where these are missing."""
 
+import functools
 import importlib.util
 import json
 import pathlib
@@ -8,26 +9,37 @@ import sys
 
 import pytest
 
-PROGRAM = pathlib.Path(__file__).parents[1] / "helpers" / "other_libraries.py"
+HELPERS = pathlib.Path(__file__).parents[1] / "helpers"
 THEIRS = {
-    "pytorch_grad_cam": [
-        *("GradCAM", "XGradCAM", "HiResCAM", "LayerCAM", "GradCAMElementWise", "ScoreCAM", "AblationCAM"),
-    ],
-    "captum": ["IntegratedGradients", "InputXGradient"],
+    "other_libraries": {
+        "pytorch_grad_cam": [
+            *("GradCAM", "XGradCAM", "HiResCAM", "LayerCAM", "GradCAMElementWise", "ScoreCAM", "AblationCAM"),
+        ],
+        "captum": ["IntegratedGradients", "InputXGradient"],
+    },
+    "other_metrics": {
+        "quantus": [
+            *("Sparseness", "Complexity", "RelevanceMassAccuracy", "RelevanceRankAccuracy", "PixelFlipping", "ROAD"),
+            *("FaithfulnessCorrelation", "MaxSensitivity"),
+        ],
+        "captum": ["infidelity", "infidelity, normalize=True", "sensitivity_max"],
+        "saliency": ["XRAI"],
+    },
 }
+NAMES = [(program, library, name) for program in THEIRS for library, names in THEIRS[program].items() for name in names]
 
 
-@pytest.fixture(scope="module")
-def differences():
-    """Name of a method -> the largest difference of its values, over their greatest."""
-    result = subprocess.run([sys.executable, PROGRAM], capture_output=True, text=True, timeout=300)
+@functools.cache
+def differences(program):
+    """Name of a method or metric -> the largest difference of its values, over their greatest."""
+    result = subprocess.run([sys.executable, HELPERS / f"{program}.py"], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(("library", "name"), [(library, name) for library in THEIRS for name in THEIRS[library]])
-def test_our_method_is_theirs(library, name, request):
+@pytest.mark.parametrize(("program", "library", "name"), NAMES)
+def test_ours_is_theirs(program, library, name):
     for needed in ("torch", library):
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
-    assert request.getfixturevalue("differences")[name] < 1e-4
+    assert differences(program)[name] < 1e-5

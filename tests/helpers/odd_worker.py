@@ -22,7 +22,7 @@ def dask_setup(worker):
 
         tf.__version__ = "2.0.0"
     if os.environ["ODD"] == "disk":
-        from gradcam.evaluation.datasets.example import InFile
+        from gradcam.evaluation.datasets.reading import InFile
         from slim_models.mistakes import BadValue
 
         def damaged(self):

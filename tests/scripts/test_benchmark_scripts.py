@@ -4,11 +4,13 @@ import json
 import re
 import runpy
 import sys
+import time
 from pathlib import Path
 
 import benchmark_growth
 import benchmark_layers
 import benchmark_memory
+import benchmark_methods
 import benchmark_precision
 import numpy as np
 import pytest
@@ -30,13 +32,28 @@ def vgg(tmp_path_factory):
         yield script
 
 
-@pytest.mark.parametrize("name", ["benchmark_growth", "benchmark_layers", "benchmark_memory"])
+@pytest.mark.parametrize("name", ["benchmark_growth", "benchmark_layers", "benchmark_memory", "benchmark_methods"])
 def test_a_mistake_is_one_line(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--network", "vgg61"])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
     assert end.value.code == 2
     assert re.fullmatch(rf"{name}: no network 'vgg61'; the networks are .*\n", capsys.readouterr().err)
+
+
+def test_what_methods_cost(thin_script, few_runs, capsys):
+    arguments = [*thin_script.flags, "--methods", "grad_cam", "guided_backprop", "smooth_grad", "--seconds", "0"]
+    benchmark_methods.main(arguments)
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in capsys.readouterr().out.splitlines()]
+    assert [row[:2] for row in rows[2:]] == [
+        ["`grad_cam`", "0"],
+        ["`guided_backprop`", "0"],
+        ["`smooth_grad`", "3 backward"],  # as few as tests take
+    ]
+    assert all(float(cell) > 0 for row in rows[2:] for cell in row[2:])
+    seen = []
+    clock, _ = benchmark_methods.measured(lambda: (seen.append(1), time.sleep(0.02)), 0.05)
+    assert clock >= 20 and 2 <= len(seen) <= 4
 
 
 class TestNetworks:

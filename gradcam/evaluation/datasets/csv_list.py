@@ -10,7 +10,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets.example import Example, InFile, unique
+from gradcam.evaluation.datasets.example import Example, unique
+from gradcam.evaluation.datasets.reading import InFile
 from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
 

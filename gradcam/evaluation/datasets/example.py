@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pathlib
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from gradcam.boxes import Box
-from gradcam.pictures import read_image
-from slim_models.mistakes import BadValue, Mistake
+from gradcam.boxes import Box, area
+from slim_models.mistakes import BadValue
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -25,52 +22,33 @@ class Example:
         boxes: around what is of that class, in pixels of the picture, half open: (0, 0, 64, 64) is the whole
             of a 64 x 64 picture; none where the data set has none.
         read: reads the picture, uint8 `[H, W, 3]`, RGB; several threads may call it, and nothing is kept.
+        others: the other classes that the picture shows, each an example of its own, and the boxes around them.
+        is_first: whether it is the first example of its picture.
+        difficult: whether the pointing game is hard, as of `is_difficult`; None where that is not known.
+        mask: makes the pixels of the class, bool `[H, W]`; None where the data set has boxes alone.
     """
 
     name: str
     target: str | int
     boxes: tuple[Box, ...]
     read: Callable[[], np.ndarray]
+    others: Mapping[str, tuple[Box, ...]] = dataclasses.field(default_factory=dict)
+    is_first: bool = True
+    difficult: bool | None = None
+    mask: Callable[[], np.ndarray] | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class InFile:
-    """Reads a picture from a file; small, as there may be a million of them.
+def is_difficult(boxes: Iterable[Box], others: Iterable[str], size: tuple[int, int]) -> bool:
+    """Whether the pointing game is hard: the class has less than a quarter of the picture, and others are there.
 
-    Attributes:
-        path: of the file.
-        decode: path -> uint8 `[H, W, 3]`, RGB.
+    The difficult subset of Zhang et al. 2016 (arXiv 1608.00507), sec. 4.1; of the boxes the areas are added up.
+
+    Args:
+        boxes: of the class.
+        others: the other classes.
+        size: width and height of the picture.
     """
-
-    path: str
-    decode: Callable[[pathlib.Path], np.ndarray] = read_image
-
-    def __call__(self) -> np.ndarray:
-        """The picture; errors as of `decode`."""
-        return self.decode(pathlib.Path(self.path))
-
-    def carried(self) -> Carried:
-        """The same for a machine that has not this file."""
-        return Carried(self.path, pathlib.Path(self.path).read_bytes(), self.decode)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Carried:
-    """Reads a picture from the bytes of a file that is elsewhere; attributes as of `InFile`, and the bytes."""
-
-    path: str
-    data: bytes
-    decode: Callable[[pathlib.Path], np.ndarray]
-
-    def __call__(self) -> np.ndarray:
-        """The picture; errors as of `decode`, with the path that it has where it comes from."""
-        with tempfile.TemporaryDirectory() as folder:
-            place = pathlib.Path(folder, pathlib.PurePath(self.path).name)
-            place.write_bytes(self.data)
-            try:
-                return self.decode(place)
-            except Mistake as error:
-                raise type(error)(str(error).replace(str(place), self.path)) from error
+    return 4 * sum(area(box) for box in boxes) < size[0] * size[1] and any(True for _ in others)
 
 
 def half_open(first: tuple[float, float], last: tuple[float, float], size: tuple[float, float] | None = None) -> Box:

@@ -8,16 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 from gradcam.boxes import Box
+from gradcam.evaluation.datasets.coco import coco_examples, instances_file
 from gradcam.evaluation.datasets.csv_list import csv_examples
 from gradcam.evaluation.datasets.example import Example, unique
 from gradcam.evaluation.datasets.ilsvrc import ilsvrc_examples, picture_files
 from gradcam.evaluation.datasets.tiny_imagenet import tiny_imagenet_examples
+from gradcam.evaluation.datasets.voc import voc_examples, voc_root
 from gradcam.pictures import SAMPLES
 from slim_models.mistakes import BadValue, MissingFile
 
 SOURCES = (
-    "'samples', the folder tiny-imagenet-200 or its zip, a folder of ILSVRC (pictures, or the root of the data), or "
-    "a CSV file with the columns path, class and boxes"
+    "'samples', the folder tiny-imagenet-200 or its zip, a folder of ILSVRC (pictures, or the root of the data), of "
+    "PASCAL VOC or of COCO (or its JSON of instances), or a CSV file with the columns path, class and boxes"
 )
 
 # By hand: all that is visible of the cat, the cup with its handle but without saucer and spoon, the coat without
@@ -38,7 +40,7 @@ def read_examples(source: str | os.PathLike, **options: Any) -> list[Example]:
 
     Args:
         source: `"samples"`, or the path of one of `SOURCES`.
-        **options: of `ilsvrc_examples`: `annotations` and `labels`; None is as good as not given.
+        **options: `annotations` and `labels`, of the readers that take them; None is as good as not given.
 
     Returns:
         Its pictures, in an order that stays.
@@ -50,12 +52,12 @@ def read_examples(source: str | os.PathLike, **options: Any) -> list[Example]:
     given = {name: value for name, value in options.items() if value is not None}
     check_data(source)
     path = pathlib.Path(source)
-    reader = _reader_of(source, path)
-    if reader is ilsvrc_examples:
-        return ilsvrc_examples(path, **given)
-    if given:
-        raise BadValue(f"{source} takes no {' and no '.join(given)}: only a folder of ILSVRC does")
-    return reader(path)
+    reader = _reader_of(source, path, given.get("annotations"))
+    unknown = [name for name in given if name not in _OPTIONS.get(reader, ())]
+    if unknown:
+        takers = "a folder of ILSVRC takes both, COCO annotations, and PASCAL VOC labels"
+        raise BadValue(f"{source} takes no {' and no '.join(unknown)}: {takers}")
+    return reader(path, **given)
 
 
 def check_data(source: str | os.PathLike) -> None:
@@ -68,13 +70,24 @@ def check_data(source: str | os.PathLike) -> None:
         raise MissingFile(f"there is nothing at {os.fspath(source)}; data sets are {SOURCES}")
 
 
-def _reader_of(source: str | os.PathLike, path: pathlib.Path) -> Callable[..., list[Example]]:
+_OPTIONS: dict[Callable[..., list[Example]], tuple[str, ...]] = {
+    ilsvrc_examples: ("annotations", "labels"),
+    coco_examples: ("annotations",),
+    voc_examples: ("labels",),
+}
+
+
+def _reader_of(source: str | os.PathLike, path: pathlib.Path, annotations: Any) -> Callable[..., list[Example]]:
     if source == "samples":
         return lambda _: sample_examples()
     if path.suffix.lower() == ".zip" or (path / "wnids.txt").is_file():
         return tiny_imagenet_examples
     if path.suffix.lower() == ".csv" and path.is_file():
         return csv_examples
+    if instances_file(path) or (annotations and pathlib.Path(annotations).suffix.lower() == ".json"):
+        return coco_examples
+    if voc_root(path):
+        return voc_examples
     if any(picture_files(path)):
         return ilsvrc_examples
     raise BadValue(f"{path} is no data set; data sets are {SOURCES}")

@@ -11,12 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 
-import numpy as np
-
 from gradcam.boxes import Box
-from gradcam.evaluation.datasets.example import Example, InFile, half_open
+from gradcam.evaluation.datasets.example import Example, half_open
 from gradcam.evaluation.datasets.matlab import read_records
-from gradcam.evaluation.datasets.tiny_imagenet import decode
+from gradcam.evaluation.datasets.reading import in_file
 from gradcam.pictures import images
 from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
@@ -132,18 +130,7 @@ def _check_agreement(targets: Mapping[str, tuple[str, str]]) -> None:
 
 
 def _example(name: str, path: str, annotation: Annotation) -> Example:
-    read = functools.partial(_picture, size=annotation.size) if annotation.size else images.read_image
-    return Example(name, annotation.target, annotation.boxes, InFile(path, read))
-
-
-def _picture(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
-    pixels = images.read_image(path)
-    if pixels.shape[1::-1] != size:
-        pixels = decode(path.read_bytes())  # boxes may be drawn on the picture as stored, before EXIF turns it
-    if pixels.shape[1::-1] != size:
-        shape = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        raise BadValue(f"{path} has {shape} pixels, but its boxes are for {size[0]} x {size[1]}")
-    return pixels
+    return Example(name, annotation.target, annotation.boxes, in_file(path, annotation.size))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -307,21 +294,39 @@ def read_xml(path: pathlib.Path) -> Annotation:
     Raises:
         ValueError: the file is broken, lacks something, or has no objects or several classes.
     """
+    size, objects = read_objects(path)
+    boxes = tuple(half_open(first, last, size) for _, first, last, _ in objects)
+    return Annotation(the_class([name for name, *_ in objects], str(path)), boxes, size)
+
+
+Corner = tuple[float, float]
+
+
+def read_objects(path: pathlib.Path) -> tuple[tuple[int, int], list[tuple[str, Corner, Corner, bool]]]:
+    """Reads the objects of one picture, of any classes, from XML as ILSVRC and PASCAL VOC have it.
+
+    Returns:
+        Width and height of the picture; of each object its class, x and y of its first and its last pixel as they
+        stand there, and whether it is flagged as difficult.
+
+    Raises:
+        ValueError: the file is broken, or lacks something.
+    """
     try:
         root = ElementTree.parse(path).getroot()
     except Exception as error:  # of damage the parser raises nearly anything: a LookupError of an unknown encoding
         raise BadValue(f"{path} cannot be read: {error}") from error
     try:
         size = (int(_text(root, "size/width")), int(_text(root, "size/height")))
-        objects = [(_text(item, "name"), _sides(item)) for item in root.iter("object")]
-        boxes = tuple(half_open((x0, y0), (x1, y1), size) for _, (x0, y0, x1, y1) in objects)
+        objects = []
+        for item in root.iter("object"):
+            x0, y0, x1, y1 = (float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
+            half_open((x0, y0), (x1, y1), size)  # complains of boxes without a pixel
+            difficult = item.findtext("difficult", "0").strip() == "1"
+            objects.append((_text(item, "name"), (x0, y0), (x1, y1), difficult))
     except ValueError as error:
         raise BadValue(f"{path} cannot be read: {error}") from error
-    return Annotation(the_class([name for name, _ in objects], str(path)), boxes, size)
-
-
-def _sides(item: ElementTree.Element) -> list[float]:
-    return [float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")]
+    return size, objects
 
 
 def _text(item: ElementTree.Element, tag: str) -> str:

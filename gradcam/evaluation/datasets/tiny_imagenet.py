@@ -12,11 +12,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cv2
 import numpy as np
 
-from gradcam.evaluation.datasets.example import Carried, Example, half_open
-from gradcam.pictures import images
+from gradcam.evaluation.datasets.example import Example, half_open
+from gradcam.evaluation.datasets.reading import Carried, decode
 from slim_models.mistakes import BadValue, MissingFile
 from slim_models.weights import check_members
 
@@ -166,19 +165,3 @@ def _check_archive(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
 def validation_rows(read: Callable[[str], bytes]) -> list[list[str]]:
     """The lines of Tiny ImageNet's validation list: name, WordNet id, x and y of the first and the last pixel."""
     return [line.split("\t") for line in read("val/val_annotations.txt").decode().splitlines()]
-
-
-def decode(data: bytes) -> np.ndarray:
-    """JPEG bytes -> uint8 `[H, W, 3]`, RGB, as stored: EXIF turns nothing (a few of the pictures are greyscale).
-
-    Raises:
-        ValueError: they are damaged, or the picture is too large.
-    """
-    images.check_encoded(data)  # OpenCV's own limit is 1,074 million pixels
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:  # of an empty file, or of one that claims too many pixels
-        pixels = None
-    if pixels is None:
-        raise BadValue("a picture of the data set is damaged")
-    return np.ascontiguousarray(pixels[..., ::-1])

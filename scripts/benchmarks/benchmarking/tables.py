@@ -16,7 +16,7 @@ from benchmarking.startup import Startup
 Column = tuple[str, int]  # task, batch
 
 TASK_TITLES = {"cam": "CAM", "guided": "guided", "both": "CAM + guided", "classes": "10 classes"}
-NETWORK_TITLES = {"vgg16": "VGG16", "resnet_v1_50": "ResNet-v1-50"}
+NETWORK_TITLES = {"vgg16": "VGG16", "resnet_v1_50": "ResNet-v1-50", "efficientnet_lite0": "EfficientNet-Lite0"}
 NOTHING = "-"
 
 

@@ -8,8 +8,8 @@ A module `peers/NAME.py` has a
 
 which builds the network with the arrays of our weight files and two threads. `run` takes RGB `[N, 224, 224, 3]` in
 [0, 255], as float32, and one class for each picture, or None for the predicted ones; it returns, as the task wants
-them, `cam`, `[N, h, w]` >= 0 of any size and scale, at conv5_3 after its ReLU (vgg16) or block4 (resnet_v1_50), and
-`guided`, `[N, 224, 224, 3]` in RGB. The task `classes` takes one picture and K classes and returns the K cams.
+them, `cam`, `[N, h, w]` >= 0 of any size and scale, at the network's default layer, and `guided`, `[N, 224, 224, 3]`
+in RGB. The task `classes` takes one picture and K classes and returns the K cams.
 
 Such a module imports its library, so only the process that measures it, `peers.worker`, imports the module; what
 must be known before is in the table here.
@@ -55,6 +55,7 @@ class PeerInfo:
 
 
 _CAMS = ("cam", "classes")
+_FULL = ("vgg16", "resnet_v1_50")  # what the libraries are measured with
 
 PEERS = {
     OURS: PeerInfo("gradcam (ours)", ("tensorflow", "tf_slim"), PRECISIONS, reads_files=True),
@@ -62,11 +63,11 @@ PEERS = {
     "plain_torch_unfolded": PeerInfo(
         "plain PyTorch, batch norm left in", ("torch",), PRECISIONS, networks=("resnet_v1_50",)
     ),
-    "captum": PeerInfo("captum", ("torch", "captum"), PRECISIONS),
-    "pytorch_grad_cam": PeerInfo("pytorch-grad-cam", ("torch", "pytorch_grad_cam")),
-    "torchcam": PeerInfo("torch-cam", ("torch", "torchcam"), PRECISIONS, _CAMS),
-    "public_tf1": PeerInfo("public TF1 script", ("tensorflow",), PRECISIONS),
-    "tf_keras_vis": PeerInfo("tf-keras-vis", ("tensorflow", "tf_keras_vis")),
-    "tf_explain": PeerInfo("tf-explain", ("tensorflow", "tf_explain"), tasks=_CAMS),
-    "xplique": PeerInfo("xplique", ("tensorflow", "xplique")),
+    "captum": PeerInfo("captum", ("torch", "captum"), PRECISIONS, networks=_FULL),
+    "pytorch_grad_cam": PeerInfo("pytorch-grad-cam", ("torch", "pytorch_grad_cam"), networks=_FULL),
+    "torchcam": PeerInfo("torch-cam", ("torch", "torchcam"), PRECISIONS, _CAMS, networks=_FULL),
+    "public_tf1": PeerInfo("public TF1 script", ("tensorflow",), PRECISIONS, networks=_FULL),
+    "tf_keras_vis": PeerInfo("tf-keras-vis", ("tensorflow", "tf_keras_vis"), networks=_FULL),
+    "tf_explain": PeerInfo("tf-explain", ("tensorflow", "tf_explain"), tasks=_CAMS, networks=_FULL),
+    "xplique": PeerInfo("xplique", ("tensorflow", "xplique"), networks=_FULL),
 }

@@ -16,28 +16,42 @@ from torch import nn
 from peers import torch_networks
 
 
-class _SwitchedRelu(torch.autograd.Function):
-    """A ReLU in place, whose backward pass is guided or not as is decided when it runs."""
+class _Switched(torch.autograd.Function):
+    """A ReLU or ReLU6 in place, whose backward pass is guided or not as is decided when it runs."""
 
     guided = False
 
     @staticmethod
-    def forward(ctx, inputs: torch.Tensor) -> torch.Tensor:
-        outputs = inputs.relu_()
+    def forward(ctx, inputs: torch.Tensor, most: float | None) -> torch.Tensor:
+        outputs = _rectified(inputs, most)
         ctx.mark_dirty(outputs)
         ctx.save_for_backward(outputs)
+        ctx.most = most
         return outputs
 
     @staticmethod
-    def backward(ctx, signal: torch.Tensor) -> torch.Tensor:
+    def backward(ctx, signal: torch.Tensor) -> tuple[torch.Tensor, None]:
         (outputs,) = ctx.saved_tensors
-        result = torch.ops.aten.threshold_backward(signal, outputs, 0)
-        return result.relu_() if _SwitchedRelu.guided else result
+        if ctx.most is None:
+            result = torch.ops.aten.threshold_backward(signal, outputs, 0)
+        else:
+            result = torch.ops.aten.hardtanh_backward(signal, outputs, 0, ctx.most)
+        return (result.relu_() if _Switched.guided else result), None
+
+
+def _rectified(inputs: torch.Tensor, most: float | None) -> torch.Tensor:
+    return inputs.relu_() if most is None else torch.nn.functional.hardtanh_(inputs, 0, most)
 
 
 class _Relu(nn.Module):
+    most: float | None = None
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return _SwitchedRelu.apply(inputs) if inputs.requires_grad else inputs.relu_()
+        return _Switched.apply(inputs, self.most) if inputs.requires_grad else _rectified(inputs, self.most)
+
+
+class _Relu6(_Relu):
+    most = 6.0
 
 
 class Peer:
@@ -46,7 +60,7 @@ class Peer:
     fold = True
 
     def __init__(self, network: str, weights: Mapping[str, np.ndarray], precision: str):
-        self.network = torch_networks.build(network, weights, precision, _Relu, self.fold)
+        self.network = torch_networks.build(network, weights, precision, _Relu, self.fold, _Relu6)
         self.network.requires_grad_(False).to(memory_format=torch.channels_last)
 
     def run(self, task: str, images: np.ndarray, targets: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -79,8 +93,8 @@ def _cam(activations: torch.Tensor, gradients: torch.Tensor) -> np.ndarray:
 
 
 def _guided(scores: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-    _SwitchedRelu.guided = True
+    _Switched.guided = True
     try:
         return torch.autograd.grad(scores, inputs)[0]
     finally:
-        _SwitchedRelu.guided = False
+        _Switched.guided = False

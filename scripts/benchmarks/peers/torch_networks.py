@@ -1,4 +1,4 @@
-"""TF-Slim's VGG16 and ResNet-v1-50 as PyTorch modules, with the weights of our files.
+"""TF-Slim's VGG16 and ResNet-v1-50, and EfficientNet-Lite0, as PyTorch modules, with the weights of our files.
 
 Laid out as the libraries want networks: every ReLU is a module of its own, and the layer to explain is the
 output of the module `trunk`.
@@ -17,6 +17,8 @@ THREADS = 2
 RGB_MEAN = (123.68, 116.779, 103.939)
 _VGG16 = (2, 2, 3, 3, 3)  # convolutions of each block
 _RESNET_50 = ((3, 2), (4, 2), (6, 2), (3, 1))  # units of each block, and the stride of the last of them
+# EfficientNet-Lite0's stages: units, and of the first of them kernel, stride and expansion.
+_LITE0 = ((1, 3, 1, 1), (2, 3, 2, 6), (2, 5, 2, 6), (3, 3, 2, 6), (3, 5, 1, 6), (4, 5, 2, 6), (1, 3, 1, 6))
 _EPSILON = 1.001e-5  # TensorFlow's fused batch norm takes no less, whatever it is told
 
 Weights = Mapping[str, np.ndarray]
@@ -24,26 +26,31 @@ ReluMaker = Callable[[], nn.Module]
 
 
 class Network(nn.Module):
-    """A classifier: `trunk` up to the layer to explain, after its ReLU, and `head` from there to the logits."""
+    """A classifier: `trunk` up to the layer to explain, after its ReLU, and `head` from there to the logits.
 
-    def __init__(self, trunk: nn.Module, head: nn.Module, bgr: bool):
+    It takes pictures less `mean`, divided by `scale`; if `bgr`, with the channels as Caffe has them.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, head: nn.Module, bgr: bool = False, mean: tuple[float, ...] = RGB_MEAN, scale: float = 1
+    ):
         super().__init__()
         self.trunk = trunk
         self.head = head
-        self.bgr = bgr  # whether the channels come as Caffe has them
+        self.bgr, self.mean, self.scale = bgr, np.array(mean, np.float32), np.float32(scale)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return self.head(self.trunk(inputs))
 
     def inputs(self, images: np.ndarray) -> torch.Tensor:
         """What the network takes, `[N, 3, H, W]`, from RGB `[N, H, W, 3]` in [0, 255]."""
-        centred = images - np.array(RGB_MEAN, np.float32)
+        centred = (images - self.mean) / self.scale
         centred = centred[..., ::-1] if self.bgr else centred
         return torch.from_numpy(np.ascontiguousarray(centred.transpose(0, 3, 1, 2))).to(next(self.parameters()).dtype)
 
     def to_rgb(self, gradients: torch.Tensor) -> np.ndarray:
         """Gradients by the inputs, `[N, 3, H, W]`, as float32 `[N, H, W, 3]` in RGB."""
-        array = gradients.detach().float().numpy().transpose(0, 2, 3, 1)
+        array = gradients.detach().float().numpy().transpose(0, 2, 3, 1) / self.scale
         return array[..., ::-1] if self.bgr else array
 
 
@@ -78,26 +85,41 @@ class _Unit(nn.Module):
         return self.relu(outputs)
 
 
+class _Block(nn.Sequential):
+    """An inverted bottleneck whose output is added to its input."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs) + inputs
+
+
 def build(
-    name: str, weights: Weights, precision: str = "float32", relu: ReluMaker = nn.ReLU, fold: bool = False
+    name: str,
+    weights: Weights,
+    precision: str = "float32",
+    relu: ReluMaker = nn.ReLU,
+    fold: bool = False,
+    relu6: ReluMaker = nn.ReLU6,
 ) -> Network:
     """The network of that name, in evaluation mode.
 
     Args:
-        name: `vgg16` or `resnet_v1_50`.
+        name: `vgg16`, `resnet_v1_50` or `efficientnet_lite0`.
         weights: variable name -> array, as in the files of `slim_models`; of any width.
         precision: `float32` or `bfloat16`, of the weights and so of all the work.
         relu: makes every ReLU.
         fold: multiply the batch norm into the convolutions' weights.
+        relu6: makes every ReLU6.
 
     Raises:
         KeyError: another network.
     """
-    builders = {"vgg16": _vgg16, "resnet_v1_50": _resnet_v1_50}
+    builders = {"vgg16": (_vgg16, relu), "resnet_v1_50": (_resnet_v1_50, relu)}
+    builders["efficientnet_lite0"] = _efficientnet_lite0, relu6
     if name not in builders:
         raise KeyError(f"no network {name!r} in PyTorch; there are {', '.join(builders)}")
     torch.set_num_threads(THREADS)
-    network = builders[name](weights, relu).eval()
+    builder, activation = builders[name]
+    network = builder(weights, activation).eval()
     if fold:
         _fold(network)
     return network.to(getattr(torch, precision))
@@ -125,7 +147,35 @@ def _resnet_v1_50(weights: Weights, relu: ReluMaker) -> Network:
         blocks.append(nn.Sequential(*[_Unit(weights, name, stride, relu) for name, stride in zip(names, strides)]))
     trunk = nn.Sequential(*_conv_norm(weights, f"{scope}/conv1", 2), relu(), pool, *blocks)
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), _conv(weights, f"{scope}/logits"), nn.Flatten())
-    return Network(trunk, head, bgr=False)
+    return Network(trunk, head)
+
+
+def _efficientnet_lite0(weights: Weights, relu: ReluMaker) -> Network:
+    scope = "efficientnet_lite0"
+    layers = [*_lite_conv(weights, f"{scope}/conv_stem", 2), relu()]
+    number = 0
+    for units, size, first_stride, expansion in _LITE0:
+        for unit in range(units):
+            name, stride = f"{scope}/block_{number}", 1 if unit else first_stride
+            expand = [*_lite_conv(weights, f"{name}/expand"), relu()] if expansion > 1 else []
+            depthwise = [*_lite_conv(weights, f"{name}/depthwise", stride, size), relu()]
+            block = [*expand, *depthwise, *_lite_conv(weights, f"{name}/project")]
+            layers.append(_Block(*block) if unit else nn.Sequential(*block))
+            number += 1
+    layers += [*_lite_conv(weights, f"{scope}/conv_head"), relu()]
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), _conv(weights, f"{scope}/logits"), nn.Flatten())
+    return Network(nn.Sequential(*layers), head, mean=(127.0,) * 3, scale=128.0)
+
+
+def _lite_conv(weights: Weights, scope: str, stride: int = 1, size: int = 3) -> list[nn.Module]:
+    """A convolution and its batch norm; with a stride, an even size is padded on the far side more, as TensorFlow's."""
+    convolution, norm = _conv_norm(weights, scope, stride)
+    norm.eps = 1e-3
+    if stride == 1:
+        return [convolution, norm]
+    convolution.padding = (0, 0)
+    before = size // 2 - 1
+    return [nn.ZeroPad2d((before, before + 1) * 2), convolution, norm]
 
 
 def _pool() -> nn.Module:
@@ -133,10 +183,15 @@ def _pool() -> nn.Module:
 
 
 def _conv(weights: Weights, scope: str, stride: int = 1) -> nn.Conv2d:
-    kernel = _tensor(weights[f"{scope}/weights"]).permute(3, 2, 0, 1).contiguous()
+    if f"{scope}/weights" in weights:
+        kernel, groups = _tensor(weights[f"{scope}/weights"]).permute(3, 2, 0, 1).contiguous(), 1
+    else:
+        kernel = _tensor(weights[f"{scope}/depthwise_weights"]).permute(2, 3, 0, 1).contiguous()
+        groups = len(kernel)
     biases = weights.get(f"{scope}/biases")
     depth, inputs, size, _ = kernel.shape
-    layer = nn.Conv2d(inputs, depth, size, stride, padding=size // 2, bias=biases is not None, device="meta")
+    options = {"padding": size // 2, "groups": groups, "bias": biases is not None}
+    layer = nn.Conv2d(inputs * groups, depth, size, stride, **options, device="meta")
     layer.weight = nn.Parameter(kernel)
     if biases is not None:
         layer.bias = nn.Parameter(_tensor(biases))
@@ -164,7 +219,7 @@ def _fold(module: nn.Module) -> None:
                 if isinstance(layer, nn.BatchNorm2d):
                     layer = fuse_conv_bn_eval(layers.pop(), layer)
                 layers.append(layer)
-            setattr(module, name, nn.Sequential(*layers))
+            setattr(module, name, type(child)(*layers))  # what adds its input goes on doing so
 
 
 def _linear(weights: Weights, scope: str) -> nn.Linear:

@@ -1,6 +1,7 @@
 """Runs over data sets: what is measured, by hand on made-up networks' words; interruption; the scripts of tables."""
 
 import csv
+import dataclasses
 import json
 import signal
 import subprocess
@@ -16,11 +17,12 @@ import reproduce_pointing
 import reproduce_table1
 import reproduce_table3
 from PIL import Image
+from scipy.special import softmax
 from thin import SIZES
 
-from gradcam import boxes
+from gradcam import boxes, maps
 from gradcam.cams import grad_cam
-from gradcam.evaluation import faithfulness, localization, pointing
+from gradcam.evaluation import criteria, faithfulness, localization, pointing, removal
 from gradcam.evaluation.datasets.example import Example
 from gradcam.evaluation.journal import Journal
 from gradcam.evaluation.metrics import rank_correlation
@@ -28,6 +30,7 @@ from gradcam.evaluation.running import Batch, evaluate, fingerprint
 from gradcam.methods import Method, methods_named
 from gradcam.perturbation.occlusion import occlusion_map
 from gradcam.pictures.photograph import Frame, Photograph, fit_image
+from slim_models.mistakes import UnknownName
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
@@ -46,6 +49,12 @@ class Told:
             y, x, height = self.peaks[int(target)]
             cam[y, x] = height
         return types.SimpleNamespace(logits=self.logits, cams=cams, targets=targets)
+
+
+def index_of(name):
+    if name not in ("zero", "one"):
+        raise UnknownName(f"no class {name!r}")
+    return ("zero", "one").index(name)
 
 
 MAPS = {"told": Method("as told", lambda explanation, layer: explanation.cams)}
@@ -167,11 +176,102 @@ class TestPointing:
         same = [{"predicted": {"told": [[2, True, True], [1, False, False]]}} for _ in range(4)]
         assert pointing.recalls(same, MAPS)["as told"]["with recall"].value == 100
 
+    def test_torchrays_protocol(self):
+        """Class 0 peaks at pixel (2, 3), class 1 at (5, 5): from pixel to pixel, and less than the tolerance."""
+        batch = batch_of((0, (4, 2, 6, 3)), (0, (5, 2, 6, 3)), (1, (5, 6, 6, 7)))
+        logits = [[1, 0]] * 3
+        measure = pointing.Pointing(MAPS, tolerance=2, protocol="torchray")
+        rows = measure.rows(Told(logits, PEAKS), batch)
+        assert [row["hit"]["told"] for row in rows] == [True, False, True]  # 1, 2 and 1 pixels away
+        (table,) = measure.tables(rows, "").values()
+        assert table["as told"]["points at the class"].value == 75  # the mean of 1/2 and 1/1
+        assert pointing.Pointing(MAPS).tables(rows, "")["pointing game"]["as told"]["points at the class"].value == (
+            pytest.approx(200 / 3)
+        )
+        assert "TorchRay" in measure.remark() and measure.protocol()["protocol"] == "torchray"
+        with pytest.raises(KeyError, match=r"'mine' of the pointing game; there are paper, torchray"):
+            pointing.Pointing(MAPS, protocol="mine")
+
+    def test_torchrays_pixels_and_the_difficult_ones(self):
+        """A mask comes before boxes; of two pictures one is difficult, and the first points past its pixels."""
+        batch = batch_of((0, (3, 2, 4, 3)), (1, (5, 5, 6, 6)))
+        away = np.zeros((8, 8), bool)
+        away[7, 7] = True
+        first, second = batch.examples
+        first = dataclasses.replace(first, mask=lambda: away, difficult=True)
+        second = dataclasses.replace(second, difficult=False)
+        batch = dataclasses.replace(batch, examples=[first, second])
+        measure = pointing.Pointing(MAPS, 1, protocol="torchray")
+        table = measure.tables(measure.rows(Told([[1, 0]] * 2, PEAKS), batch), "")["pointing game"]["as told"]
+        assert {column: (cell.value, cell.count) for column, cell in table.items()} == {
+            "points at the class": (50, 2),
+            "difficult ones": (0, 1),
+        }
+
+    def test_recall_of_pictures_with_several_classes(self):
+        """Both classes are there, and class 1's map points at its own box; the picture counts once."""
+        batch = batch_of((0, (3, 2, 4, 3)), (1, (5, 5, 6, 6)))
+        first, second = batch.examples
+        first = dataclasses.replace(first, others={"one": second.boxes, "none of ours": ((0, 0, 1, 1),)})
+        second = dataclasses.replace(second, others={"zero": first.boxes}, is_first=False)
+        told = Told([[5, 1]] * 2, PEAKS)
+        told.index = index_of
+        rows = pointing.Pointing(MAPS, 0, classes=2).rows(told, dataclasses.replace(batch, examples=[first, second]))
+        assert rows[0]["predicted"]["told"] == [[4, True, True], [1, True, True]]
+        assert rows[1]["predicted"]["told"] == []
+        recall = pointing.recalls(rows * 2, MAPS)["as told"]["with recall"]
+        assert (recall.value, recall.count) == (100, 2)
+
     def test_what_cannot_be(self):
         with pytest.raises(ValueError, match="-1 and 0"):
             pointing.Pointing(MAPS, -1)
         with pytest.raises(ValueError, match="nan and 0"):
             pointing.Pointing(MAPS, float("nan"))
+
+
+class TestLocalizationMetrics:
+    """Of the heat map itself, which is all on one pixel: the paper's box is not asked for."""
+
+    METRICS = ("max_box_acc", "max_box_acc_v2", "energy", "relevance_mass", "relevance_rank")
+
+    def test_by_hand(self, monkeypatch):
+        monkeypatch.setattr(localization, "BASELINES", ())
+        measure = localization.Localization(MAPS, metrics=self.METRICS)
+        batch = batch_of((0, (3, 2, 4, 3)), (0, (0, 2, 4, 3)), (1, (0, 0, 8, 5)))
+        rows = measure.rows(Told([[1, 0]] * 3, PEAKS), batch)
+        assert all("iou" not in row for row in rows)
+        # One pixel of one, one of four, and none; the third's object is more than half of the picture.
+        assert [row["max_box_acc"]["told"][1:] for row in rows] == ["3" * 99, "0" * 99, "0" * 99]
+        assert [row["relevance_mass"]["told"] for row in rows] == [1, 1, 0]
+        assert [row["energy"]["told"] for row in rows] == [1, 1, None]
+        # Of as many pixels as the object has: 1 of 1; of 4 that one and a share of the other 60; none of 40 but so.
+        expected = [1, (1 + 3 * 3 / 63) / 4, 39 * 40 / 63 / 40]
+        assert [row["relevance_rank"]["told"] for row in rows] == pytest.approx(expected)
+        tables = measure.tables(rows, "")
+        values = {title: cells["as told"]["class given"].value for title, cells in tables.items()}
+        assert list(values.values()) == pytest.approx([100 / 3, 100 / 3, 100, 200 / 3, 100 * np.mean(expected)])
+        assert "best for these very pictures" in measure.remark()
+
+    def test_baselines_and_blank_maps(self, thin):
+        size = thin.network.image_size
+        blank = Method("blank", lambda e, layer: np.zeros((len(e), 2, 2)))
+        measure = localization.Localization({"blank": blank}, metrics=["relevance_mass", "boxes"])
+        box = (0, 0, size[1] / 2, size[0])
+        batch = batch_of((0, box), size=size[0])
+        batch = dataclasses.replace(batch, images=thin.images[:1])
+        (row,) = measure.rows(thin.explainer, batch)
+        assert row["relevance_mass"]["blank"] is None and row["relevance_mass"]["centre"] == pytest.approx(
+            0.5, abs=0.01
+        )
+        assert {*row["iou"]} >= {"blank", "random", "centre", "sobel", localization.WHOLE}
+        titles = list(measure.tables([row], "net"))
+        assert titles == ["classification error", "localisation error", "relevance mass accuracy"]
+
+    def test_unknown_names(self):
+        with pytest.raises(KeyError, match=r"no metric 'map'; the metrics are boxes, max_box_acc"):
+            localization.Localization(MAPS, metrics=["map"])
+        with pytest.raises(ValueError, match="no metric is asked for"):
+            faithfulness.Faithfulness(MAPS, [])
 
 
 class TestFaithfulness:
@@ -186,7 +286,7 @@ class TestFaithfulness:
         heatmap = explanation.heatmap(grad_cam)[1]
         cells = heatmap.reshape(4, size[0] // 4, 4, size[1] // 4).mean(axis=(1, 3))
         expected = rank_correlation(cells, drops)
-        found = rows[1]["correlation"]["grad_cam"]
+        found = rows[1]["occlusion"]["grad_cam"]
         if np.isnan(expected):
             assert found is None
         else:
@@ -195,17 +295,66 @@ class TestFaithfulness:
         order = np.argsort(-explanation.logits[1])
         assert order[rows[1]["rank"]] == 2
 
-    def test_the_baseline_falls_off_from_the_centre(self):
-        near = faithfulness.nearness_to_centre((5, 7))
-        assert near.argmax() == 2 * 7 + 3
-        np.testing.assert_allclose(near, near[::-1, ::-1])
+    def test_every_metric_by_its_own_formula(self, thin):
+        """The numbers of a batch's rows, and those of the formulas on a network's own words, asked for here."""
+        names = [name for name in faithfulness.METRICS if name != "occlusion"]
+        measure = faithfulness.Faithfulness(methods_named(["grad_cam", "backprop"]), names)
+        explainer = thin.explainer
+        targets = explainer.predict(thin.images[:2]).argmax(axis=1)
+        batch = Batch([None] * 2, [None] * 2, thin.images[:2], targets)
+        (_, row) = measure.rows(explainer, batch)
+        explanation = explainer.explain(thin.images[:2], targets)
+        image = thin.images[1].astype(np.float32)
+
+        def probability(images):
+            return softmax(explainer.predict(np.clip(images, 0, 255)), axis=1)[:, targets[1]]
+
+        heatmap = maps.heatmap(methods_named(["backprop"])["backprop"].make(explanation), image.shape[:2])[1]
+        grey = np.broadcast_to(np.float32([124, 117, 104]), image.shape)
+        order = removal.hottest_first(heatmap)
+        seen = probability((grey + heatmap[..., None] * (image - grey))[None])[0]
+        own = probability(image[None])[0]
+        curve = []
+        for count in np.linspace(0, order.size, 51).round().astype(int):
+            changed = image.copy().reshape(-1, 3)
+            changed[order[:count]] = grey[0, 0]
+            curve.append(probability(changed.reshape(1, *image.shape))[0])
+        expected = {
+            "deletion": (sum(curve) - (curve[0] + curve[-1]) / 2) / 50,
+            "average_drop": criteria.average_drop(own, seen),
+            "average_gain": criteria.average_gain(own, seen),
+            "sparseness": criteria.sparseness(heatmap),
+            "complexity": criteria.complexity(heatmap),
+        }
+        for name, value in expected.items():
+            if np.isnan(value):  # nothing to gain of a network that is quite sure
+                assert row[name]["backprop"] is None, name
+            else:
+                assert row[name]["backprop"] == pytest.approx(value, rel=0.01, abs=1e-5), name
+        assert [*row] == ["rank", *names]
+        for name in names:
+            low, high = faithfulness.METRICS[name].bounds
+            assert all(value is None or low <= value <= high for value in row[name].values()), name
+        assert (
+            row["max_sensitivity"]["random"] == row["max_sensitivity"]["centre"] == 0 < row["max_sensitivity"]["sobel"]
+        )
+        tables = measure.tables([row], "")
+        assert len(tables) == len(names) and "deletion, to grey (lower is better)" in tables
+        assert not measure.one_scale and faithfulness.Faithfulness(MAPS).one_scale
+
+    def test_probabilities_of_a_linear_head(self, thin):
+        linear = types.SimpleNamespace(network=types.SimpleNamespace(head="linear", name="score"))
+        with pytest.raises(ValueError, match="deletion is of probabilities, and the head of score is linear"):
+            faithfulness.Faithfulness(MAPS, ["sparseness", "deletion"]).rows(linear, None)
 
     def test_undefined_correlations_do_not_count(self):
         rows = [
-            {"rank": r, "correlation": {"told": c, faithfulness.NEARNESS: 0.0}}
+            {"rank": r, "occlusion": {"told": c, "random": 0.0, "centre": 0.0, "sobel": 0.0}}
             for r, c in ((0, 0.5), (0, None), (4, 0.1))
         ]
-        table = faithfulness.correlations(rows, MAPS)["as told"]
+        (table,) = faithfulness.Faithfulness(MAPS).tables(rows, "").values()
+        assert list(table) == ["as told", "random", "centre", "Sobel edges"]
+        table = table["as told"]
         assert table["all pictures"].value == pytest.approx(0.3)
         assert (table["class predicted"].value, table["class predicted"].count) == (0.5, 1)
 

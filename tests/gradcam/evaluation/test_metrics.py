@@ -57,6 +57,59 @@ class TestPointing:
         assert metrics.points_at(np.ones((10, 20)), [(9, 4, 11, 6)], 0)
 
 
+class TestPixelPointing:
+    """TorchRay's: from pixel to pixel, less than the tolerance."""
+
+    PEAK = np.zeros((20, 20))
+    PEAK[4, 12] = 1
+
+    @pytest.mark.parametrize(("pixel", "tolerance", "expected"), [((7, 16), 5, False), ((7, 16), 5.1, True)])
+    def test_the_distance(self, pixel, tolerance, expected):
+        mask = np.zeros((20, 20), bool)
+        mask[pixel] = True  # 3 below and 4 to the right
+        assert metrics.pixel_points_at(self.PEAK, mask, tolerance) is expected
+
+    def test_as_a_disk_meets_a_mask(self):
+        """A second way, with every pixel of the disk about the peak."""
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            heatmap, mask = rng.random((20, 20)), rng.random((20, 20)) < 0.02
+            row, column = np.argwhere(heatmap == heatmap.max())[0]
+            rows, columns = np.mgrid[:20, :20]
+            disk = (rows - row) ** 2 + (columns - column) ** 2 < 4**2
+            assert metrics.pixel_points_at(heatmap, mask, 4) == bool((disk & mask).any())
+
+    def test_nothing_to_point_at(self):
+        assert not metrics.pixel_points_at(self.PEAK, np.zeros((20, 20), bool), 100)
+
+
+class TestInside:
+    HEATMAP = np.array([[4.0, 1.0], [2.0, 3.0]])
+    MASK = np.array([[True, False], [False, True]])
+
+    def test_by_hand(self):
+        """4 and 3 of 10 lie on the object, and are the two hottest; of the other two places neither is."""
+        assert metrics.mass_inside(self.HEATMAP, self.MASK) == pytest.approx(0.7)
+        assert metrics.rank_accuracy(self.HEATMAP, self.MASK) == 1
+        assert metrics.rank_accuracy(self.HEATMAP, ~self.MASK) == 0
+
+    def test_places_that_are_alike(self):
+        """Three places of 1 for two that count: each counts two thirds, whatever their order."""
+        heatmap = np.array([[1.0, 1.0], [1.0, 0.0]])
+        assert metrics.rank_accuracy(heatmap, self.MASK) == pytest.approx(2 / 3 / 2)
+        assert metrics.rank_accuracy(heatmap, np.ones((2, 2), bool)) == 1
+
+    def test_what_has_no_number(self):
+        assert np.isnan(metrics.mass_inside(np.zeros((2, 2)), self.MASK))
+        assert np.isnan(metrics.rank_accuracy(np.zeros((2, 2)), self.MASK))
+        assert np.isnan(metrics.rank_accuracy(self.HEATMAP, np.zeros((2, 2), bool)))
+
+    def test_the_mask_of_boxes(self):
+        """Pixels whose centres are in: of 0.6 to 2.4 in x the second alone, since 0.5 is not in, and 2.5 is not."""
+        mask = metrics.mask_of([(0.6, 0, 2.4, 1), (2, 2, 4, 9)], (3, 4))
+        assert np.argwhere(mask).tolist() == [[0, 1], [2, 2], [2, 3]]
+
+
 class TestShareInterval:
     @pytest.mark.parametrize("hits", range(7))
     def test_it_is_where_the_share_could_be_told_from_the_true_one(self, hits):
@@ -112,6 +165,13 @@ class TestMeanInterval:
     def test_no_values(self):
         assert np.isnan(metrics.mean_interval(np.array([]))).all()
 
+    def test_without_bounds_it_is_student_s(self):
+        """SciPy's own way: the test of the mean whose interval it is."""
+        values = np.random.default_rng(0).normal(3, 2, 12)
+        expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        assert metrics.mean_interval(values, (0, np.inf)) == pytest.approx((expected.low, expected.high))
+        assert np.isnan(metrics.mean_interval(values[:1], (0, np.inf))).all()
+
 
 TABLE = {
     "first": {"a": estimates.Estimate(1, 0.5, 1.5, 4)},
@@ -134,6 +194,14 @@ class TestEstimates:
 
     def test_numbers_have_bounds(self):
         assert estimates.estimate([-0.5], bounds=(-1, 1)).low < -0.5
+
+    def test_classes_count_alike(self):
+        """Of three cats two, of one dog none: a third; weights 1/6 three times and 1/2 are as 3 pictures."""
+        found = estimates.estimate_of_classes(np.array([True, True, False, False]), ["cat", "cat", "cat", "dog"], 100)
+        assert (found.value, found.count) == (pytest.approx(100 / 3), 4)
+        assert (found.low, found.high) == pytest.approx([100 * end for end in metrics.share_interval(1, 3)])
+        assert estimates.estimate_of_classes(np.array([True] * 7), list("aabbbcc")).high == 1
+        assert np.isnan(estimates.estimate_of_classes(np.array([], bool), []).value)
 
     def test_counts(self):
         assert estimates.counts_of(TABLE) == "n = 4"

@@ -390,7 +390,8 @@ def examples(*arguments, **options):
 
         found = read_examples(folder.joinpath(*arguments), **{key: folder / name for key, name in options.items()})
         values = {f"{one.name} boxes": np.array(one.boxes, np.float64) for one in found}
-        return {**values, **{one.name: one.read() for one in found[:2]}}
+        masks = {f"{one.name} mask": one.mask() for one in found if one.mask}
+        return {**values, **masks, **{one.name: one.read() for one in found[:2]}}
 
     return read
 
@@ -461,6 +462,36 @@ def write_xml(folder):
             f'<?xml version="1.0" encoding="utf-8"?>\n<annotation><filename>a</filename><size><width>64</width>'
             f"<height>48</height></size>{thing}{thing}</annotation>"
         )
+
+
+def write_voc(folder):
+    for place in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (folder / place).mkdir(parents=True)
+    things = "".join(
+        f"<object><name>{name}</name><difficult>{n % 2}</difficult><bndbox><xmin>{1 + n}</xmin><ymin>2</ymin>"
+        f"<xmax>30</xmax><ymax>{40 - n}</ymax></bndbox></object>"
+        for n, name in enumerate(("dog", "dog", "person", "cat"))
+    )
+    for name in ("000001", "000002"):
+        (folder / "JPEGImages" / f"{name}.jpg").write_bytes(picture())
+        (folder / "Annotations" / f"{name}.xml").write_text(
+            f"<annotation><size><width>64</width><height>48</height></size>{things}</annotation>"
+        )
+    (folder / "ImageSets" / "Main" / "test.txt").write_text("000001\n000002\n")
+
+
+def write_coco(folder):
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 64, "height": 48} for n in (3, 7)]
+    for image in images:
+        (folder / image["file_name"]).write_bytes(picture())
+    polygon, runs = [[1, 2, 30, 2, 30, 40, 1, 40]], {"counts": [48, 5, 3019], "size": [48, 64]}
+    annotations = [
+        {"id": n, "image_id": image, "category_id": 1 + n % 2, "bbox": [1, 2, 29.5, 38], "segmentation": outline}
+        for n, (image, outline) in enumerate([(3, polygon), (3, runs), (7, polygon), (7, polygon)])
+    ]
+    categories = [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "instances_val2014.json").write_text(json.dumps(content))
 
 
 # Runs, references and lists of classes
@@ -703,6 +734,8 @@ READERS = {
         {"map_clsloc.txt": TEXT, "truth.txt": TEXT}, write_devkit_text, examples(".", labels="truth.txt")
     ),
     "XML": Reader({"ILSVRC2012_val_00000000.xml": TEXT}, write_xml, examples(".")),
+    "VOC": Reader({"Annotations/000001.xml": TEXT, "ImageSets/Main/test.txt": TEXT}, write_voc, examples(".")),
+    "COCO": Reader({"instances_val2014.json": JSON}, write_coco, examples("instances_val2014.json")),
     "journal": Reader({"net.jsonl": JSON}, write_journal, read_journal),
     "table of predictions": Reader({"net.json": JSON}, write_table, read_table),
     "reference": Reader({"net.npz": (*BYTES, *(_NPY,) * 6)}, write_reference, read_reference, called="the reference"),

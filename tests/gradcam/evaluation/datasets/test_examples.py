@@ -534,7 +534,7 @@ class TestReadExamples:
     def test_options_are_ilsvrcs(self, pictures, boxes, lists, tiny):
         assert len(examples.read_examples(str(pictures), annotations=boxes, labels=lists["kaggle"])) == 6
         assert len(examples.read_examples("samples", annotations=None, labels=None)) == 6
-        with pytest.raises(ValueError, match=r"samples takes no labels: only a folder of ILSVRC does"):
+        with pytest.raises(ValueError, match=r"samples takes no labels: a folder of ILSVRC takes both"):
             examples.read_examples("samples", labels=lists["kaggle"])
         with pytest.raises(ValueError, match=r"tiny-imagenet-200 takes no labels and no annotations"):
             examples.read_examples(str(tiny), labels=lists["kaggle"], annotations=boxes)
