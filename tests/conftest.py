@@ -25,6 +25,7 @@ def graphs_built_once():
     build = building._build
     graphs = {}
 
+    @functools.wraps(build)
     def shared(name, image_size, options, precision, unfolded=None):
         key = name, image_size, tuple(sorted(options.items())), precision, str(unfolded)
         if key not in graphs or graphs[key].graph.finalized:  # some tests end the growing of theirs
@@ -34,6 +35,12 @@ def graphs_built_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(building, "_build", shared)
         yield
+
+
+@pytest.fixture
+def graph_of_its_own(monkeypatch):
+    """For what counts a network's operations: nobody else adds to its graph."""
+    monkeypatch.setattr(building, "_build", building._build.__wrapped__)
 
 
 @pytest.fixture(scope="session")

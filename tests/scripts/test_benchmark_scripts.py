@@ -162,7 +162,7 @@ class TestLayers:
         assert re.fullmatch(r"all operations [\d.]+ ms; a run without the trace [\d.]+ ms\n", rest)
         return rows_of(by_layer), rows_of(by_type)
 
-    def test_a_cam_goes_back_no_further_than_its_layer(self, thin_script, capsys):
+    def test_a_cam_goes_back_no_further_than_its_layer(self, thin_script, graph_of_its_own, capsys):
         rows, kinds = self.printed(capsys, *thin_script.flags, "--task", "cam", "--batch", 2)
         name = thin_script.network.name
         assert next(iter(rows)) == {"vgg16": "conv1_1", "resnet_v1_50": "conv1"}[name]
