@@ -6,12 +6,15 @@ its traceback. Each kind is also the built-in error that a caller would expect.
 
 from __future__ import annotations
 
+_LONGEST = 2500  # letters: what a damaged file calls its parts can fill pages
+
 
 class Mistake(Exception):
     """What a user can mend: a name, a value or a file that is not what it should be."""
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""  # a KeyError's own text would be in quotes
+        text = str(self.args[0]) if self.args else ""  # a KeyError's own text would be in quotes
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 class BadValue(Mistake, ValueError):

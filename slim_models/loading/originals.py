@@ -137,7 +137,7 @@ def read_message(path: pathlib.Path, into: message.Message, name: str) -> messag
         try:
             text_format.Parse(content.decode("utf-8"), into)
             return into
-        except (UnicodeDecodeError, text_format.ParseError) as error:
+        except (text_format.ParseError, ValueError) as error:  # the latter of text that is none, and of numbers
             reason = f"{files.kind(path)} ({str(error).splitlines()[0][:80]})"
             if is_saved_model(content):
                 reason = "a SavedModel: call it saved_model.pb, in a folder with its variables, and give the folder"

@@ -6,12 +6,13 @@ None of these is run: the graph of a file chooses which they are, and what is ru
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes import VARIABLES, upstream
+from slim_models.loading.passes import VARIABLES, array_of, upstream
 from slim_models.mistakes import BadValue
 from slim_models.weights import Saved
 
@@ -96,7 +97,7 @@ class _Body:
         if node.op in VARIABLES:
             return str(node.name)
         if node.op == "Const" and node.attr["dtype"].type == tf.string.as_datatype_enum:
-            return [text.decode() for text in tf.make_ndarray(node.attr["value"].tensor).ravel().tolist()]
+            return [text.decode(errors="replace") for text in array_of(node).ravel().tolist()]
         return self._restored(node, index) if node.op in _RESTORING else None
 
     def _restored(self, node: tf.NodeDef, index: int) -> Saved | None:
@@ -110,13 +111,20 @@ class _Body:
 
 def _parted(word: str) -> tuple[str, int]:
     name, *_, index = word.split(":") if ":" in word else (word, "0")
-    return name, int(index)
+    return name, _number(index, word)
+
+
+def _number(text: str, of: str) -> int:
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise BadValue(f"what restores its variables reads {of!r}, in which {text!r} is no number")
+    return int(text)
 
 
 def _place(text: str) -> tuple[slice, ...]:
     """The part of an array that a saver's `[shape] start,length:-` means: of the first axis some, of the second all."""
     pairs = [pair.split(",") for pair in text.split(" ")[-1].split(":")] if text else []
-    return tuple(slice(int(p[0]), int(p[0]) + int(p[1])) if len(p) == 2 else slice(None) for p in pairs)
+    parts = [[_number(number, text) for number in pair] if len(pair) == 2 else [] for pair in pairs]
+    return tuple(slice(part[0], sum(part)) if part else slice(None) for part in parts)
 
 
 def _stand_ins(nodes: Mapping[str, tf.NodeDef]) -> list[tuple[str, str]]:

@@ -19,7 +19,9 @@ from gradcam.explainer import Explainer
 from gradcam.pictures import read_heatmap, write_npz
 from slim_models.files import parsed_json
 from slim_models.labels import labels_for
-from slim_models.mistakes import Mistake
+from slim_models.loading.passes import array_of
+from slim_models.loading.restoring import saved_in
+from slim_models.mistakes import BadValue, Mistake
 from slim_models.weights import verify
 
 MADE = {"network": "x", "size": [8, 8], "fit": "stretch"}
@@ -99,8 +101,18 @@ class TestDataSets:
         with pytest.raises(ValueError, match="not finite"):
             half_open((0, 0), (side, 5))
 
+    @pytest.mark.parametrize("name", ["/", "../a", "/etc/a", "a/b", "x" * 10_000])
+    def test_a_list_of_voc_that_leads_out_of_its_folder(self, tmp_path, name):
+        for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+            (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / "ImageSets" / "Main" / "test.txt").write_text(f"{name}\n")
+        one_line(lambda: read_examples(tmp_path), "test.txt")
+
 
 class TestTexts:
+    def test_the_words_of_a_file_do_not_fill_pages(self):
+        assert len(str(BadValue("a.npz: " + "x" * 100_000))) < 3000
+
     @pytest.mark.parametrize("text", ["{", "", DEEP, '{"a":' * 150 + "1" + "}" * 150, b"\xff", None])
     def test_what_is_no_json(self, text):
         with pytest.raises(ValueError, match=r"^it is (no )?JSON"):
@@ -189,6 +201,40 @@ class TestGraphs:
         path = written(tmp_path, change)
         one_line(lambda: slim_models.load(path, preprocessing="none"), "net.pb")
         assert slim_models.inspect(path, preprocessing="none").problem
+
+    @pytest.mark.parametrize("number", [40, 127, 1000])
+    def test_a_constant_of_a_type_that_there_is_not(self, number):
+        node = tf.NodeDef(name="odd", op="Const")
+        node.attr["value"].tensor.dtype = number
+        one_line(lambda: array_of(node), "odd")
+
+    @pytest.mark.parametrize("number", ["99999999999999999999", "1e9", "-"])
+    def test_a_number_in_text_that_is_none(self, tmp_path, number):
+        path = tmp_path / "net.pbtxt"
+        shape = f"shape {{ dim {{ size: {number} }} }}"
+        path.write_text(f'node {{ name: "x" op: "Placeholder" attr {{ key: "shape" value {{ {shape} }} }} }}')
+        one_line(lambda: slim_models.load(path, preprocessing="none"), "net.pbtxt")
+
+    @pytest.mark.parametrize(
+        ("reads", "part"), [("kernel: ", ""), ("kernel:x", ""), ("kernel:0", "3 0,a"), ("k:9" * 9, "")]
+    )
+    def test_a_restoring_that_reads_what_cannot_be(self, reads, part):
+        """As the graph of a SavedModel has it, whose variables are restored by names."""
+        meta = tf.MetaGraphDef(saver_def={"restore_op_name": "restore"})
+        node = meta.graph_def.node.add
+        node(name="variable", op="VarHandleOp")
+        for name, value in {"prefix": "", "keys": "kernel", "parts": part}.items():
+            node(name=name, op="Const").attr["value"].tensor.CopyFrom(tf.make_tensor_proto([value]))
+            meta.graph_def.node[-1].attr["dtype"].type = tf.string.as_datatype_enum
+        node(name="kernel", op="RestoreV2", input=["prefix", "keys", "parts"])
+        node(name="assign", op="AssignVariableOp", input=["variable", reads])
+        node(name="restore", op="NoOp", input=["^assign"])
+        try:
+            saved_in(meta)
+        except Mistake as mistake:
+            assert "is no number" in str(mistake)
+        else:
+            assert reads == "k:9" * 9
 
     def test_a_run_that_fails_is_told_with_the_operation(self, tmp_path, capsys):
         with tf.Graph().as_default() as graph:

@@ -11,8 +11,10 @@ from gradcam.evaluation.datasets.reading import in_file
 from gradcam.evaluation.datasets.several import examples_of
 from slim_models.files import read_text
 from slim_models.mistakes import BadValue, MissingFile
+from slim_models.running import shortened
 
 ROOTS = (".", "VOC2007", "VOCdevkit/VOC2007")
+_LONGEST = 200  # letters of a name
 LISTS = ("ImageSets/Main/test.txt", "ImageSets/Main/val.txt")  # the first that is there
 
 
@@ -56,6 +58,9 @@ def _names(path: pathlib.Path) -> list[str]:
     twice = next((name for name, other in zip(sorted(names), sorted(names)[1:]) if name == other), None)
     if twice:
         raise BadValue(f"{path} names the picture {twice} twice")
+    strange = next((name for name in names if pathlib.PurePath(name).name != name or len(name) > _LONGEST), None)
+    if strange:
+        raise BadValue(f"{path}: {shortened(strange, 100)!r} is no name of a picture")
     return names
 
 

@@ -54,6 +54,18 @@ def size_of(constant: tf.NodeDef) -> int:
     return int(np.prod([dim.size for dim in constant.attr["value"].tensor.tensor_shape.dim], dtype=np.int64))
 
 
+def array_of(constant: tf.NodeDef) -> np.ndarray:
+    """The value of a Const.
+
+    Raises:
+        ValueError: it has none: what a damaged file holds need not be one.
+    """
+    try:
+        return tf.make_ndarray(constant.attr["value"].tensor)
+    except (TypeError, ValueError) as error:
+        raise BadValue(f"the constant {constant.name} has no value that could be: {error}") from error
+
+
 def without_value(constant: tf.NodeDef) -> tf.NodeDef:
     """An operation of the same name, type and shape as a Const, which has no value and is never run.
 
@@ -201,7 +213,7 @@ class Graph:
     def constants(self) -> dict[str, np.ndarray]:
         """Tensor name -> value of the small constants: shapes, axes, paddings."""
         small = (node for node in self.graph_def.node if node.op == "Const" and size_of(node) <= SMALL)
-        return {f"{node.name}:0": tf.make_ndarray(node.attr["value"].tensor) for node in small}
+        return {f"{node.name}:0": array_of(node) for node in small}
 
     @functools.cached_property
     def skeleton(self) -> tf.GraphDef:

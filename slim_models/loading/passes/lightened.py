@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import Graph, size_of, without_value
+from slim_models.loading.passes.graph import Graph, array_of, size_of, without_value
 from slim_models.weights import fill
 
 _HEAVY = 2**22  # numbers; lighter constants stay what they are
@@ -47,4 +47,4 @@ def variables_of(heavy: Mapping[str, tf.NodeDef]) -> dict[str, tf.Variable]:
 
 def restore(heavy: Mapping[str, tf.NodeDef], variables: Mapping[str, tf.Variable], session: tf.Session) -> None:
     """Gives the variables the constants' values."""
-    fill(session, variables, lambda name: tf.make_ndarray(heavy[name].attr["value"].tensor))
+    fill(session, variables, lambda name: array_of(heavy[name]))

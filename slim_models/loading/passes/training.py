@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import PIPELINES, PLACEHOLDERS, Graph, Say, node_name, upstream
+from slim_models.loading.passes.graph import PIPELINES, PLACEHOLDERS, Graph, Say, array_of, node_name, upstream
 from slim_models.mistakes import BadValue
 
 _RANDOM = re.compile(
@@ -227,7 +227,7 @@ def _has_one_picture(nodes: Mapping[str, tf.NodeDef], name: str) -> bool:
         return False
     if shape.op == "Pack":
         return constant_of(nodes, shape.input[0]) == 1
-    return shape.op == "Const" and tf.make_ndarray(shape.attr["value"].tensor).flat[0] == 1
+    return shape.op == "Const" and array_of(shape).ravel().tolist()[:1] == [1]
 
 
 def _drops_nothing(nodes: Mapping[str, tf.NodeDef], readers: Mapping[str, list[tf.NodeDef]], node: tf.NodeDef) -> bool:
@@ -278,8 +278,7 @@ def constant_of(nodes: Mapping[str, tf.NodeDef], name: str) -> Any:
     if node is None:
         return None
     if node.op == "Const":
-        tensor = node.attr["value"].tensor
-        return None if tensor.tensor_shape.dim else tf.make_ndarray(tensor).item()
+        return None if node.attr["value"].tensor.tensor_shape.dim else array_of(node).item()
     if node.op not in ("Identity", "PlaceholderWithDefault", "Cast", "LogicalNot", "Sub"):
         return None
     values = [constant_of(nodes, read) for read in node.input if not read.startswith("^")]
