@@ -30,9 +30,14 @@ def blocks(page, language):
     return [code for word, code in fences if word == language]
 
 
+def joined(block):
+    """The lines of a block, those that a backslash breaks in one."""
+    return block.replace("\\\n", " ").splitlines()
+
+
 def commands(page):
     """The lines of a page's fences that call a program of the project, as words; `&&` is between two."""
-    parts = [part for block in blocks(page, "") for line in block.splitlines() for part in line.split("&&")]
+    parts = [part for block in blocks(page, "") for line in joined(block) for part in line.split("&&")]
     parts = [part for part in parts if part.split()[:1] in (["gradcam"], ["python"])]
     return [shlex.split(part, comments=True) for part in parts]
 
