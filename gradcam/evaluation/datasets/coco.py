@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from slim_models.files import parsed_json
 from slim_models.mistakes import BadValue, MissingFile
 
 Item = Mapping[str, Any]
+_MOST_PIXELS = 2**28  # of any photograph that would be opened
 
 
 def instances_file(path: pathlib.Path) -> pathlib.Path | None:
@@ -85,6 +87,8 @@ def _examples(
     file: pathlib.Path, folder: pathlib.Path, image: Item, objects: Sequence[Item], classes: Mapping[int, str]
 ) -> list[Example]:
     name, size = str(image["file_name"]), (int(image["width"]), int(image["height"]))
+    if min(size) < 1 or math.prod(size) > _MOST_PIXELS:
+        raise BadValue(f"the picture {name} has {size[0]} x {size[1]} pixels, which no picture can have")
     found = [(classes[int(item["category_id"])], _box(item["bbox"], size), item) for item in objects]
     found = [(target, box, item) for target, box, item in found if area(box) > 0]
     outlines: dict[str, list[Any]] = {}

@@ -166,6 +166,8 @@ class TestCoco:
             (lambda content: content["annotations"][0].update(bbox=[1, 2, 3]), "is not COCO's JSON of instances"),
             (lambda content: content["annotations"][0].update(bbox=[1, 2, 3, float("nan")]), "is not finite"),
             (lambda content: content.update(images=[], annotations=[]), "it lists no pictures"),
+            (lambda content: content["images"][0].update(width=10**19), r"COCO_\S+jpg has \d+ x 40 pixels, which no"),
+            (lambda content: content["images"][0].update(height=-1), "has 60 x -1 pixels, which no picture can have"),
         ],
     )
     def test_broken_files(self, root, change, message):
