@@ -161,8 +161,8 @@ def test_bad_arguments_are_named(arguments, error, message):
 def outputs(graph, variables, weights, fetches, feed):
     """Runs a graph whose variables (those named in `weights`) have been given their values."""
     with tf.Session(graph=graph) as session:
-        for name, variable in variables.items():
-            session.run(variable.initializer, {variable.initializer.inputs[1]: weights[name]})
+        initial = {variable.initializer: weights[name] for name, variable in variables.items()}
+        session.run(list(initial), {op.inputs[1]: value for op, value in initial.items()})
         return session.run(fetches, feed)
 
 

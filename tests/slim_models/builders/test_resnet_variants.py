@@ -191,13 +191,12 @@ def test_past_the_output_stride_kernels_are_dilated(name):
         with tf.Graph().as_default(), tf.Session() as session:
             options = {"num_classes": CLASSES, "width_divisor": DIVISOR, "output_stride": output_stride}
             _, endpoints = entry.builder(tf.constant(images), **options)
-            values = np.random.default_rng(0)
+            values, feed = np.random.default_rng(0), {}
             for variable in tf.global_variables():
-                feed = {}
                 if variable.op.name.endswith("/weights"):
                     value = values.standard_normal(variable.shape) / np.sqrt(np.prod(variable.shape[:-1].as_list()))
                     feed[variable.initializer.inputs[1]] = value
-                session.run(variable.initializer, feed)
+            session.run(tf.global_variables_initializer(), feed)
             ends[output_stride] = session.run(endpoints["block4"])
     np.testing.assert_allclose(ends[8][:, ::4, ::4], ends[32], rtol=1e-3, atol=1e-4 * ends[32].max())
 

@@ -21,10 +21,10 @@ def close(found, expected):
 
 
 class Roads:
-    """The thin networks of `thin`, unmarked as other programs build them, and written in every format."""
+    """The thin networks of `thin`, unmarked as other programs build them, and written into `folder` in every format."""
 
-    def __init__(self, thin, folder):
-        self.folder, self.graph = folder, tf.Graph()
+    def __init__(self, thin):
+        self.graph = tf.Graph()
         with self.graph.as_default():
             images = tf.placeholder(tf.float32, thin.network.images.shape, name="input")
             entry = slim_models.NETWORKS[thin.network.name]
@@ -36,7 +36,9 @@ class Roads:
             self.saver, start = tf.train.Saver(), tf.global_variables_initializer()
         self.session = tf.Session(graph=self.graph)
         self.session.run(start)
-        initial = {variable.initializer: thin.weights[variable.op.name] for variable in self.variables}
+
+    def set(self, weights):
+        initial = {variable.initializer: weights[variable.op.name] for variable in self.variables}
         self.session.run(list(initial), {op.inputs[1]: value for op, value in initial.items()})
 
     def frozen(self):
@@ -76,12 +78,29 @@ class Roads:
         return graph
 
 
-ROADS = [name for name in vars(Roads) if not name.startswith("_") and name != "frozen"]
+ROADS = [name for name in vars(Roads) if not name.startswith("_") and name not in ("frozen", "set")]
+
+
+@pytest.fixture(scope="module")
+def built_roads(thin):
+    result = Roads(thin)
+    yield result
+    result.session.close()
 
 
 @pytest.fixture
-def roads(thin, tmp_path):
-    result = Roads(thin, tmp_path)
+def roads(built_roads, thin, tmp_path):
+    """With the weights of `thin`, whatever a test has made of them, and an empty folder."""
+    built_roads.folder = tmp_path
+    built_roads.set(thin.weights)
+    return built_roads
+
+
+@pytest.fixture
+def live(thin):
+    """For what is done to its graph."""
+    result = Roads(thin)
+    result.set(thin.weights)
     yield result
     result.session.close()
 
@@ -101,31 +120,31 @@ def test_equal_maps_on_every_road(road, roads, thin):
         close(found.saliency[rule], expected.saliency[rule])
 
 
-def test_a_live_graph_keeps_its_own_gradients(roads, thin):
+def test_a_live_graph_keeps_its_own_gradients(live, thin):
     """The copy is marked, the original is not; and variables are shared, not copied."""
-    with roads.graph.as_default():
-        own = tf.gradients(roads.probabilities[:, 1], roads.images)[0]
-    before = roads.session.run(own, {roads.images: thin.images})
-    variables = len(roads.graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES))
-    network = load(roads.session)
-    with roads.graph.as_default():
-        again = tf.gradients(roads.probabilities[:, 1], roads.images)[0]
+    with live.graph.as_default():
+        own = tf.gradients(live.probabilities[:, 1], live.images)[0]
+    before = live.session.run(own, {live.images: thin.images})
+    variables = len(live.graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES))
+    network = load(live.session)
+    with live.graph.as_default():
+        again = tf.gradients(live.probabilities[:, 1], live.images)[0]
     with Explainer(network, rules=RULES) as explainer:
         explainer.explain(thin.images)
-        held = [op for op in roads.graph.get_operations() if op.type in ("VariableV2", "VarHandleOp")]
+        held = [op for op in live.graph.get_operations() if op.type in ("VariableV2", "VarHandleOp")]
         assert len(held) == variables
         assert set(network.variables()) == set(thin.weights)  # not those of training
-    np.testing.assert_array_equal(roads.session.run(own, {roads.images: thin.images}), before)
-    np.testing.assert_array_equal(roads.session.run(again, {roads.images: thin.images}), before)
+    np.testing.assert_array_equal(live.session.run(own, {live.images: thin.images}), before)
+    np.testing.assert_array_equal(live.session.run(again, {live.images: thin.images}), before)
 
 
-def test_a_live_graph_follows_its_training(roads, thin):
+def test_a_live_graph_follows_its_training(live, thin):
     """A variable that changes changes the explanation: nothing was copied."""
-    network = load(roads.session)
+    network = load(live.session)
     with Explainer(network) as explainer:
         before = explainer.predict(thin.images)
-        last = roads.variables[-1]
-        roads.session.run(last.initializer, {last.initializer.inputs[1]: thin.weights[last.op.name] + 1})
+        last = live.variables[-1]
+        live.session.run(last.initializer, {last.initializer.inputs[1]: thin.weights[last.op.name] + 1})
         np.testing.assert_allclose(explainer.predict(thin.images), before + 1, rtol=1e-4, atol=1e-4)
 
 
