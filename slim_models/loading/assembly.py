@@ -23,6 +23,7 @@ from slim_models.weights import FromCheckpoint, Opened, Restored
 
 # Heights and widths to try where a graph says none: those of the well-known networks.
 _SIZES = (224, 299, 227, 231, 256, 331, 192, 160, 128, 112, 96, 64, 48, 32, 28)
+_MOST_PIXELS = 2**28  # fed at once; a gigabyte for each channel
 _COARSE = 4  # pixels along a side for which a classifier's head has one place, at least
 
 
@@ -87,6 +88,8 @@ def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, sa
     if layout.grey and not arrays:
         say(f"grey: {text_of(tensor)} takes one channel, 0.299 R + 0.587 G + 0.114 B of a picture (found: its shape)")
     number = (shape_of(tensor) or [None])[0]
+    if (number or 1) * height * width > _MOST_PIXELS:
+        raise BadValue(f"the graph takes {number or 'any number of'} pictures of {height} x {width}, which nobody has")
     outputs = part.inferred.get_tensor_by_name(logits).shape.as_list()[-1]
     if outputs is None:
         of_size = part.inferred_for(images, layout.fed(number, height, width))

@@ -117,13 +117,15 @@ class _Functions:
             )
 
     def refusal(self, node: tf.NodeDef) -> str | None:
-        """The operation for which a node is not allowed, and its type, in words; None if it is."""
+        """The operation for which a node is not allowed, and its type, in words; None if it is, or is unknown."""
+        if self.definition(node.op) is None:
+            return None
         called = [name for name in (node.op, *_called(node)) if name in self.refused]
         if called:
             return self.refused[called[0]]
         ours = node.op in self.by_name or node.op in self._more or node.op == _PRINT
         known = ours or is_allowed(node.op) or is_idle(node.op)
-        return None if known or self.definition(node.op) is None else f"{node.name} of the type {node.op}"
+        return None if known else f"{node.name} of the type {node.op}"
 
     def definition(self, kind: str) -> OpDef | None:
         """What a type of operation takes and gives; None if there is none of that name."""

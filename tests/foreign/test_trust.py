@@ -395,6 +395,17 @@ def calling(name, calls):
     return function
 
 
+def test_an_unknown_operation_that_calls_what_is_refused(tmp_path):
+    """It has no definition by which something could stand in for it; TensorFlow does not import it."""
+    graph_def = graph_of(lambda images, reaching: classifier(images), "", tmp_path)
+    graph_def.library.function.extend([calling("writes", ["WriteFile"])])
+    node = graph_def.node.add(name="odd", op="NobodysOperation")
+    node.attr["f"].func.name = "writes"
+    assert any(node.op == "NobodysOperation" for node in confined(graph_def).node)
+    with pytest.raises(BadValue, match="NobodysOperation"):
+        load(write_pb(tmp_path / "net.pb", graph_def))
+
+
 @pytest.mark.parametrize(
     ("calls", "message"),
     [

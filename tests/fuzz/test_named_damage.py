@@ -186,6 +186,7 @@ class TestGraphs:
             lambda node: setattr(node, "name", ""),
             lambda node: node.input.append("nobody:7"),
             lambda node: node.op == "Placeholder" and setattr(node.attr["shape"].shape.dim[2], "size", 0),
+            lambda node: node.op == "Placeholder" and setattr(node.attr["shape"].shape.dim[2], "size", 2**40),
         ],
         ids=[
             "no type",
@@ -195,6 +196,7 @@ class TestGraphs:
             "no name",
             "an input is missing",
             "no width",
+            "too wide",
         ],
     )
     def test_damage_that_a_parser_does_not_see(self, tmp_path, change):
