@@ -130,7 +130,7 @@ class TestProducts:
             assert got.shape == want.shape
             np.testing.assert_allclose(got, want, atol=0.03 * want.max())
 
-    def test_float32_has_none_forward(self, thin, graph_of_its_own):
+    def test_float32_has_none_forward(self, thin):
         network = slim_models.build(thin.network.name, image_size=64, **THIN)
         assert not [type_ for type_ in types(network) if "BatchMatMul" in type_]
 
