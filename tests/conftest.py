@@ -16,6 +16,12 @@ from slim_models.builders import building
 from slim_models.weights import random_weights
 
 
+def pytest_collection_modifyitems(items):
+    """What takes long in one piece begins first: at the end one of two processes would wait for it."""
+    long = {"test_cluster", "test_notebook", "test_scripts", "test_typed_program"}
+    items.sort(key=lambda item: item.path.stem not in long)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def graphs_built_once():
     """Networks of the same sizes share a graph, in whatever test: graphs only grow, and what was added is used again.
