@@ -102,7 +102,7 @@ class _Body:
 
     def _restored(self, node: tf.NodeDef, index: int) -> Saved | None:
         """What an output of a restoring operation is: of one array, or one of many."""
-        _, keys, *parts = [self._value(word) for word in node.input if not word.startswith("^")]
+        _, keys, *parts = [*(self._value(word) for word in node.input if not word.startswith("^")), None, None]
         if not isinstance(keys, list) or index >= len(keys):
             return None
         part = parts[0][index] if parts and isinstance(parts[0], list) and index < len(parts[0]) else ""
@@ -132,6 +132,8 @@ def _stand_ins(nodes: Mapping[str, tf.NodeDef]) -> list[tuple[str, str]]:
 
     So `tf.saved_model.save` writes a model of Keras 3, whose layers read the variables that are never restored.
     """
-    assigned = {node.input[0]: nodes.get(node.input[1]) for node in nodes.values() if node.op == "AssignVariableOp"}
-    began = {name: value.input[0] for name, value in assigned.items() if value and value.op == "ReadVariableOp"}
+    assigning = [node for node in nodes.values() if node.op == "AssignVariableOp" and len(node.input) > 1]
+    assigned = {node.input[0]: nodes.get(node.input[1]) for node in assigning}
+    reads = {name: value.input for name, value in assigned.items() if value and value.op == "ReadVariableOp"}
+    began = {name: read[0] for name, read in reads.items() if read}
     return [(first, name) for name, first in began.items() if first not in assigned and name in nodes]

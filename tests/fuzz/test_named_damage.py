@@ -238,6 +238,23 @@ class TestGraphs:
         else:
             assert reads == "k:9" * 9
 
+    @pytest.mark.parametrize("kind", ["AssignVariableOp", "RestoreV2", "ReadVariableOp"])
+    @pytest.mark.parametrize("count", [0, 1])
+    def test_a_restoring_whose_inputs_are_missing(self, kind, count):
+        meta = tf.MetaGraphDef(saver_def={"restore_op_name": "restore"})
+        node = meta.graph_def.node.add
+        node(name="variable", op="VarHandleOp")
+        node(name="prefix", op="Const")
+        node(name="read", op="ReadVariableOp", input=["variable"])
+        node(name="kernel", op="RestoreV2", input=["prefix", "prefix", "prefix"])
+        node(name="first", op="AssignVariableOp", input=["variable", "read"])
+        node(name="assign", op="AssignVariableOp", input=["variable", "kernel"])
+        node(name="restore", op="NoOp", input=["^assign", "^first"])
+        for one in meta.graph_def.node:
+            if one.op == kind:
+                del one.input[count:]
+        assert saved_in(meta) == {}
+
     def test_a_run_that_fails_is_told_with_the_operation(self, tmp_path, capsys):
         with tf.Graph().as_default() as graph:
             images = tf.placeholder(tf.float32, [None, 16, 16, 3], name="images")
