@@ -163,7 +163,7 @@ def deletions(one: Explanation, orders: Sequence[np.ndarray]) -> np.ndarray:
 def _said(one: Explanation, logits: np.ndarray) -> np.ndarray:
     """What the network says of what was explained, of several of its outputs `[n, C]`: `[n]`."""
     said = logits if one.head == "linear" else probabilities_of(logits, one.head)
-    return (np.float64(said) * one.ways).reshape(len(logits), -1).sum(axis=1)
+    return (np.asarray(said, np.float64) * one.ways).reshape(len(logits), -1).sum(axis=1)
 
 
 def _again(one: Explanation, runs: Runs, **changed: Any) -> Explanation:
@@ -197,5 +197,5 @@ def _of_another_class(one: Explanation) -> list[Explanation]:
         return []
     other = int(np.where(asked, -np.inf, logits.reshape(-1, logits.shape[-1]).mean(axis=0)).argmax())
     places = np.abs(way).max(axis=-1, keepdims=True)
-    ways = np.float32(places * (np.arange(len(asked)) == other))[None]
+    ways = np.asarray(places * (np.arange(len(asked)) == other), np.float32)[None]
     return [_again(one, one.more_runs(), directions=ways, targets=np.array([other]))]

@@ -79,7 +79,7 @@ def _correlation(subject: Subject, heatmap: np.ndarray, method: Method) -> float
 
 def _infidelity(subject: Subject, heatmap: np.ndarray, method: Method) -> float:
     hidden, drops = subject.squares
-    return criteria.unexplained(hidden.reshape(len(hidden), -1) @ np.float64(heatmap.ravel()), drops)
+    return criteria.unexplained(hidden.reshape(len(hidden), -1) @ np.asarray(heatmap.ravel(), np.float64), drops)
 
 
 def _max_sensitivity(subject: Subject, heatmap: np.ndarray, method: Method) -> float:

@@ -49,7 +49,7 @@ def rise_map(
     total = np.zeros(size)
     for part in portions(masks, batch=batch, unit="mask", progress=progress):
         drawn = np.stack([random_mask(rng, size, cells, share) for _ in range(part.start, part.stop)])
-        total += np.tensordot(np.float64(score(masked(image, drawn, colour))), drawn, axes=1)
+        total += np.tensordot(np.asarray(score(masked(image, drawn, colour)), np.float64), drawn, axes=1)
     return total / (masks * share)
 
 

@@ -55,7 +55,7 @@ def score_cam_weights(
     scores = in_portions(len(order), through, batch=batch, unit="channel", progress=progress)
     nothing = score(np.broadcast_to(colour, image.shape)[None].astype(np.float32))[0]
     weights = np.zeros(activations.shape[-1])
-    increase = np.float64(scores) - nothing
+    increase = np.asarray(scores, np.float64) - nothing
     exponentials = np.exp(increase - increase.max())
     weights[order] = exponentials / exponentials.sum()
     return weights
@@ -101,5 +101,5 @@ def ablation_weights(
         return score(copies)
 
     scores = in_portions(len(heard), without, batch=batch, unit="channel", progress=progress)
-    weights[heard] = own - np.float64(scores)
+    weights[heard] = own - np.asarray(scores, np.float64)
     return weights
