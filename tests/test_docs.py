@@ -125,7 +125,10 @@ def own_networks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     keras_model().save(folder / "model.keras")
     faces_model().save(folder / "faces.keras")
-    graph = tf.Graph()
+    model, graph = (
+        unbuilt_model(),
+        tf.Graph(),
+    )  # where a graph is the default one Keras 2 makes layers of its older kind
     with graph.as_default(), tf.Session() as session:
         pictures = tf.placeholder(tf.float32, [None, 112, 112, 3], name="input")
         entry = slim_models.NETWORKS["resnet_v1_50_tiny"]
@@ -142,7 +145,7 @@ def own_networks(tmp_path_factory):
         names = read_labels("tiny_imagenet").names
         (folder / "names.txt").write_text("\n".join(name.split(",")[0] for name in names))
         images = fit_image(samples.coffee(), (112, 112), "crop")[None]
-        yield folder, {"session": session, "images": images, "model": unbuilt_model(), "Scaled": Scaled}
+        yield folder, {"session": session, "images": images, "model": model, "Scaled": Scaled}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras' own, of NumPy
