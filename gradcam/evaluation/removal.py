@@ -5,12 +5,13 @@ A score is a function of pictures `[n, H, W, K]` that gives `[n]`, of the class'
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 
-from gradcam.perturbation import Score, mean_colour, portions
+from gradcam.perturbation import Score, in_portions, mean_colour
 from slim_models.mistakes import BadValue
 
 STEPS = 50  # of deletion and insertion; the paper has one a row of the picture
@@ -220,7 +221,9 @@ def _mixed(image: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.ndarr
 
 def _scores(score: Score, pictures: Iterable[np.ndarray], count: int) -> np.ndarray:
     """What pictures score, which are made some at a time."""
-    pictures = iter(pictures)
-    parts = portions(count, batch=_BATCH, unit="picture")
-    found = [score(np.stack([next(pictures) for _ in range(part.start, part.stop)])) for part in parts]
-    return np.concatenate(found).astype(np.float64)
+    left = iter(pictures)
+
+    def scored(part: slice) -> np.ndarray:
+        return score(np.stack([*itertools.islice(left, part.stop - part.start)]))
+
+    return in_portions(count, scored, batch=_BATCH, unit="picture").astype(np.float64)
