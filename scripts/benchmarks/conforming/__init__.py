@@ -13,7 +13,10 @@ import importlib.metadata
 import importlib.util
 import json
 import pathlib
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -33,17 +36,25 @@ class Reference:
         self.sigma = NOISE * float(np.ptp(self.image))
 
 
-def write(path: str, libraries: Mapping[str, tuple[str, Callable[[], Maps]]]) -> None:
-    """Writes the maps of the libraries that are there: name -> (distribution, what makes the maps)."""
+def main(family: Callable[[Reference], Any], libraries: Mapping[str, str]) -> None:
+    """Writes the maps of the libraries that are there, by the two files that the command line names.
+
+    Args:
+        family: of the reference: has a method for each library, which makes its `Maps`.
+        libraries: module, which the method is called as -> distribution.
+    """
+    warnings.simplefilter("ignore")
+    reference, out = sys.argv[1:]
+    made = family(Reference(reference))
     arrays: dict[str, np.ndarray] = {}
     versions = {}
-    for module, (distribution, make) in libraries.items():
+    for module, distribution in libraries.items():
         if importlib.util.find_spec(module) is None:
             continue
         versions[distribution] = importlib.metadata.version(distribution)
-        for (theirs, ours), array in make().items():
+        for (theirs, ours), array in getattr(made, module)().items():
             arrays[f"{distribution}/{theirs}/{ours}"] = np.asarray(array, np.float32)
-    np.savez_compressed(pathlib.Path(path), versions=np.array(json.dumps(versions)), **arrays)
+    np.savez_compressed(pathlib.Path(out), versions=np.array(json.dumps(versions)), **arrays)
 
 
 def named(pairs: Iterable[tuple[str, str, Callable[[], np.ndarray]]]) -> dict[tuple[str, str], np.ndarray]:

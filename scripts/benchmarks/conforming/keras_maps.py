@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from peers import keras_networks
 
-from conforming import SAMPLES, TARGET, Maps, Reference, named, write
+from conforming import SAMPLES, TARGET, Maps, Reference, main, named
 
 LAYER, PATCH, STRIDE = "conv4_3", 16, 8
 
@@ -169,12 +167,5 @@ class Keras:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    made = Keras(Reference(sys.argv[1]))
-    libraries = {
-        "tf_keras_vis": ("tf-keras-vis", made.tf_keras_vis),
-        "xplique": ("xplique", made.xplique),
-        "saliency": ("saliency", made.saliency),
-        "tf_explain": ("tf-explain", made.tf_explain),
-    }
-    write(sys.argv[2], libraries)
+    names = {"tf_keras_vis": "tf-keras-vis", "xplique": "xplique", "saliency": "saliency", "tf_explain": "tf-explain"}
+    main(Keras, names)

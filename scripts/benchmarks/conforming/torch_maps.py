@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from peers import torch_networks
 
-from conforming import SAMPLES, TARGET, Maps, Reference, named, write
+from conforming import SAMPLES, TARGET, Maps, Reference, main, named
 
 CAMS = {
     "GradCAM": "grad_cam",
@@ -113,11 +111,4 @@ class Torch:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    made = Torch(Reference(sys.argv[1]))
-    libraries = {
-        "pytorch_grad_cam": ("grad-cam", made.pytorch_grad_cam),
-        "torchcam": ("torchcam", made.torchcam),
-        "captum": ("captum", made.captum),
-    }
-    write(sys.argv[2], libraries)
+    main(Torch, {"pytorch_grad_cam": "grad-cam", "torchcam": "torchcam", "captum": "captum"})
