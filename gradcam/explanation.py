@@ -172,6 +172,18 @@ class Explanation:
             raise BadValue("this needs more runs of the network, and the explanation is of arrays alone")
         return self.runs
 
+    def again(self, **changed: Any) -> Explanation:
+        """The same explained anew, of other pictures, along other directions or by other runs.
+
+        Args:
+            changed: `images`, `directions` and `targets`, N of each; `runs`.
+
+        Raises:
+            ValueError: as of `more_runs`.
+        """
+        other = dataclasses.replace(self, **changed)
+        return dataclasses.replace(other, **other.more_runs().arrays(other.images, other.ways))
+
     @property
     def probabilities(self) -> np.ndarray:
         """`[N, C]`, the softmax of the logits, or the sigmoid where that is the network's head.

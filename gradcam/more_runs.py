@@ -6,7 +6,6 @@ it says; what it computes of their numbers is in `noise`, `paths`, `perturbation
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -257,6 +256,4 @@ def flipped(explanation: Explanation, make: Callable[[Explanation], np.ndarray])
     """
     images = np.ascontiguousarray(explanation.images[:, :, ::-1])
     ways = explanation.ways[:, :, ::-1] if explanation.ways.ndim == 4 else explanation.ways
-    arrays = explanation.more_runs().arrays(images, ways)
-    mirrored = dataclasses.replace(explanation, images=images, directions=ways, **arrays)
-    return (make(explanation) + make(mirrored)[:, :, ::-1]) / 2
+    return (make(explanation) + make(explanation.again(images=images, directions=ways))[:, :, ::-1]) / 2

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from gradcam import baselines, maps
 from gradcam.evaluation.metrics import rank_correlation
 from gradcam.evaluation.sanity import randomized
-from gradcam.explanation import Explanation, Runs
+from gradcam.explanation import Explanation
 from gradcam.methods import Method, methods_named, why_blank
 from gradcam.perturbation import in_portions, masked, mean_colour
-from slim_models.heads import probabilities_of
+from slim_models.heads import said_of
 
 DRAWS = 4  # of random weights, and of noise
 NOISE = 0.02  # its standard deviation, as a share of the picture's range
@@ -148,7 +147,7 @@ def deletions(one: Explanation, orders: Sequence[np.ndarray]) -> np.ndarray:
         `[len(orders), STEPS + 1]`, from the whole picture to none of it.
     """
     size, runs, colour = one.images.shape[1:3], one.more_runs(), mean_colour(one.images[0])
-    enlarged = maps.heatmap(np.stack([maps.heatmap(order[None], size)[0] for order in orders]), size)
+    enlarged = np.stack([maps.heatmap(order[None], size)[0] for order in orders])
     ranks = np.argsort(np.argsort(-enlarged.reshape(len(orders), -1), kind="stable"), kind="stable")
     left = [(rank, count) for rank in ranks for count in np.linspace(0, ranks.shape[1], STEPS + 1).round()]
 
@@ -162,14 +161,7 @@ def deletions(one: Explanation, orders: Sequence[np.ndarray]) -> np.ndarray:
 
 def _said(one: Explanation, logits: np.ndarray) -> np.ndarray:
     """What the network says of what was explained, of several of its outputs `[n, C]`: `[n]`."""
-    said = logits if one.head == "linear" else probabilities_of(logits, one.head)
-    return (np.asarray(said, np.float64) * one.ways).reshape(len(logits), -1).sum(axis=1)
-
-
-def _again(one: Explanation, runs: Runs, **changed: Any) -> Explanation:
-    """The same explained by other runs, or of other pictures or another direction."""
-    other = dataclasses.replace(one, runs=runs, **changed)
-    return dataclasses.replace(other, **runs.arrays(other.images, other.ways))
+    return (np.asarray(said_of(logits, one.head), np.float64) * one.ways).reshape(len(logits), -1).sum(axis=1)
 
 
 def _forgetful(one: Explanation, layer: str, rng: np.random.Generator) -> list[Explanation]:
@@ -177,7 +169,7 @@ def _forgetful(one: Explanation, layer: str, rng: np.random.Generator) -> list[E
     runs = one.more_runs()
     learnt = runs.weights_behind(layer)
     draws = range(DRAWS if learnt else 0)
-    return [_again(one, runs.with_weights(layer, randomized(learnt, learnt, rng))) for _ in draws]
+    return [one.again(runs=runs.with_weights(layer, randomized(learnt, learnt, rng))) for _ in draws]
 
 
 def _noisy(one: Explanation, rng: np.random.Generator) -> Explanation:
@@ -186,7 +178,7 @@ def _noisy(one: Explanation, rng: np.random.Generator) -> Explanation:
     sigma = np.float32(NOISE * float(image.max() - image.min()))
     images = image + sigma * rng.standard_normal((DRAWS, *image.shape[1:]), np.float32)
     repeated = {"targets": np.repeat(one.targets, DRAWS), "directions": np.repeat(one.ways, DRAWS, axis=0)}
-    return _again(one, one.more_runs(), images=images, **repeated)
+    return one.again(images=images, **repeated)
 
 
 def _of_another_class(one: Explanation) -> list[Explanation]:
@@ -198,4 +190,4 @@ def _of_another_class(one: Explanation) -> list[Explanation]:
     other = int(np.where(asked, -np.inf, logits.reshape(-1, logits.shape[-1]).mean(axis=0)).argmax())
     places = np.abs(way).max(axis=-1, keepdims=True)
     ways = np.asarray(places * (np.arange(len(asked)) == other), np.float32)[None]
-    return [_again(one, one.more_runs(), directions=ways, targets=np.array([other]))]
+    return [one.again(directions=ways, targets=np.array([other]))]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradcam.evaluation.removal import blurred, grey
-from gradcam.perturbation import Score, masked, mean_colour, occlusion_map, portions
+from gradcam.perturbation import in_portions, masked, mean_colour, occlusion_map
 from slim_models.heads import said_of
 
 if TYPE_CHECKING:
@@ -106,14 +105,13 @@ class Subject:
         images = (self.image + noise).astype(np.float32)
         ways = np.repeat(self.one.ways, COPIES, axis=0)
         targets = np.repeat(self.one.targets, COPIES)
-        arrays = self.one.more_runs().arrays(images, ways)
-        return dataclasses.replace(self.one, images=images, directions=ways, targets=targets, **arrays)
+        return self.one.again(images=images, directions=ways, targets=targets)
 
     def _drops(self, hidden: np.ndarray) -> np.ndarray:
-        return self.score(self.image[None])[0] - _hidden_scores(self.score, self.image, hidden)
+        """What the logit loses with places `[n, H, W]` of the picture grey."""
+        colour = mean_colour(self.image)
 
+        def scored(part: slice) -> np.ndarray:
+            return self.score(masked(self.image, ~hidden[part], colour))
 
-def _hidden_scores(score: Score, image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """What pictures score with places `[n, H, W]` of them grey."""
-    parts = portions(len(hidden), batch=32, unit="picture")
-    return np.concatenate([score(masked(image, ~hidden[part], mean_colour(image))) for part in parts])
+        return self.score(self.image[None])[0] - in_portions(len(hidden), scored, batch=32, unit="picture")
