@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from gradcam.pictures.provenance import (
         KEY as KEY,
+        MOST_PIXELS as MOST_PIXELS,
         as_text as as_text,
         read_heatmap as read_heatmap,
         read_provenance as read_provenance,
@@ -48,7 +49,7 @@ __getattr__, __dir__, __all__ = lazy(
         "folders": "expand read_classes",
         "images": "SUFFIXES checked_images read_image",
         "photograph": "FITS Frame Photograph bytes_of check_source fit_image read_photograph region resize",
-        "provenance": "KEY as_text read_heatmap read_provenance source_of",
+        "provenance": "KEY MOST_PIXELS as_text read_heatmap read_provenance source_of",
         "samples": "SAMPLES cat_and_coffee",
         "writing": "FORMATS plain png_bytes write_json write_npz write_picture write_png",
     },

@@ -19,7 +19,7 @@ from gradcam.pictures.photograph import heatmap_at, read_photograph
 from slim_models.mistakes import BadValue, MissingFile, Mistake
 from slim_models.sizes import height_and_width
 
-_MOST_PIXELS = 2**28  # of any photograph that Pillow would open
+MOST_PIXELS = 2**28  # of any photograph that Pillow would open
 DESCRIPTION = 0x010E  # the EXIF tag ImageDescription, which has it in a JPEG or WebP
 KEY = "provenance"  # of a PNG's text, of an npz's array and of a JSON's entry
 
@@ -90,7 +90,7 @@ def read_heatmap(path: str | os.PathLike) -> np.ndarray:
     arrays_in_it, size = read_npz(pathlib.Path(path)), made["size"]
     try:
         cam = arrays_in_it["cam"]
-        if math.prod(height_and_width(size)) > _MOST_PIXELS:
+        if math.prod(height_and_width(size)) > MOST_PIXELS:
             raise BadValue(f"a picture of {size} is none")
         return heatmap_at(cam, size, made["fit"])
     except (Mistake, TypeError, KeyError, ValueError) as error:

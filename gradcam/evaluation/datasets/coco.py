@@ -16,11 +16,11 @@ from gradcam.boxes import Box, area
 from gradcam.evaluation.datasets.example import Example
 from gradcam.evaluation.datasets.reading import in_file
 from gradcam.evaluation.datasets.several import examples_of
+from gradcam.pictures import MOST_PIXELS
 from slim_models.files import parsed_json
 from slim_models.mistakes import BadValue, MissingFile
 
 Item = Mapping[str, Any]
-_MOST_PIXELS = 2**28  # of any photograph that would be opened
 
 
 def instances_file(path: pathlib.Path) -> pathlib.Path | None:
@@ -87,7 +87,7 @@ def _examples(
     file: pathlib.Path, folder: pathlib.Path, image: Item, objects: Sequence[Item], classes: Mapping[int, str]
 ) -> list[Example]:
     name, size = str(image["file_name"]), (int(image["width"]), int(image["height"]))
-    if min(size) < 1 or math.prod(size) > _MOST_PIXELS:
+    if min(size) < 1 or math.prod(size) > MOST_PIXELS:
         raise BadValue(f"the picture {name} has {size[0]} x {size[1]} pixels, which no picture can have")
     found = [(classes[int(item["category_id"])], _box(item["bbox"], size), item) for item in objects]
     found = [(target, box, item) for target, box, item in found if area(box) > 0]
