@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, check_name
 
 Box = tuple[float, float, float, float]
 
@@ -31,8 +31,7 @@ def box_of(heatmap: np.ndarray, threshold: float = 0.15, segment: str = "largest
         KeyError: no such choice of segment.
         ValueError: the threshold is not in (0, 1], or the map is negative or not finite somewhere.
     """
-    if segment not in SEGMENTS:
-        raise UnknownName(f"no choice of segment {segment!r}; the choices are {', '.join(SEGMENTS)}")
+    check_name("segment", segment, SEGMENTS)
     if not 0 < threshold <= 1:
         raise BadValue(f"a box's threshold is a share of the maximum, above 0 and up to 1, not {threshold}")
     if heatmap.ndim != 2 or not np.isfinite(heatmap).all() or (heatmap < 0).any():

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, check_name
 
 CamMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -301,8 +301,7 @@ def formula(name: str) -> CamMethod:
     Raises:
         KeyError: there is none.
     """
-    if name not in FORMULAS:
-        raise UnknownName(f"no formula {name!r}; the formulas are {', '.join(FORMULAS)}")
+    check_name("formula", name, FORMULAS)
     return FORMULAS[name]
 
 

@@ -30,7 +30,7 @@ from gradcam.panels import (
 )
 from gradcam.pictures import KEY, as_text, write_json
 from slim_models.files import whole_file
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, check_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,8 +84,7 @@ def grid(
     Raises:
         KeyError: no such scale.
     """
-    if scale not in SCALES:
-        raise UnknownName(f"no scale {scale!r}; the scales are {', '.join(SCALES)}")
+    check_name("scale", scale, SCALES)
     shown = [one for row in rows for _, one in row]
     peaks = (largest(shown) if peaks is None else peaks) if scale == "shared" else None
     pictures = [[pixels_of(one, look, peaks) for _, one in row] for row in rows]

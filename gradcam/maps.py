@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from gradcam.enlarged import Enlarged as Enlarged, strips as strips
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, check_name
 from slim_models.sizes import Size, height_and_width
 
 COLORMAPS = {
@@ -109,8 +109,8 @@ def colorize(heatmap: np.ndarray, colormap: str = LOOK.colormap) -> np.ndarray:
         KeyError: no such colormap.
         ValueError: an empty array, or one that is not finite somewhere.
     """
-    if colormap not in (*COLORMAPS, DIVERGING):
-        raise UnknownName(f"no colormap {colormap!r}; the colormaps are {', '.join(COLORMAPS)}")
+    if colormap != DIVERGING:
+        check_name("colormap", colormap, COLORMAPS)
     heatmap = np.asarray(heatmap)
     if not heatmap.size or not np.isfinite(heatmap).all():  # of an empty one OpenCV kills Python
         raise BadValue(f"a heat map must have places and be finite everywhere; this one is {list(heatmap.shape)}")

@@ -20,7 +20,7 @@ import tempfile
 import time
 
 from gradcam.terminal import run_script
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, check_name
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent / "tests" / "helpers"  # whose small files these are
 _AT_ONCE = 50  # cases of a reader, before it is another's turn
@@ -35,9 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     from fuzzing import trying
     from fuzzing.readers import READERS
 
-    unknown = [name for name in args.reader or () if name not in READERS]
-    if unknown:
-        raise BadValue(f"no reader {unknown[0]!r}; the readers are {', '.join(READERS)}")
+    for name in args.reader or ():
+        check_name("reader", name, READERS)
     names = args.reader or list(READERS)
     counts = {name: collections.Counter[str]() for name in names}
     began, first = time.monotonic(), args.seed

@@ -6,6 +6,8 @@ its traceback. Each kind is also the built-in error that a caller would expect.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 _LONGEST = 2500  # letters: what a damaged file calls its parts can fill pages
 
 
@@ -35,3 +37,9 @@ class MissingPackage(Mistake, ImportError):
 
 class Unreachable(Mistake, OSError):
     """Something outside, such as a server or another process's file, that cannot be had."""
+
+
+def check_name(kind: str, name: str, known: Collection[str]) -> None:
+    """Raises a KeyError if a name of some kind, such as `"colormap"`, is none of those known."""
+    if name not in known:
+        raise UnknownName(f"no {kind} {name!r}; the {kind}s are {', '.join(known)}")

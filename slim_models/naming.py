@@ -15,7 +15,7 @@ from slim_models import files
 from slim_models.builders import DEFAULT_NETWORK, NETWORKS, Architecture, architecture, find_weights, preprocessing_for
 from slim_models.heads import HEADS
 from slim_models.labels import Labels, names_given
-from slim_models.mistakes import BadValue, MissingFile, UnknownName
+from slim_models.mistakes import BadValue, MissingFile, UnknownName, check_name
 from slim_models.weights import check_weights_file
 
 _IN_ITS_PLACE = "resnet_v1_50_tiny"  # it is embedded, so that its weights are always there
@@ -158,5 +158,5 @@ def check_found(preprocessing: Any, prepared: bool, head: str | None) -> None:
                 f"prepared pictures go in as they are, and preprocessing {preprocessing!r} would change them: give "
                 "only one of prepared and preprocessing"
             )
-    if head is not None and head not in HEADS:
-        raise UnknownName(f"no head {head!r}; there are {', '.join(HEADS)}")
+    if head is not None:
+        check_name("head", head, HEADS)

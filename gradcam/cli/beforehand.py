@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import slim_models
-from gradcam.cli.flags import band_numbers, check_words, look_of, targets_of
+from gradcam.cli.flags import band_numbers, look_of, targets_of
 from gradcam.cli.network_flags import found_words
 from slim_models.labels import class_index
-from slim_models.mistakes import BadValue, MissingFile, UnknownName
+from slim_models.mistakes import BadValue, MissingFile, UnknownName, check_name
 from slim_models.naming import Meant, check_there, meant
 from slim_models.network import check_layer, check_precision
 
@@ -44,8 +44,9 @@ def _check_explain(args: argparse.Namespace) -> None:
     look_of(args)
     if args.scale != "own" and len(set(args.target or ())) < 2:
         raise BadValue(f"--scale {args.scale} is of several classes of a picture: give --target at least twice")
-    check_words("output", args.write or (), OUTPUTS)
-    check_words("format", [args.format], FORMATS)
+    for name in args.write or ():
+        check_name("output", name, OUTPUTS)
+    check_name("format", args.format, FORMATS)
     for flag, number in (("--batch", args.batch), ("--top", args.top), ("--max-size", args.max_size)):
         if number is not None and number < 1:
             raise BadValue(f"{flag} must be at least 1, not {number}")

@@ -29,7 +29,7 @@ from gradcam.evaluation import (
 )
 from gradcam.evaluation.datasets import check_data, read_examples
 from gradcam.terminal import Parser, quiet_tensorflow
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, check_name
 
 if TYPE_CHECKING:
     from gradcam.cluster import Cluster
@@ -77,7 +77,8 @@ class OverData:
             raise BadValue(f"--limit must be at least 1, not {args.limit}")
         methods.check_methods(args.methods or ())
         if self.metrics:
-            flags.check_words("metric", args.metric, self.metrics)
+            for name in args.metric:
+                check_name("metric", name, self.metrics)
         check_data(args.data)
         check_cluster(args)
 

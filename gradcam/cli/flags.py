@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import slim_models
 from gradcam.cli.network_flags import add_averages_flag, add_network_flags, add_prepared_flag, add_tensor_flags, listed
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, check_name
 
 if TYPE_CHECKING:
     from gradcam.maps import Look
@@ -259,18 +259,11 @@ def look_of(args: argparse.Namespace) -> Look:
     from gradcam.figures import SCALES
     from gradcam.maps import COLORMAPS, Look
 
-    check_words("colormap", [args.colormap], COLORMAPS)
-    check_words("scale", [args.scale], SCALES)
+    check_name("colormap", args.colormap, COLORMAPS)
+    check_name("scale", args.scale, SCALES)
     if not 0 <= args.opacity <= 1:
         raise BadValue(f"--opacity must be from 0 to 1, not {args.opacity:g}")
     return Look(args.colormap, args.opacity, args.grey)
-
-
-def check_words(kind: str, words: Collection[str], known: Collection[str]) -> None:
-    """Raises a KeyError for the first of the words that is not known."""
-    for word in words:
-        if word not in known:
-            raise UnknownName(f"no {kind} {word!r}; the {kind}s are {', '.join(known)}")
 
 
 def add_fit_flag(parser: argparse.ArgumentParser) -> None:

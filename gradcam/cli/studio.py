@@ -24,7 +24,7 @@ from gradcam.panels import heading, panels, pixels_of
 from gradcam.pictures import Photograph, read_photograph, source_of
 from gradcam.targets import Asked, asked, title
 from slim_models.labels import Labels, class_name
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, check_name
 
 MOST_CLASSES = 10  # of one picture: each is a row of pictures on the page
 _OPEN, _REMEMBERED = 3, 4  # explainers whose sessions stay open, and explanations that can be drawn again
@@ -152,8 +152,7 @@ class Studio:
             return self._shown(wanted, found, look)
 
     def _network(self, name: str) -> slim_models.Network:
-        if name not in self.networks:
-            raise UnknownName(f"no network {name!r}; the networks are {', '.join(self.networks)}")
+        check_name("network", name, self.networks)
         if name not in self._opened:
             self._opened[name] = self.networks[name]().check_photographs()
         return self._opened[name]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gradcam import baselines, maps
 from gradcam.evaluation.metrics import rank_correlation
+from gradcam.evaluation.removal import curve, grey, hottest_first
 from gradcam.evaluation.sanity import randomized
 from gradcam.explanation import Explanation
 from gradcam.methods import Method, methods_named, why_blank
-from gradcam.perturbation import in_portions, masked, mean_colour
 from slim_models.heads import said_of
 
 DRAWS = 4  # of random weights, and of noise
@@ -20,7 +21,6 @@ NOISE = 0.02  # its standard deviation, as a share of the picture's range
 ORDERS = 8  # random ones, in which places are deleted
 STEPS = 10  # of a deletion
 PROTOCOL = {"draws": DRAWS, "noise": NOISE, "random_orders": ORDERS, "steps": STEPS}  # as JSON has it
-_BATCH = 32
 Make = Callable[[Explanation], np.ndarray]
 
 
@@ -146,17 +146,14 @@ def deletions(one: Explanation, orders: Sequence[np.ndarray]) -> np.ndarray:
     Returns:
         `[len(orders), STEPS + 1]`, from the whole picture to none of it.
     """
-    size, runs, colour = one.images.shape[1:3], one.more_runs(), mean_colour(one.images[0])
-    enlarged = np.stack([maps.heatmap(order[None], size)[0] for order in orders])
-    ranks = np.argsort(np.argsort(-enlarged.reshape(len(orders), -1), kind="stable"), kind="stable")
-    left = [(rank, count) for rank in ranks for count in np.linspace(0, ranks.shape[1], STEPS + 1).round()]
+    image, runs, size = one.images[0], one.more_runs(), one.images.shape[1:3]
+    counts = np.linspace(0, math.prod(size), STEPS + 1).round().astype(int)
+    places = [hottest_first(maps.heatmap(order[None], size)[0]) for order in orders]
 
-    def said(part: slice) -> np.ndarray:
-        masks = np.stack([(rank >= count).reshape(size) for rank, count in left[part]])
-        return _said(one, runs.predict(masked(one.images[0], masks, colour)))
+    def score(images: np.ndarray) -> np.ndarray:
+        return _said(one, runs.predict(images))
 
-    scores = in_portions(len(left), said, batch=_BATCH, unit="picture", progress=runs.say is not None)
-    return scores.reshape(len(orders), STEPS + 1)
+    return np.stack([curve(score, image, grey(image), order, counts) for order in places])
 
 
 def _said(one: Explanation, logits: np.ndarray) -> np.ndarray:

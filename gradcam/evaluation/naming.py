@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, check_name
 
 
 def chosen(names: Sequence[str], known: Mapping[str, Any]) -> tuple[str, ...]:
@@ -18,6 +18,5 @@ def chosen(names: Sequence[str], known: Mapping[str, Any]) -> tuple[str, ...]:
     if not names:
         raise BadValue(f"no metric is asked for; the metrics are {', '.join(known)}")
     for name in names:
-        if name not in known:
-            raise UnknownName(f"no metric {name!r}; the metrics are {', '.join(known)}")
+        check_name("metric", name, known)
     return tuple(dict.fromkeys(names))

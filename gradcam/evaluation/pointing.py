@@ -16,7 +16,7 @@ from gradcam.evaluation.localization import rank
 from gradcam.evaluation.metrics import mask_of, pixel_points_at, points_at
 from gradcam.evaluation.running import Batch, require_boxes
 from gradcam.methods import Method
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, UnknownName, check_name
 
 if TYPE_CHECKING:
     from gradcam.explainer import Explainer
@@ -53,8 +53,7 @@ class Pointing:
             KeyError: no such protocol.
             ValueError: a tolerance or a number of classes below 0.
         """
-        if protocol not in PROTOCOLS:
-            raise UnknownName(f"no protocol {protocol!r} of the pointing game; there are {', '.join(PROTOCOLS)}")
+        check_name("protocol", protocol, PROTOCOLS)
         if not 0 <= tolerance < np.inf or classes < 0:
             raise BadValue(f"tolerance and classes must be numbers of at least 0, not {tolerance} and {classes}")
         self.methods, self.tolerance, self.classes, self._protocol = methods, tolerance, classes, protocol

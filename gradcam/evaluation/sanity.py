@@ -15,7 +15,7 @@ from gradcam import maps
 from gradcam.evaluation.metrics import MEASURES, similarities
 from gradcam.explanation import Explanation
 from gradcam.methods import Method
-from slim_models.mistakes import UnknownName
+from slim_models.mistakes import check_name
 
 if TYPE_CHECKING:
     from gradcam.explainer import Explainer, Targets
@@ -64,8 +64,7 @@ def randomization_test(
         KeyError: no such kind; or what the explanations lack.
         ValueError: as `Explainer.explain`, or a map that is not finite.
     """
-    if kind not in KINDS:
-        raise UnknownName(f"no randomization {kind!r}; there are {', '.join(KINDS)}")
+    check_name("randomization", kind, KINDS)
     layers = parameter_layers(explainer.network.weight_shapes()) if layers is None else layers
     explanation = explainer.explain(images, targets)
     trained = heatmaps(explanation, methods)

@@ -13,7 +13,7 @@ from gradcam import maps
 from gradcam.pictures import arrays, images
 from gradcam.pictures.bands import as_rgb, checked_bands, choose
 from gradcam.pictures.samples import SAMPLES
-from slim_models.mistakes import BadValue, MissingFile, UnknownName
+from slim_models.mistakes import BadValue, MissingFile, check_name
 from slim_models.sizes import Size, height_and_width
 
 FITS = ("stretch", "crop")
@@ -215,8 +215,8 @@ def check_source(source: str) -> None:
         FileNotFoundError: no such file.
     """
     name = source.removeprefix(_SAMPLE)
-    if name != source and name not in SAMPLES:
-        raise UnknownName(f"no sample {name!r}; the samples are {', '.join(SAMPLES)}")
+    if name != source:
+        check_name("sample", name, SAMPLES)
     if name == source and not (arrays.is_npy(source) or pathlib.Path(source).exists()):
         raise MissingFile(f"no picture at {source}")
 

@@ -19,7 +19,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.backward.rectifiers import undefined
 from slim_models.backward.walks import signal_path
-from slim_models.mistakes import BadValue, UnknownName
+from slim_models.mistakes import BadValue, check_name
 
 # Operation type -> the name under which its gradient is registered here. Relu6 closes its gate above 6
 # too, so it cannot share the gradient of Relu.
@@ -167,8 +167,7 @@ def refusal(ys: tf.Tensor, xs: Sequence[tf.Tensor], rule: str = "guided") -> str
     Raises:
         KeyError: the rule is not one of `RULES`.
     """
-    if rule not in RULES:
-        raise UnknownName(f"no ReLU rule {rule!r}; the rules are {', '.join(RULES)}")
+    check_name("ReLU rule", rule, RULES)
     reason = undefined(ys, xs) if RULES[rule].by_signal else None
     return reason and f"the rule {rule!r} is not defined between {_names(xs)} and {ys.name}: {reason}"
 

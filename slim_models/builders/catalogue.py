@@ -13,7 +13,7 @@ from slim_models import files
 from slim_models.builders.endpoints import endpoint_names
 from slim_models.builders.preprocessing import order_of
 from slim_models.labels import Given, Labels, labels_for, list_for
-from slim_models.mistakes import MissingFile, UnknownName
+from slim_models.mistakes import MissingFile, check_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,8 +189,7 @@ DEFAULT_NETWORK = "efficientnet_lite0"  # of whoever names none: it knows the 10
 
 def architecture(name: str) -> Architecture:
     """The entry of `NETWORKS`; a KeyError that lists the choices if there is none."""
-    if name not in NETWORKS:
-        raise UnknownName(f"no network {name!r}; the networks are {', '.join(NETWORKS)}")
+    check_name("network", name, NETWORKS)
     return NETWORKS[name]
 
 

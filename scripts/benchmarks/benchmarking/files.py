@@ -10,7 +10,7 @@ from peers.arrays import write_arrays
 import slim_models
 from benchmarking.processes import Task
 from slim_models.files import whole_file
-from slim_models.mistakes import UnknownName
+from slim_models.mistakes import check_name
 from slim_models.weights import random_weights
 
 
@@ -28,8 +28,7 @@ def provide(network: str, precision: str, folder: pathlib.Path, say: Callable[[s
         KeyError: no such network.
         OSError: the folder cannot be written.
     """
-    if network not in slim_models.NETWORKS:
-        raise UnknownName(f"no network {network!r}; the networks are {', '.join(slim_models.NETWORKS)}")
+    check_name("network", network, slim_models.NETWORKS)
     entry = slim_models.NETWORKS[network]
     file, arrays = folder / entry.file, folder / network
     other = folder / f"{network}.npz"
