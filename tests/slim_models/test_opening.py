@@ -130,7 +130,7 @@ class TestAnybodys:
         np.testing.assert_allclose(explanation.probabilities, expected, atol=1e-6)
         assert load(file_of(tmp_path / "soft.pb")).head == "softmax"
         assert load(tmp_path / "net.pb", head="softmax").head == "softmax"
-        with pytest.raises(KeyError, match="no head 'hinge'; there are softmax, sigmoid, linear"):
+        with pytest.raises(KeyError, match="no head 'hinge'; the heads are softmax, sigmoid, linear"):
             load(tmp_path / "net.pb", head="hinge")
 
 

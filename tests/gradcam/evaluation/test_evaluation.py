@@ -189,7 +189,7 @@ class TestPointing:
             pytest.approx(200 / 3)
         )
         assert "TorchRay" in measure.remark() and measure.protocol()["protocol"] == "torchray"
-        with pytest.raises(KeyError, match=r"'mine' of the pointing game; there are paper, torchray"):
+        with pytest.raises(KeyError, match=r"'mine'; the protocols are paper, torchray"):
             pointing.Pointing(MAPS, protocol="mine")
 
     def test_torchrays_pixels_and_the_difficult_ones(self):
