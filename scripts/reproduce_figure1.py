@@ -83,14 +83,15 @@ def _rows(
         if resnet is not None:
             classes = reproduction.same_classes(explainer, resnet, args.classes)
             other = resnet.explain_classes(photograph.fitted(resnet.network.image_size), classes)
+        sizes = {"patch": args.patch, "stride": stride}
+        drops = occlusion_map(explainer.predict, image, explanation.targets, **sizes, progress=True)
         for number, target in enumerate(explanation.targets):
-            drops = occlusion_map(explainer.predict, image, target, patch=args.patch, stride=stride, progress=True)
             one, sized = explanation[number], reproduction.sized(photograph)
             row = figures.panels(photograph, one)
-            occlusion = figures.Overlay(sized, np.maximum(drops, 0), one.says(0), (network.name, "occlusion"))
+            occlusion = figures.Overlay(sized, np.maximum(drops[number], 0), one.says(0), (network.name, "occlusion"))
             title = f"{class_name(target, explainer.labels)}\n{network.name}"
             facts = {"network": network.name, "image": source, "class": class_name(target, explainer.labels)}
-            facts |= {"probability": one.probabilities[0, target], "cam": one.cam()[0], "occlusion": drops}
+            facts |= {"probability": one.probabilities[0, target], "cam": one.cam()[0], "occlusion": drops[number]}
             row |= {"Grad-CAM": _of(network.name, sized, one), "occlusion map": occlusion}
             if other is not None and resnet is not None:
                 known = other.probabilities[number, other.targets[number]]

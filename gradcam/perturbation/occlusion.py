@@ -15,7 +15,7 @@ from slim_models.mistakes import BadValue
 def occlusion_map(
     predict: Callable[[np.ndarray], np.ndarray],
     image: np.ndarray,
-    target: int,
+    target: int | Sequence[int] | np.ndarray,
     *,
     patch: int | None = None,
     stride: int | None = None,
@@ -31,7 +31,7 @@ def occlusion_map(
     Args:
         predict: images `[N, H, W, K]` -> scores `[N, C]`; `Explainer.predict` for logits.
         image: `[H, W, 3]`, RGB in [0, 255]; or `[H, W, K]`, as the network takes it.
-        target: index of the class.
+        target: index of the class; or of K classes, by the same runs.
         patch: side of the patch in pixels; None is a fifth of the picture's height (45 of 224).
         stride: between places in pixels; None is a fourteenth of the height (16 of 224).
         fill: the patch's colour, RGB, or K numbers; None is ImageNet's mean colour, and of what is no photograph, by
@@ -40,12 +40,12 @@ def occlusion_map(
         progress: whether a bar is shown, if on a terminal.
 
     Returns:
-        `[h, w]`, score of the picture less its score with the patch: positive where the patch hides what
-        speaks for the class, negative where it hides what speaks against it.
+        `[h, w]`, or `[K, h, w]` of several classes, score of the picture less its score with the patch: positive where
+        the patch hides what speaks for the class, negative where it hides what speaks against it.
 
     Raises:
         ValueError: the image is not `[H, W, K]`, the patch has another number of channels, a size is not positive, or
-            the target is out of range.
+            a target is out of range.
     """
     if image.ndim != 3 or not image.size:
         raise BadValue(f"one image must be [H, W, K], not {list(image.shape)}")
@@ -59,8 +59,9 @@ def occlusion_map(
     rows, columns = (_spans(side, patch, stride) for side in image.shape[:2])
     regions = list(itertools.product(rows, columns))
     logits = predict(image[None])[0]
-    if not 0 <= target < len(logits):
-        raise BadValue(f"target {target} is out of range: classes are 0 to {len(logits) - 1}")
+    for index in np.ravel(target):
+        if not 0 <= index < len(logits):
+            raise BadValue(f"target {index} is out of range: classes are 0 to {len(logits) - 1}")
 
     def with_patches(part: slice) -> np.ndarray:
         images = np.repeat(np.asarray(image, np.float32)[None], len(regions[part]), axis=0)
@@ -69,7 +70,8 @@ def occlusion_map(
         return predict(images)[:, target]
 
     scores = in_portions(len(regions), with_patches, batch=batch, unit="patch", progress=progress)
-    return (logits[target] - scores).reshape(len(rows), len(columns))
+    drops = logits[target] - scores
+    return np.moveaxis(drops.reshape(len(rows), len(columns), *np.shape(target)), (0, 1), (-2, -1))
 
 
 def _spans(side: int, patch: int, stride: int) -> list[slice]:

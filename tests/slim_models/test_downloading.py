@@ -3,6 +3,7 @@
 import bz2
 import contextlib
 import dataclasses
+import functools
 import gzip
 import hashlib
 import http.server
@@ -15,6 +16,7 @@ import socketserver
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -68,7 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         yield server
         server.shutdown()
 
@@ -119,15 +121,16 @@ def archive(members):
     return buffer.getvalue()
 
 
-def resnet_checkpoint(folder, seed=0):
+@functools.cache
+def resnet_checkpoint(seed=0):
     """The bytes of a V1 checkpoint as slim's archives hold one, with the variables that no network takes."""
     weights = random_weights(slim_models.build("resnet_v1_50", **SMALL), seed)
     weights |= {"resnet_v1_50/mean_rgb": np.zeros(3, np.float32), "global_step": np.array(0)}
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), tf.Session() as session, tempfile.TemporaryDirectory() as folder:
         variables = [tf.Variable(array, name=name) for name, array in weights.items()]
         session.run(tf.global_variables_initializer())
         saver = tf.train.Saver(variables, write_version=tf.train.SaverDef.V1)
-        return folder.joinpath(saver.save(session, str(folder / "resnet_v1_50.ckpt"))).read_bytes()
+        return Path(saver.save(session, f"{folder}/resnet_v1_50.ckpt")).read_bytes()
 
 
 class TestWhole:
@@ -361,7 +364,7 @@ class TestArchives:
         return downloading.download("resnet_v1_50", sources=[source], say=said.append, **options), "\n".join(said)
 
     def test_the_first_download_is_recorded_and_later_ones_are_held_against_it(self, server, weights_folder, tmp_path):
-        checkpoint = resnet_checkpoint(tmp_path)
+        checkpoint = resnet_checkpoint()
         server.files[self.NAME] = archive({"./resnet_v1_50.ckpt": checkpoint})
         path, said = self.download(server)
         assert path.read_bytes() == checkpoint
@@ -373,7 +376,7 @@ class TestArchives:
         assert f"recorded in {record}" in said
         _, said = self.download(server, force=True)
         assert f"SHA256 {digest}, as recorded in {record}" in said
-        server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path, seed=1)})
+        server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint(seed=1)})
         with pytest.raises(OSError, match=f"but the one recorded in .* is {digest}"):
             self.download(server, force=True)
         assert path.read_bytes() == checkpoint
@@ -390,7 +393,7 @@ class TestArchives:
     def test_a_checkpoint_of_version_2_that_was_there_is_gone(self, server, weights_folder, tmp_path):
         old = random_weights(slim_models.build("resnet_v1_50", **SMALL), seed=5)
         slim_models.write_weights(weights_folder / "resnet_v1_50.ckpt", old)
-        server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path)})
+        server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint()})
         self.download(server)  # it is there
         assert (
             slim_models.read_weights(weights_folder)["resnet_v1_50/logits/biases"] == old["resnet_v1_50/logits/biases"]
@@ -403,7 +406,7 @@ class TestArchives:
 
     @pytest.mark.parametrize("form", ["{0} *{1}", "{2}  {1}", "{3}  other.tar.gz"])
     def test_records_of_other_forms_count_too(self, server, weights_folder, tmp_path, form):
-        content = server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path)})
+        content = server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint()})
         digest = hashlib.sha256(content).hexdigest()
         weights_folder.mkdir()
         record = weights_folder / "resnet_v1_50.ckpt.sha256"
@@ -415,7 +418,7 @@ class TestArchives:
 
     @pytest.mark.parametrize("text", ["", "abc\n", f"{'0' * 63}  resnet_v1_50_2016_08_28.tar.gz\n"])
     def test_a_spoilt_record_is_no_leave_to_take_anything(self, server, weights_folder, tmp_path, text):
-        server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path)})
+        server.files[self.NAME] = archive({"resnet_v1_50.ckpt": resnet_checkpoint()})
         weights_folder.mkdir()
         (weights_folder / "resnet_v1_50.ckpt.sha256").write_text(text)
         with pytest.raises(OSError, match=r"resnet_v1_50.ckpt.sha256 does not record SHA-256s.*remove it"):
@@ -444,59 +447,67 @@ class TestArchives:
         assert not weights_folder.exists()
 
     def test_half_an_archive(self, server, weights_folder, tmp_path):
-        whole = archive({"resnet_v1_50.ckpt": resnet_checkpoint(tmp_path)})
+        whole = archive({"resnet_v1_50.ckpt": resnet_checkpoint()})
         server.files[self.NAME] = whole[: len(whole) // 2]
         with pytest.raises(OSError, match="end-of-stream|unexpected end"):
             self.download(server)
         assert not weights_folder.exists()  # nor an empty folder
 
 
+MEMBER = "mobilenet_v1_1.0_224.ckpt"
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    return random_weights(slim_models.build("mobilenet_v1", **SMALL))
+
+
+@pytest.fixture(scope="module")
+def mobilenets_checkpoint(mobilenet, tmp_path_factory):
+    """The folder of a checkpoint as slim's archive holds it, with the state of a training."""
+    folder = tmp_path_factory.mktemp("made")
+    trained = {n: a for n, a in mobilenet.items() if "moving" not in n}
+    slots = ("ExponentialMovingAverage", "RMSProp", "RMSProp_1")
+    state = {f"{name}/{slot}": array + 1 for name, array in trained.items() for slot in slots}
+    with tf.Graph().as_default(), tf.Session() as session:
+        saved = {**mobilenet, **state, "global_step": np.array(7)}
+        variables = [tf.Variable(array, name=name) for name, array in saved.items()]
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver(variables).save(session, str(folder / MEMBER))
+    return folder
+
+
 class TestArchivesOfVersion2:
     """MobileNet's: a checkpoint of several files, with the state of its training."""
 
-    MEMBER = "mobilenet_v1_1.0_224.ckpt"
-
     @pytest.fixture
-    def weights(self):
-        return random_weights(slim_models.build("mobilenet_v1", **SMALL))
-
-    @pytest.fixture
-    def members(self, weights, tmp_path):
+    def members(self, mobilenets_checkpoint):
         """What slim's archive holds: name -> content."""
-        trained = {n: a for n, a in weights.items() if "moving" not in n}
-        slots = ("ExponentialMovingAverage", "RMSProp", "RMSProp_1")
-        state = {f"{name}/{slot}": array + 1 for name, array in trained.items() for slot in slots}
-        with tf.Graph().as_default(), tf.Session() as session:
-            saved = {**weights, **state, "global_step": np.array(7)}
-            variables = [tf.Variable(array, name=name) for name, array in saved.items()]
-            session.run(tf.global_variables_initializer())
-            (tmp_path / "made").mkdir()
-            tf.train.Saver(variables).save(session, str(tmp_path / "made" / self.MEMBER))
-        parts = {path.name: path.read_bytes() for path in (tmp_path / "made").glob(f"{self.MEMBER}.*")}
+        parts = {path.name: path.read_bytes() for path in mobilenets_checkpoint.glob(f"{MEMBER}.*")}
         assert len(parts) == 3  # .data-00000-of-00001, .index, .meta
         return {**parts, "mobilenet_v1_1.0_224_info.txt": b"Model: mobilenet_v1", "mobilenet_v1_1.0_224.tflite": b"x"}
 
     def download(self, server, members):
         server.files["/a.tgz"] = archive(members)
         said = []
-        source = Source(f"{server.url}/a.tgz", None, 1, self.MEMBER)
+        source = Source(f"{server.url}/a.tgz", None, 1, MEMBER)
         return downloading.download("mobilenet_v1", sources=[source], say=said.append), "\n".join(said)
 
-    def test_it_arrives_with_the_variables_alone(self, server, weights_folder, weights, members):
+    def test_it_arrives_with_the_variables_alone(self, server, weights_folder, mobilenet, members):
         path, said = self.download(server, {f"./{name}": content for name, content in members.items()})
         assert path == weights_folder / "mobilenet_v1.ckpt" == slim_models.find_weights("mobilenet_v1")
         files = ["mobilenet_v1.ckpt.data-00000-of-00001", "mobilenet_v1.ckpt.index", "mobilenet_v1.ckpt.sha256"]
         assert sorted(file.name for file in weights_folder.iterdir()) == files
-        assert f"all {len(weights)} variables are there" in said
+        assert f"all {len(mobilenet)} variables are there" in said
         read = slim_models.read_weights(path)
-        assert read.keys() == weights.keys()
+        assert read.keys() == mobilenet.keys()
         assert "weights: 83 moving averages in place of the variables" in said
-        for name, array in weights.items():
+        for name, array in mobilenet.items():
             np.testing.assert_array_equal(read[name], array if "moving" in name else array + 1)
 
-    def test_the_state_of_training_hurts_nobody(self, weights, members, tmp_path):
-        read = slim_models.read_weights(tmp_path / "made" / self.MEMBER)
-        assert len(read) > 2 * len(weights)
+    def test_the_state_of_training_hurts_nobody(self, mobilenet, mobilenets_checkpoint):
+        read = slim_models.read_weights(mobilenets_checkpoint / MEMBER)
+        assert len(read) > 2 * len(mobilenet)
         network = slim_models.build_for("mobilenet_v1", read, image_size=32)
         slim_models.check_weights(network, read)
         assert network.num_classes == SMALL["num_classes"]
@@ -509,13 +520,13 @@ class TestArchivesOfVersion2:
         ],
     )
     def test_a_part_that_is_missing(self, server, weights_folder, members, part, message):
-        del members[f"{self.MEMBER}{part}"]
+        del members[f"{MEMBER}{part}"]
         with pytest.raises(OSError, match=message):
             self.download(server, members)
         assert not weights_folder.exists()  # nor an empty folder
 
     def test_a_part_that_is_there_twice_or_beside_a_whole_file(self, server, weights_folder, members):
-        for other in (f"again/{self.MEMBER}.index", self.MEMBER):
+        for other in (f"again/{MEMBER}.index", MEMBER):
             with pytest.raises(OSError, match="holds 3 files"):
                 self.download(server, {**members, other: b"x"})
         assert not weights_folder.exists()  # nor an empty folder

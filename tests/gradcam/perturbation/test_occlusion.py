@@ -30,6 +30,18 @@ class TestOcclusion:
     def test_another_class_does_not_change(self):
         assert not occlusion_map(brightness((slice(0, 8), slice(0, 12))), ONES, 0, patch=4, stride=4).any()
 
+    def test_several_classes_by_the_same_runs(self):
+        runs, image = [], np.random.default_rng(0).uniform(0, 255, (8, 12, 3)).astype(np.float32)
+
+        def predict(images):
+            runs.append(len(images))
+            return images.reshape(len(images), -1)[:, :7]  # a class a number of the picture
+
+        found = occlusion_map(predict, image, [4, 0, 6], patch=4, stride=4)
+        assert runs == [1, 6]
+        for drops, target in zip(found, (4, 0, 6)):
+            np.testing.assert_array_equal(drops, occlusion_map(predict, image, target, patch=4, stride=4))
+
     def test_patches_lie_about_the_centres_of_cells_and_are_cut_off_at_the_border(self):
         everything = brightness((slice(0, 8), slice(0, 12)))
         drops = occlusion_map(everything, ONES, 1, patch=6, stride=4, fill=BLACK)
@@ -104,6 +116,8 @@ class TestOcclusion:
         for target in (-1, 2):
             with pytest.raises(ValueError, match=f"target {target} is out of range: classes are 0 to 1"):
                 occlusion_map(brightness((slice(1), slice(1))), ONES, target)
+        with pytest.raises(ValueError, match="target 2 is out of range"):
+            occlusion_map(brightness((slice(1), slice(1))), ONES, [0, 2])
 
 
 def test_of_a_network_it_is_the_difference_of_its_logits(thin):
