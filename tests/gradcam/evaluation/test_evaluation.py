@@ -625,6 +625,7 @@ class TestScripts:
         assert ("pointing game with recall", "every map rejected", "with recall") in pointed
         assert all(-1 <= value <= 1 for value in faithful.values() if value == value)
 
+    @pytest.mark.parametrize("thin", ["vgg16"], indirect=True)
     def test_killed_in_the_middle_it_comes_to_the_same_numbers(self, thin_script, data, tmp_path):
         flags = [*thin_script.flags, "--data", str(data), "--batch", "2", "--methods", "grad_cam", "backprop", "--out"]
         command = [sys.executable, SCRIPTS / "reproduce_table1.py", *flags, str(tmp_path / "killed.png")]
