@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 from google.protobuf import message, text_format
 from tensorflow.core.framework import types_pb2
+from tensorflow.python.framework import op_def_registry
 
 from slim_models import files
 from slim_models.loading.confined import check_restoring, confined
@@ -24,6 +25,7 @@ from slim_models.network import Values
 from slim_models.running import told
 from slim_models.weights import FromCheckpoint, Restored, check_claim
 
+_TYPES = {*types_pb2.DataType.values()} - {types_pb2.DT_INVALID}
 _COMPLEX = (types_pb2.DT_COMPLEX64, types_pb2.DT_COMPLEX128)  # of which a number is two
 
 
@@ -68,12 +70,32 @@ def read_frozen(path: pathlib.Path, trusted: bool = False) -> Original:
             "give the checkpoint with its .meta, or a SavedModel, or freeze it"
         )
     check_constants(_nodes_of(graph_def), str(path))
+    check_types(graph_def, str(path))
     return Original(path.stem, graph_def if trusted else confined(graph_def), trusted=trusted)
 
 
 def _nodes_of(graph_def: tf.GraphDef) -> Iterator[tf.NodeDef]:
     """Those of its functions too."""
     return itertools.chain(graph_def.node, *(function.node_def for function in graph_def.library.function))
+
+
+def check_types(graph_def: tf.GraphDef, name: str) -> None:
+    """Whether every type is one, and that of a constant the type of its numbers.
+
+    TensorFlow's optimiser and its inference of shapes, which trust what they are given, end the process at others.
+
+    Raises:
+        ValueError: one is none, or another.
+    """
+    for node in _nodes_of(graph_def):
+        definition = op_def_registry.get(node.op)
+        for attribute in definition.attr if definition is not None else ():
+            value = node.attr.get(attribute.name, attribute.default_value)
+            types = {"type": [value.type], "list(type)": value.list.type}.get(attribute.type, [])
+            if not value.placeholder and any(number not in _TYPES for number in types):
+                raise BadValue(f"{name} is damaged: {node.name} has a {attribute.name} that is no type")
+        if node.op == "Const" and node.attr["dtype"].type != node.attr["value"].tensor.dtype:
+            raise BadValue(f"{name} is damaged: its constant {node.name!r} has numbers of another type")
 
 
 def check_imports(graph_def: tf.GraphDef) -> None:
@@ -93,6 +115,7 @@ def check_constants(nodes: Iterable[tf.NodeDef], name: str) -> None:
         ValueError: they claim too much, or one has numbers of no type, or more or fewer than its shape, which
             TensorFlow finds out when it is run.
     """
+    constants = [(node.name, node.attr) for node in nodes if node.op == "Const"]
     constants = [(node.name, node.attr["value"].tensor) for node in nodes if node.op == "Const"]
     claimed = 0
     for constant, tensor in constants:
@@ -170,6 +193,7 @@ def of_meta_graph(
     trusted: bool = False,
 ) -> Original:
     """A graph whose variables have their values in the checkpoint with that prefix."""
+    check_types(meta_graph.graph_def, name)
     saved = saved_in(meta_graph)
     if not trusted:
         check_restoring(meta_graph.graph_def, meta_graph.saver_def.restore_op_name, name)

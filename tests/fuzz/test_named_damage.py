@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
 
 import slim_models
 from gradcam.cli.main import main
@@ -19,6 +20,7 @@ from gradcam.explainer import Explainer
 from gradcam.pictures import read_heatmap, write_npz
 from slim_models.files import parsed_json
 from slim_models.labels import labels_for
+from slim_models.loading.originals import check_types
 from slim_models.loading.passes import array_of
 from slim_models.loading.restoring import saved_in
 from slim_models.mistakes import BadValue, Mistake
@@ -171,6 +173,59 @@ def half(node):
     """A constant whose numbers end in the middle of one."""
     if node.op == "Const":
         node.attr["value"].tensor.tensor_content = b"\0" * 7
+
+
+@pytest.fixture(scope="module")
+def calling():
+    """A graph that calls a function, each with a constant."""
+
+    @tf.function
+    def half(x):
+        return x / tf.fill([1], 2.0)
+
+    with tf.Graph().as_default() as graph, tf.control_dependencies(None):
+        x = tf.placeholder(tf.float32, [None, 8, 8, 3], name="x")
+        tf.identity(half(x) + tf.fill([1], 3.0), name="y")
+    return graph.as_graph_def()
+
+
+class TestTypes:
+    """Which end TensorFlow's process where they are none, or others than those of the numbers."""
+
+    @pytest.mark.parametrize("number", [None, 0, 40, 99])
+    def test_one_that_is_none(self, calling, number):
+        graph_def = tf.GraphDef.FromString(calling.SerializeToString())
+        (node,) = (node for node in graph_def.node if node.op == "Placeholder")
+        node.attr["dtype"].Clear()
+        if number is not None:
+            node.attr["dtype"].type = number
+        with pytest.raises(BadValue, match="net is damaged: x has a dtype that is no type"):
+            check_types(graph_def, "net")
+
+    @pytest.mark.parametrize("in_function", [False, True])
+    @pytest.mark.parametrize("kind", ["pb", "saved_model", "meta"])
+    def test_a_constant_of_another(self, calling, in_function, kind, tmp_path):
+        graph_def = tf.GraphDef.FromString(calling.SerializeToString())
+        check_types(graph_def, "net")
+        nodes = graph_def.library.function[0].node_def if in_function else graph_def.node
+        constant = next(node for node in nodes if node.op == "Const" and node.attr["dtype"].type == tf.int32)
+        constant.attr["value"].tensor.dtype = tf.float16.as_datatype_enum
+        with pytest.raises(BadValue, match=f"is damaged: its constant '{constant.name}' has numbers of another type"):
+            slim_models.load(self.written(kind, graph_def, tmp_path))
+
+    def written(self, kind, graph_def, folder):
+        meta_graph = tf.MetaGraphDef(graph_def=graph_def)
+        if kind == "pb":
+            return foreign.write_pb(folder / "net.pb", graph_def)
+        if kind == "meta":
+            (folder / "net.ckpt.meta").write_bytes(meta_graph.SerializeToString())
+            (folder / "net.ckpt.index").write_bytes(b"")
+            return folder / "net.ckpt.meta"
+        meta_graph.meta_info_def.tags.append("serve")
+        (folder / "saved_model.pb").write_bytes(
+            saved_model_pb2.SavedModel(meta_graphs=[meta_graph]).SerializeToString()
+        )
+        return folder
 
 
 class TestGraphs:

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
-from tensorflow.core.framework import types_pb2
-from tensorflow.python.framework import op_def_registry
 
 from slim_models.loading.passes.graph import Graph, node_name
 from slim_models.mistakes import BadValue
 
 _CONTROL_FLOW = ("If", "Case", "While")
-_TYPES = {*types_pb2.DataType.values()} - {types_pb2.DT_INVALID}
 
 
 def inlined(graph: Graph, outputs: Sequence[str]) -> Graph:
@@ -33,7 +30,6 @@ def inlined(graph: Graph, outputs: Sequence[str]) -> Graph:
     if not any(_calls(node, functions) for node in graph.graph_def.node):
         return graph
     meta_graph = _light(graph)
-    _check_types(meta_graph.graph_def)
     wanted = [node_name(name) for name in outputs] or ends(graph)
     meta_graph.collection_def["train_op"].node_list.value.extend(wanted)  # the optimiser's word for it
     flat = _optimized(meta_graph)
@@ -69,22 +65,6 @@ def _light(graph: Graph) -> tf.MetaGraphDef:
         if node.op.removeprefix("Stateless") in _CONTROL_FLOW:
             node.attr["_lower_using_switch_merge"].b = True  # which a frozen graph of TensorFlow 2 has not
     return light
-
-
-def _check_types(graph_def: tf.GraphDef) -> None:
-    """Whether every type is one: at others the optimiser, which trusts what it is given, ends the process.
-
-    Raises:
-        ValueError: one is none.
-    """
-    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
-        for node in nodes:
-            definition = op_def_registry.get(node.op)
-            for attribute in definition.attr if definition is not None else ():
-                value = node.attr.get(attribute.name, attribute.default_value)
-                types = {"type": [value.type], "list(type)": value.list.type}.get(attribute.type, [])
-                if not value.placeholder and any(number not in _TYPES for number in types):
-                    raise BadValue(f"{node.name} has a {attribute.name} that is no type")
 
 
 def _name_outputs(function: Any) -> None:

@@ -7,7 +7,6 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.loading.passes.graph import Graph
 from slim_models.loading.passes.inlined import inlined
-from slim_models.mistakes import BadValue
 
 POINTS = np.array([[-1.5, 0.5, 2.0]], np.float32)
 
@@ -55,18 +54,6 @@ def test_a_function_that_asks_not_to_be_inlined():
     np.testing.assert_array_equal(run(flat, "z:0"), run(graph, "z:0"))
     assert "Square" in {node.op for node in flat.graph_def.node}
     assert all(function.attr["_noinline"].b for function in graph.graph_def.library.function)
-
-
-@pytest.mark.parametrize("number", [None, 0, 40, 99])
-def test_a_type_that_is_none(number):
-    """The optimiser would end the process."""
-    graph_def = graph_of(calling).graph_def
-    (node,) = (node for node in graph_def.node if node.op == "Placeholder")
-    node.attr["dtype"].Clear()
-    if number is not None:
-        node.attr["dtype"].type = number
-    with pytest.raises(BadValue, match="x has a dtype that is no type"):
-        inlined(Graph(graph_def), ["z"])
 
 
 def test_a_graph_without_calls_stays_itself():
