@@ -69,8 +69,8 @@ def read_frozen(path: pathlib.Path, trusted: bool = False) -> Original:
             f"{path} is not frozen: {len(variables)} variables ({variables[0]}, ...) have no values in it; "
             "give the checkpoint with its .meta, or a SavedModel, or freeze it"
         )
-    check_constants(_nodes_of(graph_def), str(path))
     check_types(graph_def, str(path))
+    check_constants(_nodes_of(graph_def), str(path))
     return Original(path.stem, graph_def if trusted else confined(graph_def), trusted=trusted)
 
 
@@ -80,12 +80,12 @@ def _nodes_of(graph_def: tf.GraphDef) -> Iterator[tf.NodeDef]:
 
 
 def check_types(graph_def: tf.GraphDef, name: str) -> None:
-    """Whether every type is one, and that of a constant the type of its numbers.
+    """Whether every type is one, that of a constant the type of its numbers, and no tensor has sides below 0.
 
     TensorFlow's optimiser and its inference of shapes, which trust what they are given, end the process at others.
 
     Raises:
-        ValueError: one is none, or another.
+        ValueError: it is not so.
     """
     for node in _nodes_of(graph_def):
         definition = op_def_registry.get(node.op)
@@ -94,6 +94,10 @@ def check_types(graph_def: tf.GraphDef, name: str) -> None:
             types = {"type": [value.type], "list(type)": value.list.type}.get(attribute.type, [])
             if not value.placeholder and any(number not in _TYPES for number in types):
                 raise BadValue(f"{name} is damaged: {node.name} has a {attribute.name} that is no type")
+        for value in node.attr.values():
+            for tensor in (value.tensor, *value.list.tensor):
+                if tensor.tensor_shape.unknown_rank or any(side.size < 0 for side in tensor.tensor_shape.dim):
+                    raise BadValue(f"{name} is damaged: {node.name} has a tensor of no shape")
         if node.op == "Const" and node.attr["dtype"].type != node.attr["value"].tensor.dtype:
             raise BadValue(f"{name} is damaged: its constant {node.name!r} has numbers of another type")
 
@@ -115,7 +119,6 @@ def check_constants(nodes: Iterable[tf.NodeDef], name: str) -> None:
         ValueError: they claim too much, or one has numbers of no type, or more or fewer than its shape, which
             TensorFlow finds out when it is run.
     """
-    constants = [(node.name, node.attr) for node in nodes if node.op == "Const"]
     constants = [(node.name, node.attr["value"].tensor) for node in nodes if node.op == "Const"]
     claimed = 0
     for constant, tensor in constants:

@@ -202,6 +202,16 @@ class TestTypes:
         with pytest.raises(BadValue, match="net is damaged: x has a dtype that is no type"):
             check_types(graph_def, "net")
 
+    @pytest.mark.parametrize("kind", ["pb", "saved_model", "meta"])
+    @pytest.mark.parametrize("in_function", [False, True])
+    def test_a_constant_of_no_shape(self, calling, in_function, kind, tmp_path):
+        graph_def = tf.GraphDef.FromString(calling.SerializeToString())
+        nodes = graph_def.library.function[0].node_def if in_function else graph_def.node
+        constant = next(node for node in nodes if node.op == "Const")
+        constant.attr["value"].tensor.tensor_shape.dim.add().size = -1
+        with pytest.raises(BadValue, match=f"is damaged: {constant.name} has a tensor of no shape"):
+            slim_models.load(self.written(kind, graph_def, tmp_path))
+
     @pytest.mark.parametrize("in_function", [False, True])
     @pytest.mark.parametrize("kind", ["pb", "saved_model", "meta"])
     def test_a_constant_of_another(self, calling, in_function, kind, tmp_path):
@@ -258,6 +268,17 @@ class TestGraphs:
         path = written(tmp_path, change)
         one_line(lambda: slim_models.load(path, preprocessing="none"), "net.pb")
         assert slim_models.inspect(path, preprocessing="none").problem
+
+    def test_a_constant_with_fewer_numbers_than_its_shape(self, tmp_path):
+        """Before anything is made of the graph."""
+
+        def shortened(node):
+            if node.op == "Const" and node.attr["value"].tensor.tensor_content:
+                tensor = node.attr["value"].tensor
+                tensor.tensor_content = tensor.tensor_content[:-4]
+
+        with pytest.raises(BadValue, match=r"net.pb is damaged: its constant '.+' has not the \d+ numbers of its shape"):
+            slim_models.load(written(tmp_path, shortened))
 
     @pytest.mark.parametrize("number", [40, 127, 1000])
     def test_a_constant_of_a_type_that_there_is_not(self, number):
