@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 import pathlib
@@ -88,18 +89,26 @@ def check_types(graph_def: tf.GraphDef, name: str) -> None:
         ValueError: it is not so.
     """
     for node in _nodes_of(graph_def):
-        definition = op_def_registry.get(node.op)
-        for attribute in definition.attr if definition is not None else ():
+        for attribute in _of_types(node.op):
             value = node.attr.get(attribute.name, attribute.default_value)
-            types = {"type": [value.type], "list(type)": value.list.type}.get(attribute.type, [])
+            types = value.list.type if attribute.type == "list(type)" else [value.type]
             if not value.placeholder and any(number not in _TYPES for number in types):
                 raise BadValue(f"{name} is damaged: {node.name} has a {attribute.name} that is no type")
         for value in node.attr.values():
-            for tensor in (value.tensor, *value.list.tensor):
-                if tensor.tensor_shape.unknown_rank or any(side.size < 0 for side in tensor.tensor_shape.dim):
+            tensors = [value.tensor] if value.HasField("tensor") else value.list.tensor
+            for shape in (tensor.tensor_shape for tensor in tensors):
+                if shape.unknown_rank or any(side.size < 0 for side in shape.dim):
                     raise BadValue(f"{name} is damaged: {node.name} has a tensor of no shape")
         if node.op == "Const" and node.attr["dtype"].type != node.attr["value"].tensor.dtype:
             raise BadValue(f"{name} is damaged: its constant {node.name!r} has numbers of another type")
+
+
+@functools.cache
+def _of_types(kind: str) -> Sequence[Any]:
+    """The attributes of an operation that are types; none of one that TensorFlow does not know."""
+    definition = op_def_registry.get(kind)
+    attributes = () if definition is None else definition.attr
+    return [attribute for attribute in attributes if attribute.type in ("type", "list(type)")]
 
 
 def check_imports(graph_def: tf.GraphDef) -> None:
