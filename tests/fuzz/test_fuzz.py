@@ -22,7 +22,7 @@ pytest.importorskip("resource", reason="what a process takes is asked of Unix")
 from fuzzing import mutations, trying
 from fuzzing.readers import READERS, Reader
 
-from slim_models.mistakes import BadValue
+from slim_models.mistakes import BadValue, UnknownName
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ class TestScript:
         assert capsys.readouterr().out.splitlines()[-1] == "2 cases, 1 faults"
 
     def test_a_reader_that_there_is_not(self):
-        with pytest.raises(BadValue, match="no reader 'tarot'; the readers are npy, "):
+        with pytest.raises(UnknownName, match="no reader 'tarot'; the readers are npy, "):
             fuzz.main(["--reader", "tarot"])
 
 
