@@ -260,12 +260,20 @@ def test_the_command_serves_until_it_is_interrupted_and_leaves_nothing(tmp_path)
     command = [sys.executable, "-m", "gradcam", "serve", "--network", "vgg16_tiny", "--port", str(port)]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
     ) as process:
         assert process.stdout.readline() == f"http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
         assert "Grad-CAM" in asked(f"http://127.0.0.1:{port}/", "config")[1]
         assert list(tmp_path.glob("gradcam-*"))
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, errors) == (130, "gradcam: interrupted\n")
     assert list(tmp_path.glob("gradcam-*")) == []
