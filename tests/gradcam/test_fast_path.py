@@ -203,7 +203,7 @@ def test_what_is_not_a_row_a_picture_is_computed_again_and_never_fed():
 
 
 class TestPrecision:
-    @pytest.mark.filterwarnings("ignore:this processor has no units")
+    @pytest.mark.filterwarnings("ignore:this processor has no quick units")
     def test_bfloat16_is_close(self, thin):
         full = thin.explainer.explain(thin.images, 3)
         with Explainer(thin.network, thin.weights, rules=slim_models.RULES, precision="bfloat16") as explainer:
@@ -218,7 +218,7 @@ class TestPrecision:
         saliency = np.corrcoef(full.saliency["guided"].ravel(), half.saliency["guided"].ravel())[0, 1]
         assert saliency > 0.9
 
-    @pytest.mark.filterwarnings("ignore:this processor has no units")
+    @pytest.mark.filterwarnings("ignore:this processor has no quick units")
     def test_weights_rest_in_bfloat16(self, thin):
         """A cast of the weights in every run would cost more than the convolutions of one picture gain."""
         with Explainer(thin.network, thin.weights, precision="bfloat16") as explainer:
@@ -265,6 +265,9 @@ class TestPrecision:
         [
             ("flags : fpu avx2 avx512f", "bfloat16", None, True),
             ("flags : fpu avx512f avx512_bf16", "bfloat16", None, False),
+            ("vendor_id : AuthenticAMD\nflags : fpu avx512_bf16", "bfloat16", None, False),
+            ("vendor_id : GenuineIntel\nflags : fpu avx512_bf16 amx_bf16", "bfloat16", None, False),
+            ("vendor_id : GenuineIntel\nflags : fpu avx512_bf16", "bfloat16", None, True),
             ("flags : fpu amx_bf16 amx_tile", "bfloat16", "cpu", False),
             ("Features : asimd bf16", "bfloat16", None, False),
             ("flags : fpu avx2", "float32", None, False),
@@ -272,14 +275,14 @@ class TestPrecision:
             (None, "bfloat16", None, False),  # not Linux: nothing is known
         ],
     )
-    def test_a_processor_without_units_is_named(self, tmp_path, monkeypatch, recwarn, flags, precision, device, warned):
+    def test_a_processor_that_is_slow_is_named(self, tmp_path, monkeypatch, recwarn, flags, precision, device, warned):
         path = tmp_path / "cpuinfo"
         if flags is not None:
             path.write_text(f"processor : 0\n{flags}\n\nprocessor : 1\n{flags}\n")
         monkeypatch.setattr(sessions, "_CPUINFO", path)
-        sessions.warn_of_emulation(precision, device)
+        sessions.warn_of_slow_bfloat16(precision, device)
         assert [str(warning.message) for warning in recwarn] == [
-            "this processor has no units for bfloat16: it will be slower than float32"
+            "this processor has no quick units for bfloat16: it will be slower than float32"
         ] * warned
 
 

@@ -306,7 +306,7 @@ class TestPrecision:
         assert found == pytest.approx(expected)
         assert found.keys() == benchmark_precision.COLUMNS.keys()
 
-    @pytest.mark.filterwarnings("ignore:this processor has no units")
+    @pytest.mark.filterwarnings("ignore:this processor has no quick units")
     def test_both_precisions_of_a_real_network(self, tmp_path, capsys):
         flags = ["--network", "resnet_v1_50_tiny", "--limit", "3", "--batch", "2", "--json", str(tmp_path / "p.json")]
         table = benchmark_precision.main(flags)

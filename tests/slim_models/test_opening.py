@@ -135,7 +135,7 @@ class TestAnybodys:
 
 
 class TestPrecision:
-    @pytest.mark.filterwarnings("ignore:this processor has no units")
+    @pytest.mark.filterwarnings("ignore:this processor has no quick units")
     def test_values_and_labels_go_along(self, thin):
         network = dataclasses.replace(thin.network, values=Stored(thin.weights), labels=None)
         half = network.in_precision("bfloat16")

@@ -148,7 +148,7 @@ class TestExplain:
         assert run("explain", pictures, *TINY, *flags, "--out", tmp_path) == 0
         assert counts == runs
 
-    @pytest.mark.filterwarnings("ignore:this processor has no units")
+    @pytest.mark.filterwarnings("ignore:this processor has no quick units")
     def test_precision(self, pictures, tmp_path, capsys):
         for precision in ("float32", "bfloat16"):
             flags = ["--precision", precision, "--write", "arrays", "--out", tmp_path / precision, "--target", "3"]

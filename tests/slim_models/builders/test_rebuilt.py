@@ -13,7 +13,7 @@ from gradcam.methods import methods_named
 from gradcam.pictures.photograph import Photograph
 from slim_models.builders import layers
 
-pytestmark = pytest.mark.filterwarnings("ignore:this processor has no units")
+pytestmark = pytest.mark.filterwarnings("ignore:this processor has no quick units")
 THIN = {"width_divisor": 8, "num_classes": 10}
 
 
