@@ -65,12 +65,14 @@ def main() -> None:
     classes = slim_models.NETWORKS[args.network].num_classes
     if args.teacher and len(train.wnids) != classes:
         raise BadValue(f"{args.data} has {len(train.wnids)} classes; --teacher needs the network's {classes}")
-    trainer = Trainer(args.network, TRAINED_WITH[args.network], args.weight_decay, distilling=bool(args.teacher))
+    trainer = Trainer(args.network, TRAINED_WITH[args.network], args.weight_decay, bool(args.teacher), args.bfloat16)
     if not trainer.restore(args.out) and args.start:
         some = [np.stack([fit_image(x, (trainer.image_size,) * 2) for x in train.images[i::1000]]) for i in range(5)]
         feeds = [{trainer.images: pictures} for pictures in some]
         start_from(trainer.session, trainer.variables, feeds, slim_models.read_weights(args.start))
-    targets = teacher_logits(args.teacher, train, args.teacher_size, args.out / "teacher.npy") if args.teacher else None
+    targets = None
+    if args.teacher:
+        targets = teacher_logits(args.teacher, train, args.teacher_size, args.out / "teacher.npy", args.bfloat16)
 
     def prepare(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
         return augment(train.images[rows], size, args.crop, args.stretch, rng)
@@ -107,6 +109,11 @@ def arguments() -> argparse.Namespace:
     add("--start", help="weights to begin with, also such as have batch norm folded into them")
     add("--teacher", help="a network that knows the classes: learn from its logits too")
     add("--teacher-size", type=int, default=160, help="of the pictures that it sees (default: %(default)s)")
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="oneDNN's mixed precision: for AMX and for AMD since Zen 4; other processors are slower by it",
+    )
     return parser.parse_args()
 
 

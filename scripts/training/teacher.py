@@ -11,13 +11,13 @@ import tensorflow.compat.v1 as tf
 
 import slim_models
 from slim_models.mistakes import BadValue
-from training.trainer import quick
+from training.trainer import configuration
 
 BATCH = 50
 FITTED_BATCH, FITTED_EPOCHS, FITTED_RATE, FITTED_DECAY = 500, 3, 3e-4, 1e-4
 
 
-def teacher_logits(name: str, data, image_size: int, file: pathlib.Path) -> np.ndarray:
+def teacher_logits(name: str, data, image_size: int, file: pathlib.Path, bfloat16: bool = False) -> np.ndarray:
     """The teacher's logits of the data set's own classes, for whole pictures; made once, then read from the file.
 
     Pictures of 64 pixels are blurred to a network that was trained on photographs. So its logits of all its classes
@@ -29,6 +29,7 @@ def teacher_logits(name: str, data, image_size: int, file: pathlib.Path) -> np.n
         data: M pictures of C classes.
         image_size: height and width in pixels of the pictures that the teacher sees, enlarged bilinearly.
         file: an npy file for the result.
+        bfloat16: whether to compute in mixed precision.
 
     Returns:
         float16 `[M, C]`.
@@ -42,7 +43,8 @@ def teacher_logits(name: str, data, image_size: int, file: pathlib.Path) -> np.n
             shape = [len(data.images), len(data.wnids)]
             raise BadValue(f"{file} has logits {list(logits.shape)}, not {shape}: remove it")
         return logits
-    logits = fitted(*_of_all_classes(name, data.images, data.wnids, image_size), data.labels).astype(np.float16)
+    found, own = _of_all_classes(name, data.images, data.wnids, image_size, configuration(bfloat16))
+    logits = fitted(found, own, data.labels).astype(np.float16)
     partial = file.with_suffix(".partial.npy")
     np.save(partial, logits)
     partial.replace(file)
@@ -50,7 +52,7 @@ def teacher_logits(name: str, data, image_size: int, file: pathlib.Path) -> np.n
 
 
 def _of_all_classes(
-    name: str, images: np.ndarray, wnids: Sequence[str], image_size: int
+    name: str, images: np.ndarray, wnids: Sequence[str], image_size: int, config: tf.ConfigProto
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits `[M, K]` of all K classes of a network, and which of them, `[C]`, are those of the WordNet ids."""
     network = slim_models.build(name, image_size=image_size)
@@ -59,7 +61,7 @@ def _of_all_classes(
     if strange:
         raise BadValue(f"{name} does not know the classes {', '.join(strange)}")
     result = []
-    with tf.Session(graph=network.graph, config=quick()) as session:
+    with tf.Session(graph=network.graph, config=config) as session:
         network.values.fill(session, network)
         for first in range(0, len(images), BATCH):
             batch = np.stack([cv2.resize(x, (image_size, image_size)) for x in images[first : first + BATCH]])

@@ -50,7 +50,14 @@ class Trainer:
         seconds: that they took.
     """
 
-    def __init__(self, name: str, options: Mapping[str, Any], weight_decay: float, distilling: bool = False):
+    def __init__(
+        self,
+        name: str,
+        options: Mapping[str, Any],
+        weight_decay: float,
+        distilling: bool = False,
+        bfloat16: bool = False,
+    ):
         entry = slim_models.NETWORKS[name]
         classes = {"num_classes": entry.num_classes, "width_divisor": entry.width_divisor}
         builder = functools.partial(entry.builder, **classes, **options)
@@ -74,7 +81,7 @@ class Trainer:
                 self.step = self._minimize(weight_decay)
             self.behind = [tf.Variable(0, False, name="steps"), tf.Variable(0.0, False, name="seconds")]
             self.saver = tf.train.Saver(max_to_keep=1)
-            self.session = tf.Session(config=quick())
+            self.session = tf.Session(config=configuration(bfloat16))
             self.session.run(tf.global_variables_initializer())
             # Every unit begins as the identity (Goyal et al. 2017, sec. 5.1).
             last = [v for v in self.variables if v.op.name.endswith("bottleneck_v1/conv3/BatchNorm/gamma")]
@@ -170,9 +177,10 @@ class Trainer:
         return dict(zip((v.op.name for v in self.variables), self.session.run(self.variables)))
 
 
-def quick() -> tf.ConfigProto:
-    """For processors that know bfloat16."""
+def configuration(bfloat16: bool) -> tf.ConfigProto:
+    """Of sessions: operations one after the other; with or without oneDNN's mixed precision."""
     config = tf.ConfigProto(inter_op_parallelism_threads=1)
-    options = config.graph_options.rewrite_options
-    options.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+    if bfloat16:
+        options = config.graph_options.rewrite_options
+        options.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
     return config
