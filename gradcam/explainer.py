@@ -194,6 +194,8 @@ class Explainer:
     def explain_classes(self, image: np.ndarray, targets: Sequence[Target] | np.ndarray) -> Explanation:
         """Explains several targets of one picture; the forward pass, which they share, is run once.
 
+        So are the predictions of changed pictures, which methods such as RISE and occlusion ask for anew for each target.
+
         Args:
             image: `[H, W, 3]`, RGB in [0, 255], or `[H, W, K]`, as of `explain`.
             targets: K classes, or other targets as `explain` takes them.
@@ -214,7 +216,8 @@ class Explainer:
         wanted = self._directions(found)
         with values_there(self.network):
             arrays = self._fetches.run_classes(self._session, images, wanted)
-        return self._explanation(np.repeat(images, len(found), axis=0), found, wanted, arrays)
+        several = self._explanation(np.repeat(images, len(found), axis=0), found, wanted, arrays)
+        return dataclasses.replace(several, runs=self._again.remembering())
 
     @functools.cached_property
     def fingerprint(self) -> str:

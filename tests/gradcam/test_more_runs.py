@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import slim_models
-from gradcam import Difference, cams, more_runs, paths
+from gradcam import Difference, again, cams, more_runs, paths
 from gradcam.explainer import Explainer
 from gradcam.methods import REGISTRY, needs, why_blank
 from gradcam.perturbation import rise_map
@@ -164,3 +164,48 @@ def test_rise_is_of_what_the_network_says(apart, explainer):
 
 def test_a_map_of_many_runs_that_is_blank(apart):
     assert why_blank(apart[0], REGISTRY["rise"], apart.default_layer).startswith("by this method nothing")
+
+
+class TestClassesOfAPicture:
+    """What methods predict of changed pictures is the same for every class, and is run once."""
+
+    @pytest.fixture
+    def ran(self, monkeypatch):
+        """The pictures of every run."""
+        found, predicted = [], again.Again._predicted
+        monkeypatch.setattr(
+            again.Again, "_predicted", lambda self, *asked: found.append(asked) or predicted(self, *asked)
+        )
+        return found
+
+    @pytest.mark.parametrize("name", ["score_cam", "ablation_cam", "rise", "occlusion"])
+    def test_two_classes_take_the_runs_of_one(self, name, thin, explainer, ran):
+        predicted = int(explainer.predict(thin.images[:1]).argmax())
+        several = REGISTRY[name].make(explainer.explain_classes(thin.images[0], [(predicted + 1) % 10, predicted]))
+        count = len(ran)
+        alone = REGISTRY[name].make(explainer.explain(thin.images[:1], predicted))
+        assert len(ran) == 2 * count > 0
+        assert_close(several[1], alone[0])
+        assert several[1].any()
+
+    def test_what_is_asked_of_other_pictures_layers_and_weights_is_run(self, thin, explainer, ran):
+        runs = explainer.explain_classes(thin.images[0], [1, 2]).runs
+        layer = thin.network.default_layer
+        activations = np.random.default_rng(0).uniform(
+            0, 1, explainer.explain(thin.images[:1]).activations[layer].shape
+        )
+        drawn = {name: -array for name, array in runs.weights_behind(layer).items()}
+        for one in (runs, runs.with_weights(layer, drawn)):
+            asked = [(thin.images[:1],), (thin.images[1:2],), (thin.images[:1], layer, activations)]
+            first = [one.predict(*each) for each in asked]
+            second = [one.predict(*each) for each in asked]
+            np.testing.assert_array_equal(first, second)
+            assert len(np.unique(np.array(first)[:, 0, 0])) == 3
+        assert len(ran) == 6
+
+    def test_what_is_remembered_is_bounded(self, thin, explainer, ran, monkeypatch):
+        monkeypatch.setattr(again, "_MOST_REMEMBERED", 0)
+        runs = explainer.explain_classes(thin.images[0], [1, 2]).runs
+        for _ in range(2):
+            runs.predict(thin.images)
+        assert len(ran) == 2
