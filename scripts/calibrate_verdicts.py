@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> pathlib.Path:
         rows = evaluate(explainer, examples, Measure(args.method), journal, batch=5, progress=True)
     usual = usual_of(rows)
     print(f"{protocol}: {usual}, right {np.mean([row['right'] for row in rows]):.1%}")
-    write_json(args.out, {**protocol, **usual._asdict(), "rows": list(rows)})
+    write_json(args.out, {**protocol, "usual": usual._asdict(), "rows": list(rows)})
     print(args.out)
     return args.out
 

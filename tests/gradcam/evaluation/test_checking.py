@@ -297,7 +297,8 @@ class TestUsual:
             calibrate_verdicts.main(flags)
             assert sum(seen) == 100
         found = json.loads((tmp_path / "v.json").read_text())
-        assert found["pictures"] == 100 and found["weights"] == [0.3, 0.3] and len(found["rows"]) == 100
+        assert re.fullmatch("[0-9a-f]{16}", found["weights"]) and len(found["rows"]) == 100
+        assert found["usual"]["pictures"] == 100 and found["usual"]["weights"] == [0.3, 0.3]
         assert "beats_chance=1.0" in capsys.readouterr().out
 
 
