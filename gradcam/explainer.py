@@ -194,7 +194,8 @@ class Explainer:
     def explain_classes(self, image: np.ndarray, targets: Sequence[Target] | np.ndarray) -> Explanation:
         """Explains several targets of one picture; the forward pass, which they share, is run once.
 
-        So are the predictions of changed pictures, which methods such as RISE and occlusion ask for anew for each target.
+        So are the predictions of changed pictures, which methods such as RISE and occlusion ask for anew for each
+        target.
 
         Args:
             image: `[H, W, 3]`, RGB in [0, 255], or `[H, W, K]`, as of `explain`.
