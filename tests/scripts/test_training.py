@@ -5,10 +5,11 @@ import functools
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
 from training import teacher, trainer
 from training.schedule import Schedule, read_stages
 from training.starting import start_from
-from training.trainer import BATCH, Trainer, distillation_loss
+from training.trainer import BATCH, Trainer, configuration, distillation_loss
 
 import slim_models
 from slim_models.builders.vgg import vgg16
@@ -215,3 +216,8 @@ class TestTrainer:
         short.epoch(labels, None, lambda rows, size, rng: np.zeros((len(rows), size, size, 3)), schedule, tmp_path)
         assert short.steps == 1
         assert short.share(schedule, len(labels)) == 1
+
+    @pytest.mark.parametrize("asked", [True, False])
+    def test_mixed_precision_is_for_who_asks(self, asked):
+        found = configuration(asked).graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16
+        assert (found == rewriter_config_pb2.RewriterConfig.ON) == asked
