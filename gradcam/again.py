@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from gradcam.fixations import traced
 from gradcam.runs import Fetches, in_batches
 from gradcam.sessions import values_there
 from gradcam.tracing import steps_of, weights_after
+from slim_models import fingerprint
 from slim_models.mistakes import BadValue
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Again:
         self.say = say
         self._network, self._fetches, self._session = network, fetches, session
         self._weights: Mapping[tf.Tensor, np.ndarray] = {}  # in the place of the network's own
-        self._said: dict[tuple[str, ...], np.ndarray] | None = None  # what was predicted, where that is remembered
+        self._said: dict[str, np.ndarray] | None = None  # what was predicted, where that is remembered
 
     def remembering(self) -> Again:
         """The same runs, which predict nothing twice: the classes of a picture ask for the same changed pictures."""
@@ -64,7 +64,7 @@ class Again:
         """
         if self._said is None:
             return self._predicted(images, layer, activations)
-        key = (*map(_digest, (images, activations)), str(layer))
+        key = fingerprint({"images": images, **({} if activations is None else {f"at {layer}": activations})})
         if key in self._said:
             return self._said[key]
         logits = self._predicted(images, layer, activations)
@@ -173,11 +173,3 @@ class Again:
             if "closed" not in str(error).lower():
                 raise
             raise BadValue("this method runs the network again, and its Explainer is closed") from error
-
-
-def _digest(array: np.ndarray | None) -> str:
-    """What tells an array from others."""
-    if array is None:
-        return ""
-    array = np.ascontiguousarray(array)
-    return f"{array.dtype}{array.shape}{hashlib.sha256(array.data).hexdigest()}"
