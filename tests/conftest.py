@@ -1,4 +1,4 @@
-"""Thin networks that the tests share: the production builders, an eighth as wide, on small images."""
+"""Thin networks that the tests share: the production builders, an eighth as wide and less deep, on small images."""
 
 import contextlib
 import functools
@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 from scripted import as_script
-from thin import SIZES, THIN
+from thin import SHALLOW, SIZES, THIN, less_deep
 
 import slim_models
 from gradcam import more_runs
@@ -27,15 +27,19 @@ def graphs_built_once():
     """Networks of the same sizes share a graph, in whatever test: graphs only grow, and what was added is used again.
 
     Building graphs is most of what the tests do. Each network keeps its own values, and each Explainer its session.
+    A network as thin as `THIN` is shallow too, whoever builds it.
     """
     build = building._build
     graphs = {}
 
-    @functools.wraps(build)
+    def of_its_own(name, image_size, options, precision, unfolded=None):
+        return build(name, image_size, less_deep(name, options), precision, unfolded)
+
+    @functools.wraps(of_its_own)
     def shared(name, image_size, options, precision, unfolded=None):
-        key = name, image_size, tuple(sorted(options.items())), precision, str(unfolded)
+        key = name, image_size, tuple(sorted(less_deep(name, options).items())), precision, str(unfolded)
         if key not in graphs or graphs[key].graph.finalized:  # some tests end the growing of theirs
-            graphs[key] = build(name, image_size, options, precision, unfolded)
+            graphs[key] = of_its_own(name, image_size, options, precision, unfolded)
         return graphs[key]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -55,7 +59,7 @@ def built():
     with contextlib.ExitStack() as stack:
 
         @functools.cache
-        def build(name):
+        def build(name, units=()):
             network = slim_models.build(name, image_size=SIZES[name], **THIN)
             weights = random_weights(network)
             images = np.random.default_rng(0).uniform(0, 255, (3, SIZES[name], SIZES[name], 3)).astype(np.float32)
@@ -69,6 +73,13 @@ def built():
 def thin(request, built):
     """A thin network with its weights: `.network`, `.weights`, `.explainer` (every rule), `.images`."""
     return built(request.param)
+
+
+@pytest.fixture(params=SIZES)
+def whole(request, built, monkeypatch):
+    """As `thin`, of the published depth: for what counts its layers, or builds it again by its name."""
+    monkeypatch.delitem(SHALLOW, "resnet_v1_50")
+    return built(request.param, units="all")
 
 
 @pytest.fixture(scope="module")

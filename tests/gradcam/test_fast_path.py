@@ -39,22 +39,22 @@ def gone_back_through(found):
 
 
 class TestNothingIsComputedThatIsNotAsked:
-    def test_a_prediction_has_no_backward_pass(self, thin):
-        found = executed(thin.explainer.session, thin.network.logits, {thin.network.images: thin.images})
-        assert forward_convolutions(found) == FORWARD_CONVOLUTIONS[thin.network.name]
+    def test_a_prediction_has_no_backward_pass(self, whole):
+        found = executed(whole.explainer.session, whole.network.logits, {whole.network.images: whole.images})
+        assert forward_convolutions(found) == FORWARD_CONVOLUTIONS[whole.network.name]
         assert count(found, "Grad", "Backprop") == 0
         assert not gone_back_through(found)
 
-    def test_a_cam_has_no_backward_pass_below_the_layer(self, thin):
-        with Explainer(thin.network, thin.weights, rules=()) as explainer:
-            found = executed(explainer.session, explainer._fetches.tensors, {thin.network.images: thin.images})
-        assert forward_convolutions(found) == FORWARD_CONVOLUTIONS[thin.network.name]
-        assert set(gone_back_through(found)) == HEADS[thin.network.name]
+    def test_a_cam_has_no_backward_pass_below_the_layer(self, whole):
+        with Explainer(whole.network, whole.weights, rules=()) as explainer:
+            found = executed(explainer.session, explainer._fetches.tensors, {whole.network.images: whole.images})
+        assert forward_convolutions(found) == FORWARD_CONVOLUTIONS[whole.network.name]
+        assert set(gone_back_through(found)) == HEADS[whole.network.name]
 
-    def test_saliency_shares_the_forward_pass_with_the_cam(self, thin):
-        with Explainer(thin.network, thin.weights) as explainer:
-            found = executed(explainer.session, explainer._fetches.tensors, {thin.network.images: thin.images})
-        convolutions = FORWARD_CONVOLUTIONS[thin.network.name]
+    def test_saliency_shares_the_forward_pass_with_the_cam(self, whole):
+        with Explainer(whole.network, whole.weights) as explainer:
+            found = executed(explainer.session, explainer._fetches.tensors, {whole.network.images: whole.images})
+        convolutions = FORWARD_CONVOLUTIONS[whole.network.name]
         assert forward_convolutions(found) == convolutions
         # The ResNet's head has no ReLU: what goes back through it is the same under both rules, and done once.
         back = {layer: times for layer, times in gone_back_through(found).items() if layer.endswith("Conv2D")}

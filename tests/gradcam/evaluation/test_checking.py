@@ -67,12 +67,12 @@ class TestWeightsBehindALayer:
         again = thin.explainer.explain(thin.images, [1, 2, 3])
         np.testing.assert_array_equal(again.logits, explanation.logits)
 
-    @pytest.mark.parametrize("thin", ["resnet_v1_50"], indirect=True)
-    def test_of_a_lower_layer_they_are_all_that_come_after_it(self, thin):
-        with Explainer(thin.network, thin.weights, layers=["block3"], rules=[]) as explainer:
-            found = explainer.explain(thin.images[:1]).runs.weights_behind("block3")
+    @pytest.mark.parametrize("whole", ["resnet_v1_50"], indirect=True)
+    def test_of_a_lower_layer_they_are_all_that_come_after_it(self, whole):
+        with Explainer(whole.network, whole.weights, layers=["block3"], rules=[]) as explainer:
+            found = explainer.explain(whole.images[:1]).runs.weights_behind("block3")
         kernels = [
-            name for name in thin.weights if re.search(r"(block4/.*conv\d|block4/.*shortcut|logits)/weights", name)
+            name for name in whole.weights if re.search(r"(block4/.*conv\d|block4/.*shortcut|logits)/weights", name)
         ]
         assert len([name for name in found if name.endswith("/weights")]) == len(kernels) == 11
 

@@ -36,11 +36,11 @@ def changed(before, after):
 
 
 class TestLayers:
-    def test_from_the_logits_down(self, thin):
-        layers = parameter_layers(thin.network.variables())
-        assert list(layers) == (VGG16_LAYERS if thin.network.name == "vgg16" else RESNET_LAYERS)
+    def test_from_the_logits_down(self, whole):
+        layers = parameter_layers(whole.network.variables())
+        assert list(layers) == (VGG16_LAYERS if whole.network.name == "vgg16" else RESNET_LAYERS)
         names = [name for of_layer in layers.values() for name in of_layer]
-        assert sorted(names) == sorted(thin.network.variables())  # every variable in one layer
+        assert sorted(names) == sorted(whole.network.variables())  # every variable in one layer
 
     def test_what_a_layer_holds(self):
         vgg16 = parameter_layers(slim_models.build("vgg16", image_size=32, width_divisor=64).variables())

@@ -123,9 +123,9 @@ def test_tf_slim_s_warnings_are_kept_from_whoever_builds(name):
     assert not found
 
 
-def test_every_relu_of_a_built_graph_is_marked(thin):
-    marks = [op.get_attr("_gradient_op_type") for op in thin.network.graph.get_operations() if op.type == "Relu"]
-    assert marks == [b"GuidedRelu"] * (15 if thin.network.name == "vgg16" else 1 + 16 * 3)
+def test_every_relu_of_a_built_graph_is_marked(whole):
+    marks = [op.get_attr("_gradient_op_type") for op in whole.network.graph.get_operations() if op.type == "Relu"]
+    assert marks == [b"GuidedRelu"] * (15 if whole.network.name == "vgg16" else 1 + 16 * 3)
 
 
 def test_the_graph_def_holds_no_weights():
@@ -134,11 +134,11 @@ def test_the_graph_def_holds_no_weights():
     assert network.graph.as_graph_def().ByteSize() < 1e6  # the weights are 553 MB
 
 
-def test_no_dropout_and_no_training_mode(thin):
-    operations = thin.network.graph.get_operations()
+def test_no_dropout_and_no_training_mode(whole):
+    operations = whole.network.graph.get_operations()
     assert not [op.name for op in operations if "Random" in op.type and "Initializer" not in op.name]
     norms = [op for op in operations if op.type.startswith("FusedBatchNorm") and "Grad" not in op.type]
-    assert len(norms) == (0 if thin.network.name == "vgg16" else 53)
+    assert len(norms) == (0 if whole.network.name == "vgg16" else 53)
     assert not any(norm.get_attr("is_training") for norm in norms)
 
 
