@@ -189,8 +189,8 @@ def test_past_the_output_stride_kernels_are_dilated(name):
     ends = {}
     for output_stride in (32, 8):
         with tf.Graph().as_default(), tf.Session() as session:
-            options = {"num_classes": CLASSES, "width_divisor": DIVISOR, "output_stride": output_stride}
-            _, endpoints = entry.builder(tf.constant(images), **options)
+            options = {"num_classes": CLASSES, "width_divisor": DIVISOR, "units": (2, 2, 2, 1)}
+            _, endpoints = entry.builder(tf.constant(images), **options, output_stride=output_stride)
             values, feed = np.random.default_rng(0), {}
             for variable in tf.global_variables():
                 if variable.op.name.endswith("/weights"):
