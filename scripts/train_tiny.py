@@ -65,7 +65,8 @@ def main() -> None:
     classes = slim_models.NETWORKS[args.network].num_classes
     if args.teacher and len(train.wnids) != classes:
         raise BadValue(f"{args.data} has {len(train.wnids)} classes; --teacher needs the network's {classes}")
-    trainer = Trainer(args.network, TRAINED_WITH[args.network], args.weight_decay, bool(args.teacher), args.bfloat16)
+    settings = args.weight_decay, bool(args.teacher), args.bfloat16, args.place_decay
+    trainer = Trainer(args.network, TRAINED_WITH[args.network], *settings)
     if not trainer.restore(args.out) and args.start:
         some = [np.stack([fit_image(x, (trainer.image_size,) * 2) for x in train.images[i::1000]]) for i in range(5)]
         feeds = [{trainer.images: pictures} for pictures in some]
@@ -106,6 +107,7 @@ def arguments() -> argparse.Namespace:
     add("--stretch", type=float, default=0.1, help="of crops; log of a side's factor (default: %(default)s)")
     add("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
     add("--weight-decay", type=float, default=5e-4)
+    add("--place-decay", type=float, default=0.0, help="of fc6: what its kernels differ by between places")
     add("--start", help="weights to begin with, also such as have batch norm folded into them")
     add("--teacher", help="a network that knows the classes: learn from its logits too")
     add("--teacher-size", type=int, default=160, help="of the pictures that it sees (default: %(default)s)")

@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 import slim_models
+from slim_models.mistakes import BadValue
 from slim_models.weights import fill
 from training.schedule import Schedule
 
@@ -42,6 +43,18 @@ def distillation_loss(logits: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) 
     return tf.reduce_mean((1 - TEACHERS_SHARE) * hard + TEACHERS_SHARE * TEMPERATURE**2 * soft)
 
 
+def place_loss(kernel: tf.Tensor) -> tf.Tensor:
+    """Half the sum of squares of how far a fully connected layer's kernels of single places are from their mean.
+
+    Where these differ much, the gradients by which Grad-CAM weighs channels (Selvaraju et al., eq. 1) do too, and their
+    mean over the places says little of any one.
+
+    Args:
+        kernel: `[P, K, C]`, of P places and K channels.
+    """
+    return tf.nn.l2_loss(kernel - tf.reduce_mean(kernel, axis=0, keepdims=True))
+
+
 class Trainer:
     """Two graphs over one set of variables (the batch's statistics, the stored ones) and a session.
 
@@ -57,6 +70,7 @@ class Trainer:
         weight_decay: float,
         distilling: bool = False,
         bfloat16: bool = False,
+        place_decay: float = 0.0,
     ):
         entry = slim_models.NETWORKS[name]
         classes = {"num_classes": entry.num_classes, "width_divisor": entry.width_divisor}
@@ -78,7 +92,7 @@ class Trainer:
             taught = distillation_loss(logits, self.labels, self.targets)
             self.loss = taught if distilling else label_loss(logits, self.labels)
             with tf.control_dependencies(updates):
-                self.step = self._minimize(weight_decay)
+                self.step = self._minimize(weight_decay, place_decay)
             self.behind = [tf.Variable(0, False, name="steps"), tf.Variable(0.0, False, name="seconds")]
             self.saver = tf.train.Saver(max_to_keep=1)
             self.session = tf.Session(config=configuration(bfloat16))
@@ -87,9 +101,15 @@ class Trainer:
             last = [v for v in self.variables if v.op.name.endswith("bottleneck_v1/conv3/BatchNorm/gamma")]
             self.session.run([v.assign(tf.zeros_like(v)) for v in last])
 
-    def _minimize(self, weight_decay: float) -> tf.Operation:
+    def _minimize(self, weight_decay: float, place_decay: float) -> tf.Operation:
         kernels = [v for v in tf.trainable_variables() if v.op.name.endswith("/weights")]
         decay = weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+        if place_decay:
+            named = {v.op.name: v for v in kernels}
+            if "fc6/weights" not in named:
+                raise BadValue(f"--place-decay {place_decay} is for a network with fc6")
+            channels, fc6 = named["conv5_3/weights"].shape[-1], named["fc6/weights"]
+            decay += place_decay * place_loss(tf.reshape(fc6, [-1, channels, fc6.shape[-1]]))
         return tf.train.MomentumOptimizer(self.rate, 0.9, use_nesterov=True).minimize(self.loss + decay)
 
     def share(self, schedule: Schedule, pictures: int) -> float:

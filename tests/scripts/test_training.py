@@ -9,7 +9,7 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 from training import teacher, trainer
 from training.schedule import Schedule, read_stages
 from training.starting import start_from
-from training.trainer import BATCH, Trainer, configuration, distillation_loss
+from training.trainer import BATCH, Trainer, configuration, distillation_loss, place_loss
 
 import slim_models
 from slim_models.builders.vgg import vgg16
@@ -119,6 +119,12 @@ def test_the_loss_is_that_of_hinton_et_al(temperature, share, monkeypatch):
     assert loss == pytest.approx((1 - share) * hard + share * temperature**2 * soft, rel=1e-5)
 
 
+def test_what_places_differ_by():
+    kernel = np.array([[[1.0, 2.0]], [[3.0, 2.0]], [[8.0, 2.0]]])  # three places, a channel, two outputs
+    with tf.Session() as session:
+        assert session.run(place_loss(tf.constant(kernel))) == pytest.approx((3**2 + 1**2 + 4**2) / 2)
+
+
 class Pictures:
     """Some of Tiny ImageNet's classes, in the order of the tiny networks, of noise."""
 
@@ -216,6 +222,26 @@ class TestTrainer:
         short.epoch(labels, None, lambda rows, size, rng: np.zeros((len(rows), size, size, 3)), schedule, tmp_path)
         assert short.steps == 1
         assert short.share(schedule, len(labels)) == 1
+
+    def test_decay_between_places_draws_them_together_and_leaves_their_mean(self):
+        """One step of fc6's kernel at 2 x 2 places with nothing to learn from: gradients are the decay's alone."""
+        work = functools.partial(Trainer, "vgg16_tiny", {"pool5_size": 2}, weight_decay=0.0)
+        trainer = work(place_decay=0.1)
+        kernel = next(v for v in trainer.variables if v.op.name == "fc6/weights")
+        fc8 = {v.op.name: v for v in trainer.variables if v.op.name.startswith("fc8/")}
+        fill(trainer.session, fc8, lambda name: np.zeros(fc8[name].shape))
+        before = trainer.session.run(kernel).reshape(4, 128, 1024)
+        feed = {trainer.images: np.zeros((1, 64, 64, 3), np.uint8), trainer.labels: [0], trainer.rate: 0.5}
+        trainer.session.run(trainer.step, feed)
+        after = trainer.session.run(kernel).reshape(4, 128, 1024)
+        mean = before.mean(axis=0)
+        # Nesterov's first step is 1 + momentum times the rate.
+        np.testing.assert_allclose(after, mean + (1 - 0.5 * 0.1 * 1.9) * (before - mean), atol=1e-6)
+        assert np.abs(before - mean).max() > 0.01
+
+    def test_decay_between_places_of_a_network_that_has_none(self):
+        with pytest.raises(ValueError, match="--place-decay 0.1 is for a network with fc6"):
+            Trainer("resnet_v1_50_tiny", {}, weight_decay=5e-4, place_decay=0.1)
 
     @pytest.mark.parametrize("asked", [True, False])
     def test_mixed_precision_is_for_who_asks(self, asked):
