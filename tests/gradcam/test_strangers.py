@@ -117,7 +117,7 @@ def test_the_calibration_of_a_network(tmp_path, monkeypatch, capsys):
     assert counts["its classes"] == 6 and counts["also, its classes"] == 2 and counts["also, other classes"] == 1
     assert counts["of the folder"] == 3 and {counts[kind] for kind in calibrate_strangers.MADE_UP} == {2}
     assert counts["classified right"] + counts["classified wrong"] == 6
-    assert found["cells"][0]["value"] in (50, pytest.approx(400 / 6))
+    assert found["cells"][0]["value"] == pytest.approx(50, abs=100.001 / 6)  # of six pictures, one more or less
     assert found["weights"] in capsys.readouterr().out
 
 

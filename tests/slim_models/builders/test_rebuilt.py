@@ -90,7 +90,7 @@ def explained():
 
 
 def test_a_trained_network_says_the_same(explained):
-    """Rounding the biases too moves the maps three times as far as rounding the weights alone: next to nothing."""
+    """Rounding the biases too moves the maps further than rounding the weights alone: next to nothing."""
     full = explained["full"]
     assert (explained["folded"].logits.argmax(1) == full.targets).all()
 
@@ -98,7 +98,7 @@ def test_a_trained_network_says_the_same(explained):
         of = {"cam": lambda one: one.cam(), "guided": lambda one: one.saliency["guided"]}[kind]
         return 1 - np.mean([correlation(a, b) for a, b in zip(of(explained[name]), of(full))])
 
-    assert distance("folded", "cam") < min(3e-4, 5 * distance("plain", "cam"))
+    assert distance("folded", "cam") < min(3e-4, 3 * distance("plain", "cam"))
     assert distance("folded", "guided") < 1.1 * distance("plain", "guided") < 0.05
 
 
