@@ -279,14 +279,14 @@ class TestRandomizationTest:
             else:
                 assert row["spearman"] < 0.95  # the gradient passes through all of them
 
-    def test_a_row_is_the_mean_of_its_pictures(self, thin):
+    def test_a_row_is_the_mean_of_its_pictures(self, whole):
         methods = methods_named(["grad_cam", "guided_backprop"])
-        layers = dict(list(parameter_layers(thin.network.variables()).items())[:1])
+        layers = dict(list(parameter_layers(whole.network.variables()).items())[:1])
         watched = []
         rows = sanity.randomization_test(
-            thin.explainer,
-            thin.weights,
-            thin.images,
+            whole.explainer,
+            whole.weights,
+            whole.images,
             [1, 2, 3],
             methods,
             layers=layers,
@@ -294,10 +294,10 @@ class TestRandomizationTest:
         )
         ((layer, maps),) = watched
         assert [row["method"] for row in rows] == list(methods)
-        trained = sanity.heatmaps(thin.explainer.explain(thin.images, [1, 2, 3]), methods)
+        trained = sanity.heatmaps(whole.explainer.explain(whole.images, [1, 2, 3]), methods)
         for row in rows:
             assert row["layer"] == layer == next(iter(layers))
-            for n in range(len(thin.images)):
+            for n in range(len(whole.images)):
                 expected = similarities(trained[row["method"]][n], maps[row["method"]][n])
                 assert {m: row["pictures"][m][n] for m in MEASURES} == pytest.approx(expected, nan_ok=True)
             for measure in MEASURES:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from thin import less_deep
 
 import slim_models
 from slim_models.builders import architecture
@@ -23,7 +24,7 @@ def test_they_are_the_variables_that_tensorflow_would_make(name):
     network = slim_models.build(name, **THIN)
     with tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [None, 64, 64, 3])
-        architecture(name).builder(images, width_divisor=8, num_classes=10)
+        architecture(name).builder(images, **less_deep(name, {"width_divisor": 8, "num_classes": 10}))
         expected = described(tf.global_variables()), described(tf.trainable_variables())
     with network.graph.as_default():
         network.graph.get_operation_by_name(f"{expected[0][0][0][0]}/Read/ReadVariableOp")  # as TensorFlow calls it
