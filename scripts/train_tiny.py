@@ -65,8 +65,14 @@ def main() -> None:
     classes = slim_models.NETWORKS[args.network].num_classes
     if args.teacher and len(train.wnids) != classes:
         raise BadValue(f"{args.data} has {len(train.wnids)} classes; --teacher needs the network's {classes}")
-    settings = args.weight_decay, bool(args.teacher), args.bfloat16, args.place_decay
-    trainer = Trainer(args.network, TRAINED_WITH[args.network], *settings)
+    trainer = Trainer(
+        args.network,
+        TRAINED_WITH[args.network],
+        args.weight_decay,
+        distilling=bool(args.teacher),
+        bfloat16=args.bfloat16,
+        place_decay=args.place_decay,
+    )
     if not trainer.restore(args.out) and args.start:
         some = [np.stack([fit_image(x, (trainer.image_size,) * 2) for x in train.images[i::1000]]) for i in range(5)]
         feeds = [{trainer.images: pictures} for pictures in some]

@@ -59,7 +59,7 @@ def built():
     with contextlib.ExitStack() as stack:
 
         @functools.cache
-        def build(name, units=()):
+        def build(name, whole=False):
             network = slim_models.build(name, image_size=SIZES[name], **THIN)
             weights = random_weights(network)
             images = np.random.default_rng(0).uniform(0, 255, (3, SIZES[name], SIZES[name], 3)).astype(np.float32)
@@ -78,8 +78,9 @@ def thin(request, built):
 @pytest.fixture(params=SIZES)
 def whole(request, built, monkeypatch):
     """As `thin`, of the published depth: for what counts its layers, or builds it again by its name."""
-    monkeypatch.delitem(SHALLOW, "resnet_v1_50")
-    return built(request.param, units="all")
+    deeper = request.param in SHALLOW
+    monkeypatch.delitem(SHALLOW, request.param, raising=False)
+    return built(request.param, whole=deeper)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ test_architectures; zero maps, non-square sizes and untouched inputs in test_map
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from thin import SHALLOW, SIZES, THIN
+from thin import SIZES, THIN, less_deep
 
 import slim_models
 from gradcam import maps
@@ -23,7 +23,7 @@ def unmarked(thin, target):
     with tf.Graph().as_default(), tf.Session() as session:
         images = tf.constant(thin.images)
         builder = slim_models.NETWORKS[name].builder
-        logits, endpoints = builder(images, **THIN, **SHALLOW.get(name, {}))
+        logits, endpoints = builder(images, **less_deep(name, THIN))
         (gradient,) = tf.gradients(logits[:, target], [endpoints[thin.network.default_layer]])
         for variable in tf.global_variables():
             session.run(variable.initializer, {variable.initializer.inputs[1]: thin.weights[variable.op.name]})

@@ -40,10 +40,11 @@ def test_photographs_are_recognised(explainer, name, fit):
 
 @pytest.mark.parametrize("target", [*CATS, "espresso"])
 def test_each_classs_map_lies_on_its_own_object(explainer, target):
-    """`cat_and_coffee`: the cat is the left half, the cup the right."""
+    """`cat_and_coffee`: the cat is the left half, the cup the right; the VGG16's cup is less sharp."""
     heatmap = explainer.explain(fitted("cat_and_coffee", "stretch")[None], target).heatmap()[0]
     left = heatmap[:, :56].sum() / heatmap.sum()
-    assert left > 0.8 if target in CATS else left < 0.25
+    most = 0.25 if explainer.network.name == "vgg16_tiny" else 0.2
+    assert left > 0.8 if target in CATS else left < most
 
 
 def test_the_files_are_those_that_the_readme_describes():

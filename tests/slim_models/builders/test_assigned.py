@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from thin import less_deep
+from thin import THIN, less_deep
 
 import slim_models
 from slim_models.builders import architecture
 from slim_models.builders.assigned import assigned_variable
 from slim_models.weights import assign_weights, random_weights
-
-THIN = {"image_size": 64, "width_divisor": 8, "num_classes": 10}
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet_v1_50", "mobilenet_v1", "efficientnet_lite0"])
@@ -21,10 +19,10 @@ def test_they_are_the_variables_that_tensorflow_would_make(name):
         names = [(v.op.name, v.initializer.name, v.value().op.type) for v in variables]
         return names, [(v.shape.as_list(), v.dtype.base_dtype, v.trainable) for v in variables]
 
-    network = slim_models.build(name, **THIN)
+    network = slim_models.build(name, image_size=64, **THIN)
     with tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [None, 64, 64, 3])
-        architecture(name).builder(images, **less_deep(name, {"width_divisor": 8, "num_classes": 10}))
+        architecture(name).builder(images, **less_deep(name, THIN))
         expected = described(tf.global_variables()), described(tf.trainable_variables())
     with network.graph.as_default():
         network.graph.get_operation_by_name(f"{expected[0][0][0][0]}/Read/ReadVariableOp")  # as TensorFlow calls it
@@ -33,14 +31,14 @@ def test_they_are_the_variables_that_tensorflow_would_make(name):
 
 def test_no_operation_makes_initial_values():
     """A variable is four operations, and one that reads it for each layer."""
-    types = [operation.type for operation in slim_models.build("vgg16", **THIN).graph.get_operations()]
+    types = [operation.type for operation in slim_models.build("vgg16", image_size=64, **THIN).graph.get_operations()]
     assert "TruncatedNormal" not in types
     assert types.count("VarHandleOp") == types.count("AssignVariableOp") == 32
     assert types.count("ReadVariableOp") == 2 * 32
 
 
 def test_savers_take_them(tmp_path):
-    network = slim_models.build("resnet_v1_50", **THIN)
+    network = slim_models.build("resnet_v1_50", image_size=64, **THIN)
     weights = random_weights(network)
     with network.graph.as_default():
         saver = tf.train.Saver(network.variables())

@@ -9,7 +9,7 @@ import tensorflow
 import tensorflow.compat.v1 as tf
 from foreign import frozen, keras_model, load, write_pb, write_saved_model
 from google.protobuf import text_format
-from thin import SHALLOW, SIZES, THIN
+from thin import SIZES, THIN, less_deep
 
 import slim_models
 from gradcam.explainer import Explainer
@@ -30,7 +30,7 @@ class Roads:
         with self.graph.as_default():
             images = tf.placeholder(tf.float32, thin.network.images.shape, name="input")
             entry = slim_models.NETWORKS[thin.network.name]
-            logits, _ = entry.builder(images, **THIN, **SHALLOW.get(thin.network.name, {}))
+            logits, _ = entry.builder(images, **less_deep(thin.network.name, THIN))
             self.images, self.probabilities = images, tf.nn.softmax(logits, name="probabilities")
             self.variables = tf.global_variables()
             loss = -tf.reduce_sum(tf.log(self.probabilities[:, 0]))
