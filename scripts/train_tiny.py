@@ -27,9 +27,9 @@ import pathlib
 import time
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 from matplotlib.figure import Figure
+from training.examples import augment, cut_mix, smoothed_labels, taught_labels
 from training.schedule import Schedule, read_stages
 
 from gradcam.terminal import quiet_tensorflow, run_script
@@ -53,8 +53,6 @@ TRAINED_WITH = {
     "resnet_v1_50_tiny": {},
     "vgg16_tiny": {"batch_norm": True, "pool5_size": 4, "dropout": 0.1},
 }
-# A 64-pixel picture enlarged in different ways: the network must not come to need one way's blur.
-INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_NEAREST)
 
 
 def main() -> None:
@@ -69,7 +67,6 @@ def main() -> None:
         args.network,
         TRAINED_WITH[args.network],
         args.weight_decay,
-        distilling=bool(args.teacher),
         bfloat16=args.bfloat16,
         place_decay=args.place_decay,
     )
@@ -77,16 +74,19 @@ def main() -> None:
         some = [np.stack([fit_image(x, (trainer.image_size,) * 2) for x in train.images[i::1000]]) for i in range(5)]
         feeds = [{trainer.images: pictures} for pictures in some]
         start_from(trainer.session, trainer.variables, feeds, slim_models.read_weights(args.start))
-    targets = None
+    logits = None
     if args.teacher:
-        targets = teacher_logits(args.teacher, train, args.teacher_size, args.out / "teacher.npy", args.bfloat16)
+        logits = teacher_logits(args.teacher, train, args.teacher_size, args.out / "teacher.npy", args.bfloat16)
 
-    def prepare(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        return augment(train.images[rows], size, args.crop, args.stretch, rng)
+    def prepare(rows: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        labels = train.labels[rows]
+        targets = smoothed_labels(labels, classes) if logits is None else taught_labels(labels, logits[rows])
+        images = augment(train.images[rows], schedule.size(share), args.crop, args.stretch, rng)
+        return cut_mix(images, targets, args.mixed * (1 - share), rng)
 
     while trainer.share(schedule, len(train.labels)) < 1:
         began = time.time()
-        epoch, loss, size = trainer.epoch(train.labels, targets, prepare, schedule, args.out)
+        epoch, loss, size = trainer.epoch(len(train.labels), prepare, schedule, args.out)
         top1, _ = accuracy(trainer.predict, validation, size, every=5)
         row = (epoch + 1, size, f"{loss:.4f}", f"{top1:.4f}", f"{time.time() - began:.0f}")
         log(args.out / "log.csv", row)
@@ -111,6 +111,7 @@ def arguments() -> argparse.Namespace:
     add("--hours", type=float, help="what it may take: the epochs of --sizes are then shares of that time")
     add("--crop", type=float, default=0.6, help="smallest share of a picture (default: %(default)s)")
     add("--stretch", type=float, default=0.1, help="of crops; log of a side's factor (default: %(default)s)")
+    add("--mixed", type=float, default=0.0, help="share of the pictures with a part of another one; falls to none")
     add("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
     add("--weight-decay", type=float, default=5e-4)
     add("--place-decay", type=float, default=0.0, help="of fc6: what its kernels differ by between places")
@@ -168,27 +169,6 @@ def read_split(path: str | os.PathLike, split: str) -> LabelledImages:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         images = np.stack(list(pool.map(lambda name: reading.decode(read(name)), names)))
     return LabelledImages(images, labels.astype(np.int64), wnids)
-
-
-def augment(images: np.ndarray, size: int, crop: float, stretch: float, rng: np.random.Generator) -> np.ndarray:
-    """Random crops, half of them flipped: uint8 `[N, size, size, 3]`.
-
-    Args:
-        images: uint8 `[N, H, W, 3]`.
-        size: of the result in pixels.
-        crop: smallest share of a picture's area.
-        stretch: the logarithm of the most by which one side grows and the other shrinks.
-        rng: where the random numbers come from.
-    """
-    result = np.empty((len(images), size, size, 3), np.uint8)
-    for image, out in zip(images, result):
-        side = image.shape[0]
-        extent, factor = side * np.sqrt(rng.uniform(crop, 1)), np.exp(rng.uniform(-stretch, stretch))
-        height, width = min(side, round(extent * factor)), min(side, round(extent / factor))
-        top, left = rng.integers(side - height + 1), rng.integers(side - width + 1)
-        part = image[top : top + height, left : left + width, :: 1 if rng.random() < 0.5 else -1]
-        cv2.resize(part, (size, size), dst=out, interpolation=int(rng.choice(INTERPOLATIONS)))
-    return result
 
 
 def export(weights: dict[str, np.ndarray], path: pathlib.Path) -> None:

@@ -20,27 +20,6 @@ from training.schedule import Schedule
 
 BATCH = 100
 SAVED_EVERY = 200  # steps
-TEMPERATURE, TEACHERS_SHARE = 1.0, 0.7  # of distillation
-
-
-def label_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Cross entropy with the labels, which are smoothed."""
-    return tf.losses.softmax_cross_entropy(tf.one_hot(labels, logits.shape[-1]), logits, label_smoothing=0.1)
-
-
-def distillation_loss(logits: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Cross entropy with the labels and, at a temperature, with a teacher's probabilities (Hinton et al. 2015).
-
-    Args:
-        logits: `[N, C]`.
-        labels: `[N]`.
-        targets: `[N, C]`, the teacher's logits.
-    """
-    hard = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    probabilities = tf.nn.softmax(targets / TEMPERATURE)
-    soft = tf.nn.softmax_cross_entropy_with_logits(labels=probabilities, logits=logits / TEMPERATURE)
-    # At a temperature T gradients are smaller by T².
-    return tf.reduce_mean((1 - TEACHERS_SHARE) * hard + TEACHERS_SHARE * TEMPERATURE**2 * soft)
 
 
 def place_loss(kernel: tf.Tensor) -> tf.Tensor:
@@ -68,7 +47,6 @@ class Trainer:
         name: str,
         options: Mapping[str, Any],
         weight_decay: float,
-        distilling: bool = False,
         bfloat16: bool = False,
         place_decay: float = 0.0,
     ):
@@ -80,7 +58,6 @@ class Trainer:
         self.graph = tf.Graph()
         with self.graph.as_default():
             self.images = tf.placeholder(tf.uint8, [None, None, None, 3])
-            self.labels = tf.placeholder(tf.int64, [None])
             self.targets = tf.placeholder(tf.float32, [None, entry.num_classes])
             self.rate = tf.placeholder(tf.float32, [])
             images = tf.cast(self.images, tf.float32)
@@ -89,8 +66,7 @@ class Trainer:
             updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
             with tf.variable_scope(tf.get_variable_scope(), reuse=True):
                 self.logits, _ = builder(images)
-            taught = distillation_loss(logits, self.labels, self.targets)
-            self.loss = taught if distilling else label_loss(logits, self.labels)
+            self.loss = tf.losses.softmax_cross_entropy(self.targets, logits)
             with tf.control_dependencies(updates):
                 self.step = self._minimize(weight_decay, place_decay)
             self.behind = [tf.Variable(0, False, name="steps"), tf.Variable(0.0, False, name="seconds")]
@@ -118,18 +94,17 @@ class Trainer:
 
     def epoch(
         self,
-        labels: np.ndarray,
-        targets: np.ndarray | None,
-        prepare: Callable[..., np.ndarray],
+        pictures: int,
+        prepare: Callable[..., tuple[np.ndarray, np.ndarray]],
         schedule: Schedule,
         folder: pathlib.Path,
     ) -> tuple[int, float, int]:
         """What is left of a pass over the data, or of the time: in an order that depends on the epoch alone.
 
         Args:
-            labels: `[M]`.
-            targets: a teacher's logits `[M, C]`, or None.
-            prepare: `(rows, size, rng)` -> uint8 pictures `[N, size, size, 3]` of these rows.
+            pictures: how many there are.
+            prepare: `(rows, share, rng)` -> pictures uint8 `[N, size, size, 3]` of these rows, as they are learnt at
+                this share of the way, and what is to be predicted of them, float32 `[N, C]`.
             schedule: of sizes and learning rates.
             folder: for checkpoints.
 
@@ -137,39 +112,36 @@ class Trainer:
             The epoch's number, from 0, the mean loss and the size of the last pictures.
         """
         before, began = self.seconds, time.time()
-        epoch, first = divmod(self.steps, len(labels) // BATCH)
-        batches = np.random.default_rng(epoch).permutation(len(labels)).reshape(-1, BATCH)
+        epoch, first = divmod(self.steps, pictures // BATCH)
+        batches = np.random.default_rng(epoch).permutation(pictures).reshape(-1, BATCH)
         losses: list[float] = []
 
-        def prepared(step: int, size: int) -> np.ndarray:
-            return prepare(batches[step], size=size, rng=np.random.default_rng((epoch, step)))
+        def prepared(step: int) -> tuple[np.ndarray, np.ndarray]:
+            share = schedule.share(epoch + step / len(batches), self.seconds)
+            return prepare(batches[step], share=share, rng=np.random.default_rng((epoch, step)))
 
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             ahead: list[concurrent.futures.Future] = []
             for step in range(first, len(batches)):
-                share = self.share(schedule, len(labels))
-                size = schedule.size(share)
                 # While a batch is learnt from, the next one is made.
                 for i in range(step + len(ahead), min(step + 2, len(batches))):
-                    ahead.append(pool.submit(prepared, i, size))
-                losses.append(self._learn(ahead.pop(0).result(), batches[step], labels, targets, schedule.rate(share)))
+                    ahead.append(pool.submit(prepared, i))
+                images, targets = ahead.pop(0).result()
+                share = self.share(schedule, pictures)
+                losses.append(self._learn(images, targets, schedule.rate(share)))
                 self.steps, self.seconds = self.steps + 1, before + time.time() - began
-                if self.share(schedule, len(labels)) >= 1:
+                if self.share(schedule, pictures) >= 1:
                     break
                 if len(losses) % SAVED_EVERY == 0:
                     self.save(folder)
                     mean = np.mean(losses[-SAVED_EVERY:])
                     print(f"  step {step + 1} of {len(batches)}, {share:.1%} of the way: loss {mean:.3f}", flush=True)
         self.save(folder)
-        return epoch, float(np.mean(losses)), size
+        return epoch, float(np.mean(losses)), images.shape[1]
 
-    def _learn(
-        self, images: np.ndarray, rows: np.ndarray, labels: np.ndarray, targets: np.ndarray | None, rate: float
-    ) -> float:
+    def _learn(self, images: np.ndarray, targets: np.ndarray, rate: float) -> float:
         """One step; returns the loss."""
-        feed = {self.images: images, self.labels: labels[rows], self.rate: rate}
-        if targets is not None:
-            feed[self.targets] = targets[rows]
+        feed = {self.images: images, self.targets: targets, self.rate: rate}
         return self.session.run([self.loss, self.step], feed)[0]
 
     def predict(self, images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the training of the embedded networks is made of: schedule, start, teacher and loss."""
+"""What the training of the embedded networks is made of: schedule, start, teacher, examples and loss."""
 
 import functools
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
-from training import teacher, trainer
+from training import examples, teacher
 from training.schedule import Schedule, read_stages
 from training.starting import start_from
-from training.trainer import BATCH, Trainer, configuration, distillation_loss, place_loss
+from training.trainer import BATCH, Trainer, configuration, place_loss
 
 import slim_models
 from slim_models.builders.vgg import vgg16
@@ -100,23 +100,61 @@ class TestStart:
             start_from(session, variables, [feed], values)
 
 
-@pytest.mark.parametrize(("temperature", "share"), [(1.0, 0.7), (2.0, 0.4)])
-def test_the_loss_is_that_of_hinton_et_al(temperature, share, monkeypatch):
-    monkeypatch.setattr(trainer, "TEMPERATURE", temperature)
-    monkeypatch.setattr(trainer, "TEACHERS_SHARE", share)
-    rng = np.random.default_rng(0)
-    logits, targets = rng.normal(size=(2, 4, 5)).astype(np.float32) * 3
-    labels = np.array([0, 4, 2, 2])
+class TestExamples:
+    @pytest.mark.parametrize("share", [0.7, 0.4])
+    def test_the_loss_is_that_of_hinton_et_al(self, share, monkeypatch):
+        """At temperature 1: two cross entropies weighed are one with the weighed probabilities."""
+        monkeypatch.setattr(examples, "TEACHERS_SHARE", share)
+        rng = np.random.default_rng(0)
+        logits, taught = rng.normal(size=(2, 4, 5)).astype(np.float32) * 3
+        labels = np.array([0, 4, 2, 2])
 
-    def log_probabilities(x):
-        return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+        def log_probabilities(x):
+            return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
 
-    hard = -log_probabilities(logits)[np.arange(4), labels].mean()
-    probabilities = np.exp(log_probabilities(targets / temperature))
-    soft = -(probabilities * log_probabilities(logits / temperature)).sum(axis=1).mean()
-    with tf.Graph().as_default(), tf.Session() as session:
-        loss = session.run(distillation_loss(tf.constant(logits), tf.constant(labels), tf.constant(targets)))
-    assert loss == pytest.approx((1 - share) * hard + share * temperature**2 * soft, rel=1e-5)
+        hard = -log_probabilities(logits)[np.arange(4), labels].mean()
+        soft = -(np.exp(log_probabilities(taught)) * log_probabilities(logits)).sum(axis=1).mean()
+        with tf.Graph().as_default(), tf.Session() as session:
+            loss = session.run(tf.losses.softmax_cross_entropy(examples.taught_labels(labels, taught), logits))
+        assert loss == pytest.approx((1 - share) * hard + share * soft, rel=1e-5)
+
+    def test_logits_of_sixteen_bits_do_not_overflow(self):
+        found = examples.taught_labels(np.array([1]), np.array([[40000, 30000, -60000]], np.float16))
+        np.testing.assert_allclose(found, [[0.7, 0.3, 0]], rtol=1e-6)
+
+    def test_smoothed_labels(self):
+        np.testing.assert_allclose(
+            examples.smoothed_labels(np.array([2, 0]), 4), [[0.025, 0.025, 0.925, 0.025], [0.925, 0.025, 0.025, 0.025]]
+        )
+
+    @pytest.mark.parametrize("size", [(20, 20), (12, 30)])
+    def test_a_rectangle_of_another_picture_counts_by_its_area(self, size):
+        """Each picture is of one colour, so what is in it can be counted."""
+        images = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, *size, 3))
+        targets = np.eye(40, dtype=np.float32)
+        mixed, beliefs = examples.cut_mix(images, targets, 1.0, np.random.default_rng(0))
+        np.testing.assert_array_equal(images[:, 0, 0, 0], np.arange(40))
+        np.testing.assert_array_equal(targets, np.eye(40))
+        shares = []
+        for i in range(40):
+            counted = np.bincount(mixed[i, ..., 0].ravel(), minlength=40) / (size[0] * size[1])
+            np.testing.assert_allclose(beliefs[i], counted, atol=1e-6)
+            others = mixed[i, ..., 0] != i
+            rows, columns = others.any(axis=1), others.any(axis=0)
+            np.testing.assert_array_equal(others, rows[:, None] & columns)
+            assert len(np.unique(mixed[i])) <= 2
+            shares.append(others.mean())
+        # Of rectangles of uniform area; the border cuts off less than half of the mean.
+        assert 0.2 < np.mean(shares) < 0.5
+
+    def test_which_pictures_are_mixed(self):
+        rng = np.random.default_rng(0)
+        images, targets = rng.integers(0, 256, (200, 8, 8, 3), np.uint8), np.eye(200, dtype=np.float32)
+        none = examples.cut_mix(images, targets, 0.0, rng)
+        np.testing.assert_array_equal(none[0], images)
+        np.testing.assert_array_equal(none[1], targets)
+        _, some = examples.cut_mix(images, targets, 0.5, rng)
+        assert 60 < (some.max(axis=1) < 1).sum() <= 120
 
 
 def test_what_places_differ_by():
@@ -190,38 +228,40 @@ class TestTrainer:
         """Three epochs of three batches; or one, whose checkpoint another trainer goes on from."""
         seen = []
 
-        def prepare(rows, size, rng):
-            seen.append((tuple(rows), size, rng.random()))
-            return rng.integers(0, 256, (len(rows), size, size, 3), np.uint8)
+        def prepare(rows, share, rng):
+            size = schedule.size(share)
+            seen.append((tuple(rows), share, rng.random()))
+            return rng.integers(0, 256, (len(rows), size, size, 3), np.uint8), np.eye(200, dtype=np.float32)[rows % 200]
 
-        labels, targets = np.arange(3 * BATCH) % 200, np.zeros((3 * BATCH, 200), np.float16)
+        pictures = 3 * BATCH
         schedule = Schedule(((16, 2), (32, 1)), peak=0.01)
-        work = functools.partial(Trainer, "vgg16_tiny", SMALL, weight_decay=5e-4, distilling=True)
+        work = functools.partial(Trainer, "vgg16_tiny", SMALL, weight_decay=5e-4)
         whole = work()
         for epoch in range(3):
-            assert whole.epoch(labels, targets, prepare, schedule, tmp_path)[0] == epoch
-        assert whole.share(schedule, len(labels)) == 1
+            assert whole.epoch(pictures, prepare, schedule, tmp_path)[0] == epoch
+        assert whole.share(schedule, pictures) == 1
         uninterrupted, seen[:] = list(seen), []
         (tmp_path / "again").mkdir()
         first = work()
         assert not first.restore(tmp_path / "again")
-        first.epoch(labels, targets, prepare, schedule, tmp_path / "again")
+        first.epoch(pictures, prepare, schedule, tmp_path / "again")
         second = work()
         assert second.restore(tmp_path / "again")
         assert (second.steps, second.seconds) == (3, pytest.approx(first.seconds))
         for name, value in first.weights().items():
             np.testing.assert_array_equal(second.weights()[name], value)
-        sizes = [second.epoch(labels, targets, prepare, schedule, tmp_path / "again")[2] for _ in range(2)]
+        sizes = [second.epoch(pictures, prepare, schedule, tmp_path / "again")[2] for _ in range(2)]
         assert sizes == [16, 32]
         assert seen == uninterrupted
 
     def test_time_that_is_over_ends_an_epoch(self, tmp_path):
         short = Trainer("vgg16_tiny", SMALL, weight_decay=5e-4)
-        labels = np.arange(3 * BATCH) % 200
+        pictures = 3 * BATCH
         schedule = Schedule(((16, 1),), peak=0.01, hours=1e-9)
-        short.epoch(labels, None, lambda rows, size, rng: np.zeros((len(rows), size, size, 3)), schedule, tmp_path)
+        nothing = np.zeros((BATCH, 16, 16, 3), np.uint8), np.zeros((BATCH, 200), np.float32)
+        short.epoch(pictures, lambda rows, share, rng: nothing, schedule, tmp_path)
         assert short.steps == 1
-        assert short.share(schedule, len(labels)) == 1
+        assert short.share(schedule, pictures) == 1
 
     def test_decay_between_places_draws_them_together_and_leaves_their_mean(self):
         """One step of fc6's kernel at 2 x 2 places with nothing to learn from: gradients are the decay's alone."""
@@ -231,7 +271,8 @@ class TestTrainer:
         fc8 = {v.op.name: v for v in trainer.variables if v.op.name.startswith("fc8/")}
         fill(trainer.session, fc8, lambda name: np.zeros(fc8[name].shape))
         before = trainer.session.run(kernel).reshape(4, 128, 1024)
-        feed = {trainer.images: np.zeros((1, 64, 64, 3), np.uint8), trainer.labels: [0], trainer.rate: 0.5}
+        feed = {trainer.images: np.zeros((1, 64, 64, 3), np.uint8), trainer.rate: 0.5}
+        feed[trainer.targets] = np.eye(200)[:1]
         trainer.session.run(trainer.step, feed)
         after = trainer.session.run(kernel).reshape(4, 128, 1024)
         mean = before.mean(axis=0)
