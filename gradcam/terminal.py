@@ -128,7 +128,7 @@ def run_script(name: str, main: Callable[[], object]) -> None:
 
 def run(name: str, main: Callable[[], object], verbose: bool = False) -> object:
     """What a program's `main` returns, or the code that it exits with; or, told in one line, 2 for a mistake and 130
-    for Ctrl-C.
+    for Ctrl-C. Warnings are told in one line too.
 
     Whoever read what it prints may have seen enough (`| head`): then it ends without a word, with 141 as by the
     signal that shells know.
@@ -140,7 +140,8 @@ def run(name: str, main: Callable[[], object], verbose: bool = False) -> object:
     """
     try:
         try:
-            code = main()
+            with _warnings_in_a_line(name):
+                code = main()
         except SystemExit as stop:  # argparse's, of --help, --version or flags that it does not know
             if isinstance(stop.code, str):
                 raise
@@ -158,6 +159,17 @@ def run(name: str, main: Callable[[], object], verbose: bool = False) -> object:
             traceback.print_exc()
         print(f"{name}: {message(error)}", file=sys.stderr)
         return 2
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line(name: str) -> Iterator[None]:
+    """Shows warnings as mistakes are, without the place in our code that gives them."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda warning, *place, **line: f"{name}: warning: {' '.join(str(warning).split())}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _piped_to_nobody() -> int:

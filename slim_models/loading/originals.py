@@ -17,7 +17,7 @@ from tensorflow.python.framework import op_def_registry
 
 from slim_models import files
 from slim_models.loading.confined import check_restoring, confined
-from slim_models.loading.passes import VARIABLES, imported
+from slim_models.loading.passes import VARIABLES, forget_shapes, imported
 from slim_models.loading.refusals import is_saved_model, other_format
 from slim_models.loading.restoring import saved_in
 from slim_models.loading.signatures import Signature, Signatures, default, tensors_of
@@ -214,6 +214,8 @@ def of_meta_graph(
     meta_graph.saver_def.CopyFrom(
         tf.train.SaverDef(filename_tensor_name="-", save_tensor_name="-", restore_op_name="-")
     )
+    for node in meta_graph.graph_def.node:
+        forget_shapes(node)
     graph = tf.Graph()
     # Beside the graph it makes variables and loops of what else the file says: of damage it raises anything.
     with graph.as_default(), told(f"TensorFlow cannot import the graph of {name}", Exception):

@@ -27,6 +27,7 @@ from slim_models.loading.passes import (
     fed,
     mean_of,
     rewritten,
+    stored_averages,
 )
 from slim_models.loading.refusals import check_no_detector
 from slim_models.loading.signatures import called, narrowed, tensors_of, words
@@ -84,7 +85,8 @@ def planned(original: Original, asked: Asked) -> Plan:
         y = tensor_named(graph.inferred, averaged)
     check_harmless(graph, [y.name, *_asked_of(original, graph)], original.name, [pictures.name])
     warned: list[str] = []
-    found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append, called=names)
+    stored = stored_averages(graph)
+    found = Found((), pictures.name, y.name, say, warned.append, names, stored)
     part = rewritten(graph, PART, found)
     if not original.trusted:
         check_runs(part, original.name)

@@ -13,10 +13,12 @@ from slim_models.loading.passes.graph import (
     Say,
     array_of,
     data_inputs,
+    forget_shapes,
     imported,
     silent,
     upstream,
 )
+from slim_models.loading.passes.inference import stored_averages
 from slim_models.loading.passes.inlined import ends
 from slim_models.loading.passes.lightened import restore, variables_of
 from slim_models.loading.passes.loops import while_contexts
@@ -37,12 +39,14 @@ __all__ = [
     "data_inputs",
     "ends",
     "fed",
+    "forget_shapes",
     "imported",
     "mean_of",
     "restore",
     "rewritten",
     "shared",
     "silent",
+    "stored_averages",
     "upstream",
     "variables_of",
     "while_contexts",

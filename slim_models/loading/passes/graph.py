@@ -49,6 +49,15 @@ def data_inputs(node: tf.NodeDef) -> list[str]:
     return [tensor_name(reference) for reference in node.input if not reference.startswith("^")]
 
 
+def forget_shapes(node: tf.NodeDef) -> None:
+    """Takes from a node what it says of its outputs' shapes, unless nothing else does.
+
+    They are what an older TensorFlow inferred, which may not be what this one does: then it would not import the graph.
+    """
+    if node.op not in PIPELINES:
+        node.attr.pop("_output_shapes", None)
+
+
 def size_of(constant: tf.NodeDef) -> int:
     """Number of elements of a Const."""
     return int(np.prod([dim.size for dim in constant.attr["value"].tensor.tensor_shape.dim], dtype=np.int64))
@@ -280,8 +289,7 @@ class Rewriting:
         """Adds a copy of a node and returns it, to be changed; it no longer says which shapes it once had."""
         copy = self.result.node.add()
         copy.CopyFrom(node)
-        if node.op not in PIPELINES:  # of which nothing else says it
-            copy.attr.pop("_output_shapes", None)
+        forget_shapes(copy)
         return copy
 
     def add(self, op: str, name: str, inputs: Iterable[str] = (), **attributes: tf.AttrValue) -> str:

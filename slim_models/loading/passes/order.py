@@ -14,6 +14,7 @@ from slim_models.loading.passes.dereferenced import dereferenced
 from slim_models.loading.passes.float_input import float_input
 from slim_models.loading.passes.free_batch import free_batch
 from slim_models.loading.passes.graph import Graph, Say, silent
+from slim_models.loading.passes.inference import Stored, inference
 from slim_models.loading.passes.inlined import inlined
 from slim_models.loading.passes.lightened import lightened
 from slim_models.loading.passes.loops import with_exits
@@ -34,6 +35,7 @@ class Found:
         say: is told what was guessed.
         called: name of a tensor -> what the network itself calls it, to be told.
         warn: is told, in sentences, what gives a picture another result beside other pictures, or in another run.
+        stored: the variables in which moving averages are stored, of the whole graph (`stored_averages`).
     """
 
     outputs: Sequence[str] = ()
@@ -42,6 +44,7 @@ class Found:
     say: Say = silent
     warn: Say = silent
     called: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    stored: Stored = dataclasses.field(default_factory=dict)
 
 
 Rewrite = Callable[[Graph, Found], Graph]
@@ -52,15 +55,16 @@ WHOLE: Mapping[str, Rewrite] = {
     "dereferenced": lambda graph, found: dereferenced(graph),
     "inlined": lambda graph, found: inlined(graph, found.outputs),
 }
-# After that. Heavy constants, those that were kept in 8 bits too, go before anything copies them; training is reported
-# of operations as they were written, and puts the constants that decide; channels_last knows plain operations, not
-# fused ones; free_batch proves by shapes, which those before it change; plain_convolutions moves pixels to the batch's
-# axis, of which it would prove nothing.
+# After that. Heavy constants, those that were kept in 8 bits too, go before anything copies them; training puts the
+# constants that decide, which inference asks for, and what that leaves is told of operations as they were written;
+# channels_last knows plain operations, not fused ones; free_batch proves by shapes, which those before it change;
+# plain_convolutions moves pixels to the batch's axis, of which it would prove nothing.
 PART: Mapping[str, Rewrite] = {
     "dequantized": lambda graph, found: dequantized(graph),
     "lightened": lambda graph, found: lightened(graph),
     "cut": lambda graph, found: cut(graph, found.images, found.logits),
-    "training": lambda graph, found: settled(graph, found.images, found.logits, found.say, found.warn, found.called),
+    "training": lambda graph, found: settled(graph, found.images, found.logits, found.say, found.called),
+    "inference": lambda graph, found: inference(graph, found.stored, found.images, found.logits, found.say, found.warn),
     "loops": lambda graph, found: with_exits(graph),
     "decided": lambda graph, found: decided(graph),
     "unfused": lambda graph, found: unfused(graph),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -15,11 +16,32 @@ _RANDOM = re.compile(
     r"(Stateless|Stateful|Parameterized)*"
     r"(Random(?!Dataset|Get).*|TruncatedNormal(V2)?|StandardNormal(V2)?|Uniform(Int|FullInt)?|Multinomial)"
 )
+# What is computed of numbers that are known.
+_COMPUTED: Mapping[str, Callable[..., Any]] = {
+    **dict.fromkeys(("Identity", "PlaceholderWithDefault", "Cast"), lambda x: x),
+    "LogicalNot": operator.not_,
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+    "RealDiv": lambda x, y: x / y if y else None,
+}
 
 
-def settled(
-    graph: Graph, images: str, logits: str, say: Say, warn: Say, called: Mapping[str, str] | None = None
-) -> Graph:
+Readers = Mapping[str, Sequence[tf.NodeDef]]  # a node's name -> the nodes that read it
+
+
+class Mask(NamedTuple):
+    """Numbers that are 1 with some probability and else 0 or false, of a dropout; made of random ones.
+
+    Attributes:
+        node: the node that makes them.
+        kept: the probability.
+    """
+
+    node: tf.NodeDef
+    kept: float
+
+
+def settled(graph: Graph, images: str, logits: str, say: Say, called: Mapping[str, str] | None = None) -> Graph:
     """Puts constants for whatever else would have to be fed: that it is not training, that nothing drops out.
 
     Args:
@@ -27,7 +49,6 @@ def settled(
         images: name of the tensor of the pictures.
         logits: name of the tensor of the logits.
         say: is told what was guessed.
-        warn: is told what training has left all the same (`batch_dependent`).
         called: name of a tensor -> what the network itself calls it.
 
     Returns:
@@ -53,8 +74,6 @@ def settled(
     if constants:
         part = tf.GraphDef(versions=part.versions)
         part.node.extend(constants.get(node.name, node) for node in graph.graph_def.node)
-    for sentence in batch_dependent(part, [images], [logits]):
-        warn(sentence)
     return Graph(part, graph.heavy) if constants else graph
 
 
@@ -172,35 +191,42 @@ def batch_dependent(graph_def: tf.GraphDef, inputs: Iterable[str], outputs: Iter
         outputs: names of nodes or tensors that are fetched.
 
     Returns:
-        One sentence per node, which names it; empty if there is none.
+        One sentence for each of the two, which names a node and says how many others are alike; empty if there is
+        none.
     """
     nodes = {node.name: node for node in graph_def.node}
     functions = {function.signature.name: function for function in graph_def.library.function}
-    return sorted(set(_sentences(nodes, upstream(nodes, inputs, outputs, dead_nodes(nodes)), functions)))
+    found: dict[str, set[str]] = {}
+    for node, what in _left(nodes, upstream(nodes, inputs, outputs, dead_nodes(nodes)), functions):
+        found.setdefault(what, set()).add(f"{node.name!r} ({node.op})")
+    return sorted(f"{min(named)}{_as_others(len(named) - 1)} {what}" for what, named in found.items())
 
 
-def _sentences(
+def _as_others(others: int) -> str:
+    return f", like {others} other{'s' if others > 1 else ''}," if others else ""
+
+
+def _left(
     nodes: Mapping[str, tf.NodeDef], found: Collection[tf.NodeDef], functions: Mapping[str, Any]
-) -> Iterator[str]:
-    """Of the `found` among `nodes`, and of the functions that they call."""
-    readers: dict[str, list[tf.NodeDef]] = {}
+) -> Iterator[tuple[tf.NodeDef, str]]:
+    """Of the `found` among `nodes`, and of the functions that they call, what training has left, and what it is."""
+    readers = readers_of(found)
     for node in found:
-        for name in node.input:
-            readers.setdefault(node_name(name), []).append(node)
-    for node in found:
-        if _normalises_by_batch(nodes, node):
+        if normalises_by_batch(nodes, node):
             yield (
-                f"{node.name!r} ({node.op}) is a batch norm in training mode: the result for a picture depends on "
-                "those beside it. Write the graph with is_training=False"
+                node,
+                "is a batch norm in training mode: the result for a picture depends on those beside it. Write the "
+                "graph with is_training=False",
             )
-        elif _RANDOM.fullmatch(node.op) and not _drops_nothing(nodes, readers, node):
+        elif _RANDOM.fullmatch(node.op) and not ((mask := mask_of(nodes, readers, node)) and mask.kept >= 1):
             yield (
-                f"{node.name!r} ({node.op}) is random, as in dropout: the result is another in every run. Write "
-                "the graph for inference, or give keep_prob the value 1"
+                node,
+                "is random, as in dropout: the result is another in every run. Write the graph for inference, or "
+                "give keep_prob the value 1",
             )
         for function in _called(nodes, node) & functions.keys():
             inside = {inner.name: inner for inner in functions[function].node_def}
-            yield from _sentences(inside, inside.values(), functions)
+            yield from _left(inside, inside.values(), functions)
 
 
 def _called(nodes: Mapping[str, tf.NodeDef], node: tf.NodeDef) -> set[str]:
@@ -211,7 +237,17 @@ def _called(nodes: Mapping[str, tf.NodeDef], node: tf.NodeDef) -> set[str]:
     return set(called.values())
 
 
-def _normalises_by_batch(nodes: Mapping[str, tf.NodeDef], node: tf.NodeDef) -> bool:
+def readers_of(nodes: Iterable[tf.NodeDef]) -> Readers:
+    """Of each node, the others that read it."""
+    readers: dict[str, list[tf.NodeDef]] = {}
+    for node in nodes:
+        for name in node.input:
+            readers.setdefault(node_name(name), []).append(node)
+    return readers
+
+
+def normalises_by_batch(nodes: Mapping[str, tf.NodeDef], node: tf.NodeDef) -> bool:
+    """Whether a node is a batch norm in training mode."""
     if not re.fullmatch(r"_?FusedBatchNorm(V2|V3|Ex)?", node.op):
         return False
     if "is_training" in node.attr and not node.attr["is_training"].b:
@@ -230,24 +266,24 @@ def _has_one_picture(nodes: Mapping[str, tf.NodeDef], name: str) -> bool:
     return shape.op == "Const" and array_of(shape).ravel().tolist()[:1] == [1]
 
 
-def _drops_nothing(nodes: Mapping[str, tf.NodeDef], readers: Mapping[str, list[tf.NodeDef]], node: tf.NodeDef) -> bool:
-    """Whether numbers u in [0, 1) only go into floor(u + 1) or u >= 0, the masks of dropout with keep_prob 1."""
+def mask_of(nodes: Mapping[str, tf.NodeDef], readers: Readers, node: tf.NodeDef) -> Mask | None:
+    """The mask that is made of a node's numbers u in [0, 1), if that is all they are for: floor(u + c), or u >= c."""
     if node.op not in ("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"):
-        return False
+        return None
     shift = 0.0
     while len(readers.get(node.name, [])) == 1:
         reader = readers[node.name][0]
         values = [constant_of(nodes, name) for name in reader.input if node_name(name) != node.name]
         if reader.op == "Floor":
-            return shift >= 1
+            return Mask(reader, shift)
         if reader.op == "GreaterEqual" and values[0] is not None:
-            return node_name(reader.input[0]) == node.name and shift >= values[0]
+            return Mask(reader, 1 - values[0] + shift) if node_name(reader.input[0]) == node.name else None
         if reader.op in ("Add", "AddV2") and values[0] is not None:
             shift += values[0]
         elif not (reader.op == "Identity" or (reader.op == "Mul" and values[0] == 1)):
-            return False
+            return None
         node = reader
-    return False
+    return None
 
 
 def dead_nodes(nodes: Mapping[str, tf.NodeDef]) -> set[str]:
@@ -279,11 +315,8 @@ def constant_of(nodes: Mapping[str, tf.NodeDef], name: str) -> Any:
         return None
     if node.op == "Const":
         return None if node.attr["value"].tensor.tensor_shape.dim else array_of(node).item()
-    if node.op not in ("Identity", "PlaceholderWithDefault", "Cast", "LogicalNot", "Sub"):
+    compute = _COMPUTED.get(node.op)
+    if compute is None:
         return None
     values = [constant_of(nodes, read) for read in node.input if not read.startswith("^")]
-    if None in values:
-        return None
-    if node.op == "Sub":
-        return values[0] - values[1]
-    return not values[0] if node.op == "LogicalNot" else values[0]
+    return None if None in values else compute(*values)

@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -72,6 +73,19 @@ def test_what_the_system_refuses_is_told_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr(quick, "networks", fails)
     assert main(["networks"]) == 2
     assert capsys.readouterr().err == "gradcam: [Errno 13] Permission denied: '/out'\n"
+
+
+def test_a_warning_is_told_in_one_line_too(monkeypatch, capsys):
+    shown = warnings.formatwarning
+
+    def warned(args):  # as Python would; pytest keeps warnings to itself
+        sys.stderr.write(warnings.formatwarning(RuntimeWarning("its logits\n  are odd"), RuntimeWarning, "net.py", 7))
+        return 0
+
+    monkeypatch.setattr(quick, "networks", warned)
+    assert main(["networks"]) == 0
+    assert capsys.readouterr().err == "gradcam: warning: its logits are odd\n"
+    assert warnings.formatwarning is shown
 
 
 def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys):

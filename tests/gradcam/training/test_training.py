@@ -31,7 +31,7 @@ def trained(values):
     activations = tf.nn.relu(tf.nn.conv2d(inputs, kernel, 2, "SAME"), name="relu")
     rate = values.get("dropout", tf.placeholder_with_default(0.3, []))  # which says that it can be another
     pooled = tf.nn.dropout(tf.reduce_mean(activations, [1, 2]), rate=rate, seed=1)
-    logits = tf.matmul(pooled, head, name="logits")
+    logits = tf.matmul(values.get("noise", tf.identity)(pooled), head, name="logits")
     loss = tf.losses.sparse_softmax_cross_entropy(classes, logits)
     optimizer = tf.train.MomentumOptimizer(values.get("rate", 0.5), 0.9)
     gradients = optimizer.compute_gradients(loss)
@@ -94,9 +94,18 @@ def test_a_training_that_diverges_goes_on(tmp_path):
         learn(4, [hook(tmp_path, every_steps=1)], rate=float("nan"))
 
 
-def test_dropout_that_cannot_be_left_out_is_told(tmp_path):
+@pytest.mark.filterwarnings("error:.*is random")
+def test_dropout_is_left_out_where_nothing_says_that_it_can_be(tmp_path):
+    """As in the graph that an Estimator makes for its training."""
+    _, weights = learn(1, [hook(tmp_path, targets=3)], dropout=0.3)
+    ((_, said), *_) = events(tmp_path)[1]["noise/class 3/output"]
+    assert said == pytest.approx(expected(weights, 3)[1], rel=1e-4)
+
+
+def test_what_is_random_and_no_dropout_is_told(tmp_path):
+    noise = tf.random.normal
     with pytest.warns(RuntimeWarning, match="is random, as in dropout"):
-        learn(1, [hook(tmp_path)], dropout=0.3)
+        learn(1, [hook(tmp_path)], noise=lambda pooled: pooled + noise(tf.shape(pooled), seed=2))
 
 
 def test_an_estimator(tmp_path):

@@ -98,6 +98,15 @@ def test_batch_norm_in_training_mode_is_named():
     assert not batch_dependent(graph_def_of(lambda x: batch_norm(x, False), IMAGES), ["x:0"], ["y:0"])
 
 
+def test_several_are_told_in_one_sentence():
+    def function(x):
+        return batch_norm(batch_norm(batch_norm(x, True), True), True) + tf.random.uniform([3])
+
+    norms, random = batch_dependent(graph_def_of(function, IMAGES), ["x"], ["y"])
+    assert norms.startswith("'norm' (FusedBatchNormV3), like 2 others, is a batch norm in training mode")
+    assert random.startswith("'random_uniform/RandomUniform' (RandomUniform) is random, as in dropout")
+
+
 def test_only_what_the_outputs_need_of_the_inputs_counts():
     def function(x):
         before = tf.identity(x + tf.random.uniform([3]), name="before")

@@ -527,9 +527,16 @@ class TestTrainingLeftIn:
         with pytest.warns(RuntimeWarning, match="norm"):
             load(file_of(tmp_path, build))
 
-    def test_dropout(self, tmp_path):
-        with pytest.warns(RuntimeWarning, match="(?i)dropout|random"):
-            load(file_of(tmp_path, lambda images: classifier(tf.nn.dropout(images, rate=0.5))))
+    def test_noise(self, tmp_path):
+        with pytest.warns(RuntimeWarning, match="is random"):
+            load(file_of(tmp_path, lambda images: classifier(images + tf.random.normal(tf.shape(images)))))
+
+    @pytest.mark.filterwarnings("error:.*is random")
+    def test_dropout_drops_nothing(self, tmp_path):
+        network = load(file_of(tmp_path, lambda images: classifier(tf.nn.dropout(images, rate=0.5))))
+        expected = load(file_of(tmp_path, classifier))
+        logits = [explained(one, IMAGES, ()).logits for one in (network, expected)]
+        np.testing.assert_array_equal(*logits)
 
 
 class TestActivations:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow
 import tensorflow.compat.v1 as tf
-from foreign import frozen, keras_model, load, write_pb, write_saved_model
+from foreign import classifier, frozen, keras_model, load, write_pb, write_saved_model
 from google.protobuf import text_format
 from thin import SIZES, THIN, less_deep
 
@@ -246,6 +246,22 @@ def test_our_marks_survive_freezing(thin, tmp_path):
         found, expected = explainer.explain(thin.images, 5), thin.explainer.explain(thin.images, 5)
     for rule in RULES:
         close(found.saliency[rule], expected.saliency[rule])
+
+
+def test_shapes_that_another_tensorflow_inferred_are_not_believed(tmp_path):
+    """As of the gradient of a batch norm, which TensorFlow 1 wrote into the graph of a training."""
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        classifier(tf.placeholder(tf.float32, [None, 32, 32, 3], name="input"))
+        tf.get_variable("step", [])
+        session.run(tf.global_variables_initializer())
+        prefix = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"), write_meta_graph=False)
+        meta = tf.train.export_meta_graph(graph_def=graph.as_graph_def(add_shapes=True))
+    relu = next(node for node in meta.graph_def.node if node.op == "Relu")
+    relu.attr["_output_shapes"].list.shape[0].dim[3].size = 5
+    (tmp_path / "model.ckpt.meta").write_bytes(meta.SerializeToString())
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="inconsistent"):
+        tf.train.import_meta_graph(meta)
+    assert [tensor.shape.as_list()[3] for tensor in load(prefix).endpoints.values()] == [8, 12]
 
 
 def test_a_folder_with_a_v1_checkpoint_of_a_step(tmp_path):

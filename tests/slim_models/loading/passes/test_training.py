@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from slim_models.loading.passes.graph import Graph
-from slim_models.loading.passes.training import settled
+from slim_models.loading.passes.training import batch_dependent, settled
 
 ROW = np.array([[1.0, 2.0, 3.0]], np.float32)
 
@@ -17,8 +17,9 @@ def graph_of(build):
 
 
 def settled_with(graph):
-    lines, warned = [], []
-    return settled(graph, "x:0", "y:0", lines.append, warned.append), lines, warned
+    lines = []
+    part = settled(graph, "x:0", "y:0", lines.append)
+    return part, lines, batch_dependent(part.graph_def, ["x:0"], ["y:0"])
 
 
 def test_what_is_fed_in_training_becomes_a_constant():
