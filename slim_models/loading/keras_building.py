@@ -182,8 +182,8 @@ class Builder:
         users = self.keras.utils.get_registered_object(name)
         if users is not None:
             return users
-        if name in ("hard_sigmoid", "relu6"):
-            return {"hard_sigmoid": _hard_sigmoid, "relu6": _relu6}[name]
+        if f"_{name}" in OLD_ACTIVATIONS:
+            return OLD_ACTIVATIONS[f"_{name}"]
         try:
             return self.keras.activations.get(name)
         except Exception as error:  # Keras raises nearly anything
@@ -338,3 +338,7 @@ def _relu6(x: Any) -> Any:
     import tensorflow
 
     return tensorflow.nn.relu6(x)
+
+
+# By the names that Keras has for them: a Bidirectional writes its layer down, and builds two of that.
+OLD_ACTIVATIONS: Mapping[str, Callable[..., Any]] = {f.__name__: f for f in (_hard_sigmoid, _relu6)}

@@ -17,7 +17,7 @@ from typing import Any
 
 from slim_models import files
 from slim_models.loading.keras import eagerly, of_keras_model, reason_of
-from slim_models.loading.keras_building import Builder
+from slim_models.loading.keras_building import OLD_ACTIVATIONS, Builder
 from slim_models.loading.keras_config import (
     layers_of_networks,
     refuse_code,
@@ -164,10 +164,24 @@ def _readers(
 
 def _rebuilt(path: pathlib.Path, config: dict[str, Any], keras: Any, trusted: bool) -> Any:
     """A model of Keras 1 or 2, built by us."""
-    root = Builder(path, keras, trusted).model(config)
+    with _known(OLD_ACTIVATIONS, keras):
+        root = Builder(path, keras, trusted).model(config)
     with open_hdf5(path) as file:
         give_weights(file, root, path)
     return root.layer
+
+
+@contextlib.contextmanager
+def _known(functions: Mapping[str, Any], keras: Any) -> Iterator[None]:
+    """Makes functions of ours known to Keras; a scope would hide those that the user may have opened."""
+    objects = keras.utils.get_custom_objects()
+    own = {name: function for name, function in functions.items() if name not in objects}
+    objects.update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            objects.pop(name, None)
 
 
 def _with_operations(path: pathlib.Path, config: dict[str, Any], keras: Any) -> Any:

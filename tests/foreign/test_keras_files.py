@@ -278,7 +278,48 @@ def activations(tmp_path):
     return write_old(tmp_path / "net.h5", sequential(entries, bare=THREE), make.weights), model
 
 
-CASES = [keras_1, keras_1_merge, keras_2, branches, teachable, teachable_without_names, model_in_model, activations]
+def both_ways(tmp_path):
+    """Recurrent layers behind convolutions; Keras' own reads one that goes both ways with today's hard_sigmoid."""
+
+    def slope(x):
+        return tensorflow.clip_by_value(0.2 * x + 0.5, 0.0, 1.0)
+
+    make = Reference()
+    last = make(layers.Conv2D(6, 3, padding="same", activation="relu", name="last"))
+    make(layers.Reshape((32, 192)))
+    with tensorflow.keras.utils.custom_object_scope({slope.__name__: slope}):
+        make(layers.Bidirectional(layers.LSTM(5, recurrent_activation=slope), name="ways"))
+    model = tensorflow.keras.Model(make.images, [last, make(layers.Dense(7, name="head"))])
+    kinds = [f"{way}/{kind}" for way in ("forward", "backward") for kind in ("kernel", "recurrent_kernel", "bias")]
+    arrays = make.weights | {"ways": dict(zip(kinds, model.get_layer("ways").get_weights()))}
+    lstm = {
+        "name": "lstm",
+        "units": 5,
+        "activation": "tanh",
+        "recurrent_activation": "hard_sigmoid",
+        "implementation": 1,
+    }
+    entries = [
+        old("Conv2D", "last", filters=6, batch_input_shape=[None, 32, 32, 3], **CONV),
+        old("Reshape", "rows", target_shape=[32, 192]),
+        old("Bidirectional", "ways", layer={"class_name": "LSTM", "config": lstm}, merge_mode="concat"),
+        old("Dense", "head", units=7, activation="softmax"),
+    ]
+    whole = {"class_name": "Sequential", "config": {"name": "sequential_1", "layers": entries}}
+    return write_old(tmp_path / "net.h5", whole, arrays), model
+
+
+CASES = [
+    keras_1,
+    keras_1_merge,
+    keras_2,
+    branches,
+    teachable,
+    teachable_without_names,
+    model_in_model,
+    activations,
+    both_ways,
+]
 
 
 def close(found, expected):
