@@ -75,7 +75,7 @@ class Explanation:
 
     Attributes:
         images: `[N, H, W, 3]`, RGB in [0, 255], as fed; or arrays `[N, H, W, K]`, where the network takes these.
-        logits: `[N, C]`, before the softmax.
+        logits: `[N, C]`, before the softmax; `[N, h, w, C]` of an output that is a map.
         targets: `[N]`, the class that each image was explained for, or that its target is about.
         activations: layer -> `[N, h, w, K]`, after the ReLU.
         gradients: layer -> `[N, h, w, K]`, the true gradient d y[n] / d activations of what was explained,
@@ -144,8 +144,7 @@ class Explanation:
 
     def says(self, number: int) -> str:
         """What the network says of the class that an image was explained for: `34.3%`, or of a linear head `12.3`."""
-        # Of an output that is a map, all over it.
-        return in_words(float(self.said[number, ..., self.targets[number]].mean()), self.head)
+        return in_words(float(self.overall[number, self.targets[number]]), self.head)
 
     @property
     def said(self) -> np.ndarray:
@@ -154,6 +153,11 @@ class Explanation:
         Of one linear output that is its value, for what makes it lower as for what makes it higher.
         """
         return said_of(self.logits, self.head, self.one_output)
+
+    @property
+    def overall(self) -> np.ndarray:
+        """`[N, C]`: `said`, and of an output that is a map its mean over all places."""
+        return self.said.mean(axis=tuple(range(1, self.said.ndim - 1)))
 
     @property
     def ways(self) -> np.ndarray:

@@ -7,6 +7,7 @@ An explanation is of the sum of the outputs times a direction, one direction an 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -50,6 +51,8 @@ class Difference:
 class Region:
     """A class in a part of an output that is a map, as segmentation has it: a mask times the class.
 
+    Seg-Grad-CAM, Vinogradova et al. 2020 (arXiv 2002.11434): y is the sum of the class's logits over a set of pixels.
+
     Attributes:
         target: the class.
         mask: `[h, w]` of the output, the weight of each place: true or 1 within the region.
@@ -57,6 +60,23 @@ class Region:
 
     target: Class
     mask: np.ndarray
+
+    @classmethod
+    def of_box(cls, target: Class, box: Sequence[float], size: Sequence[int]) -> Region:
+        """A class in a rectangle of the picture.
+
+        Args:
+            target: the class.
+            box: left, top, right and bottom, as shares of the picture's width and height.
+            size: h and w of the output; a place counts by how much of it is within.
+
+        Raises:
+            ValueError: the box is not within the picture, or empty.
+        """
+        left, top, right, bottom = box
+        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise BadValue(f"a region is left,top,right,bottom, shares of the picture from 0 to 1, not {list(box)}")
+        return cls(target, np.outer(_within(top, bottom, size[0]), _within(left, right, size[1])))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,6 +135,12 @@ def subject(target: Asked) -> int:
     if isinstance(target, Direction):
         return int(target.vector.reshape(-1, target.vector.shape[-1]).sum(axis=0).argmax())
     return target
+
+
+def _within(first: float, last: float, places: int) -> np.ndarray:
+    """How much of each of so many places side by side lies between two shares of the way: `[places]` in [0, 1]."""
+    edges = np.arange(places + 1) / places
+    return np.clip((np.minimum(edges[1:], last) - np.maximum(edges[:-1], first)) * places, 0, 1)
 
 
 def directions(targets: Sequence[Asked], shape: Sequence[int | None]) -> np.ndarray:
@@ -186,7 +212,7 @@ def title(target: Asked, labels: Labels | None) -> str:
         return f"not {name}"
     if isinstance(target, Difference):
         return f"{name} rather than {' or '.join(class_name(int(rival), labels) for rival in target.rivals)}"
-    return name
+    return f"{name} in a region" if isinstance(target, Region) else name
 
 
 def file_name(target: Asked, labels: Labels | None) -> str:
@@ -199,7 +225,7 @@ def file_name(target: Asked, labels: Labels | None) -> str:
         return f"not_{word(target.of)}"
     if isinstance(target, Difference):
         return "_not_".join(map(word, (target.target, *target.rivals)))
-    return word(subject(target))
+    return f"{word(target.target)}_in_a_region" if isinstance(target, Region) else word(subject(target))
 
 
 def told(target: Asked) -> dict[str, object]:
@@ -208,4 +234,7 @@ def told(target: Asked) -> dict[str, object]:
         return {"opposite": True}
     if isinstance(target, Difference):
         return {"against": [int(rival) for rival in target.rivals]}
+    if isinstance(target, Region):
+        mask = np.ascontiguousarray(target.mask, np.float32)
+        return {"region": hashlib.sha256(mask.tobytes() + str(mask.shape).encode()).hexdigest()[:16]}
     return {}

@@ -44,7 +44,8 @@ class Network:
         images: placeholder `[N, H, W, 3]`, RGB in [0, 255], the same for every network that takes photographs;
             what the network was trained on is computed from it inside the graph. Of one that `takes_arrays`
             `[N, H, W, K]`, any finite numbers.
-        logits: `[N, C]`, before the softmax; the y of the Grad-CAM paper.
+        logits: `[N, C]`, before the softmax; the y of the Grad-CAM paper. Of a segmentation, whose output is a map,
+            `[N, h, w, C]`.
         endpoints: layer name -> activations `[N, h, w, K]`, in forward order, after the ReLU.
         default_layer: the last layer with a spatial extent, a key of `endpoints`.
         values: where its numbers come from.
@@ -129,12 +130,19 @@ class Network:
             found.update(operation.node_def.SerializeToString(deterministic=True))
         return found.hexdigest()[:16]
 
+    @property
+    def is_segmentation(self) -> bool:
+        """Whether its output is a map: logits for every place."""
+        return self.logits.shape.ndims == 4
+
     def check_photographs(self) -> Network:
-        """This network, for what is done to photographs alone.
+        """This network, for what is done to classifiers of photographs alone.
 
         Raises:
-            ValueError: it takes arrays.
+            ValueError: it takes arrays, or its output is a map.
         """
+        if self.is_segmentation:
+            raise BadValue(f"{self.name} has classes for every place, and this works on classifiers alone")
         if self.takes_arrays:
             shape = f"[N, {', '.join(map(str, self.images.shape.as_list()[1:]))}]"
             raise BadValue(f"{self.name} takes arrays {shape} in place of photographs, which are what this works on")

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import slim_models
-from gradcam.cli.flags import band_numbers, look_of, targets_of
+from gradcam.cli.flags import look_of
 from gradcam.cli.network_flags import found_words
+from gradcam.cli.words import band_numbers, targets_of
 from slim_models.labels import class_index
 from slim_models.mistakes import BadValue, MissingFile, UnknownName, check_name
 from slim_models.naming import Meant, check_there, meant

@@ -248,7 +248,7 @@ class Reports:
 
     def _table(self, explanation: Explanation) -> list[str]:
         """The most probable classes, and those asked for, marked with a star."""
-        share, said, labels = explanation.head != "linear", explanation.said[0], self.explainer.labels
+        share, said, labels = explanation.head != "linear", explanation.overall[0], self.explainer.labels
         if explanation.one_output and not share:  # one number, whatever it was explained for
             names = [title(target, labels) for target in self.targets or map(int, explanation.targets)]
             return [f"  {said[0]:9.4g}  explained: {', '.join(names)}"]

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import slim_models
 from gradcam.cli.network_flags import add_averages_flag, add_network_flags, add_prepared_flag, add_tensor_flags, listed
+from gradcam.cli.words import region_of
 from slim_models.mistakes import BadValue, check_name
 
 if TYPE_CHECKING:
     from gradcam.maps import Look
-
-if TYPE_CHECKING:
-    from gradcam.targets import Target
 
 FIGURES = (".png", ".pdf", ".svg")
 
@@ -29,32 +27,6 @@ def figure_path(text: str) -> pathlib.Path:
     if path.suffix.lower() not in FIGURES:
         raise argparse.ArgumentTypeError(f"{text!r} is no figure's name: it must end in {', '.join(FIGURES)}")
     return path
-
-
-def band_numbers(text: str) -> tuple[int, ...]:
-    """What `--bands` says: numbers between commas.
-
-    Raises:
-        ValueError: it says something else.
-    """
-    words = text.split(",")
-    if not all(word.strip().isdecimal() for word in words):
-        raise BadValue(f"--bands are three numbers such as 3,2,1, or one, not {text!r}")
-    return tuple(int(word) for word in words)
-
-
-def targets_of(args: argparse.Namespace) -> list[Target]:
-    """What `--target` and `--against` say.
-
-    Raises:
-        ValueError: it is not said what should be told from a class.
-    """
-    from gradcam.targets import Difference
-
-    if args.against and not args.target:
-        raise BadValue("--against needs a --target: the class that is to be told from it")
-    against = tuple(args.against or ())
-    return [Difference(target, against) if against else target for target in args.target or ()]
 
 
 def add_compare_flags(compare: argparse.ArgumentParser) -> None:
@@ -195,6 +167,8 @@ def _add_target_flags(explain: argparse.ArgumentParser) -> None:
     )
     text = "what makes it each --target rather than this class, or than the mean of several; may be given again"
     explain.add_argument("--against", action="append", metavar="CLASS", help=text)
+    text = "of a segmentation: each --target in this part of the picture, in shares of it such as 0.25,0.1,0.75,0.6"
+    explain.add_argument("--region", type=region_of, metavar="LEFT,TOP,RIGHT,BOTTOM", help=text)
 
 
 def add_file_flags(explain: argparse.ArgumentParser) -> None:

@@ -41,7 +41,8 @@ def _parts(found: Inspection) -> Iterator[tuple[str, list[str]]]:
     yield "layers", _some("layers", _layers(found.layers), last=True)
     if found.layers:
         yield "guided", [f"not defined: {found.guided}" if found.guided else "guided backprop is defined"]
-    yield "training", _some("training", [*found.training, *_switches(said)])
+    inference = [said.pop("training")] if "training" in said else []
+    yield "training", _some("training", [*inference, *found.training, *_switches(said)])
     yield "besides", [f"{key}: {text}" for key, text in said.items()]
     yield from _verdict(found)
 

@@ -11,12 +11,13 @@ from typing import Any
 import slim_models
 from gradcam import methods
 from gradcam.cli.explain import Reports
-from gradcam.cli.flags import band_numbers, look_of, targets_of
+from gradcam.cli.flags import look_of
 from gradcam.cli.naming import Naming
+from gradcam.cli.words import band_numbers, targets_of
 from gradcam.cli.writer import CHECK, OUTPUTS, Writer, rules_for
 from gradcam.explainer import Explainer
 from gradcam.pictures import checked_bands
-from gradcam.targets import asked, title
+from gradcam.targets import Asked, Region, asked, title
 from slim_models.mistakes import BadValue
 
 Say = Callable[[str], object]
@@ -42,7 +43,7 @@ def reports_of(args: argparse.Namespace, network: slim_models.Network, say: Say,
     options = {**_rules(network, outputs, named, say), "precision": args.precision, "device": args.device, "say": say}
     with contextlib.ExitStack() as stack:
         explainer = stack.enter_context(Explainer(network, layers=layers, **options))
-        targets = list(dict.fromkeys(asked(target, explainer.index) for target in targets_of(args)))
+        targets = _targets(args, explainer)
         naming = _naming(args, explainer, layers, list(named))
         made = {**explainer.provenance(), "fit": args.fit, **({"bands": list(reading["bands"])} if reading else {})}
         words = ", ".join(title(target, explainer.labels) for target in targets)
@@ -52,6 +53,29 @@ def reports_of(args: argparse.Namespace, network: slim_models.Network, say: Say,
         writer = Writer(naming, written, look_of(args), made, args.force, args.top, **shown, about=about)
         stack.pop_all()
     return Reports(explainer, targets, writer, args.fit, args.top, args.scale != "own", **reading)
+
+
+def _targets(args: argparse.Namespace, explainer: Explainer) -> list[Asked]:
+    """What is explained; each once.
+
+    Raises:
+        KeyError, ValueError: there is no such class, or there are no regions in what the network says.
+    """
+    network = explainer.network
+    found = list(dict.fromkeys(asked(target, explainer.index) for target in targets_of(args)))
+    if network.is_segmentation and args.check:
+        raise BadValue(f"--check is of classifiers, and {network.name} has classes for every place")
+    if not args.region:
+        return found
+    if not network.is_segmentation:
+        raise BadValue(f"--region is of a segmentation, and {network.name} says one thing of the whole picture")
+    size = network.logits.shape.as_list()[1:3]
+    if None in size:
+        raise BadValue(f"--region: {network.name} does not say for how many places it has classes; give --image-size")
+    classes = [target for target in found if isinstance(target, int)]
+    if len(classes) < len(found):
+        raise BadValue("--region is of a class, not of what speaks against one")
+    return [Region.of_box(target, args.region, size) for target in classes]
 
 
 def _events(args: argparse.Namespace) -> dict[str, Any]:

@@ -27,8 +27,8 @@ class ExplainHook(tf.train.SessionRunHook):
     placeholder of its own, so that nothing is taken from the training's queues and no gradient of the training changes.
     It is as `slim_models.load` makes it: without dropout, and with what batch norm has stored, whether the graph can be
     told that it is not training (`is_training = tf.placeholder_with_default(True, [])`, or a rate or keep_prob of that
-    kind) or both are fixed, as in an Estimator's graph. A warning names what depends on chance or on the pictures beside
-    it all the same.
+    kind) or both are fixed, as in an Estimator's graph. A warning names what depends on chance, or on the pictures
+    beside it, all the same.
 
     It writes at the first step, every so many steps, and at the end. Of several processes only one should have it
     (`chief_only_hooks`).

@@ -98,23 +98,36 @@ def plan(part: Graph, images: str, logits: str, size: tuple[int, int] | None, sa
     return Plan(part, images, logits, shape, layout, outputs, takes_arrays=arrays)
 
 
+def fine_places(planned: Plan, places: str) -> list[int | None] | None:
+    """Height and width of logits for every place, if there are too many for a classifier: those of a segmentation.
+
+    Args:
+        planned: with the operations between pictures and places.
+        places: name of the tensor `[N, h, w, C]`.
+    """
+    number, height, width, _ = planned.shape
+    fed = planned.layout.fed(number or 2, height, width)
+    shape = shape_of(planned.part.inferred_for(planned.images, fed).get_tensor_by_name(places)) or [None] * 4
+    return shape[1:3] if shape[1] and height and shape[1] * _COARSE > height else None
+
+
 def check_coarse(planned: Plan, places: str) -> None:
     """Logits for every place must be few beside pixels, or they are a segmentation.
 
     Args:
         planned: of which the logits are a mean.
-        places: name of the tensor `[N, h, w, C]` of which.
+        places: as of `fine_places`.
 
     Raises:
         ValueError: they are many.
     """
-    number, height, width, _ = planned.shape
-    fed = planned.layout.fed(number or 2, height, width)
-    shape = shape_of(planned.part.inferred_for(planned.images, fed).get_tensor_by_name(places)) or [None] * 4
-    if shape[1] and height and shape[1] * _COARSE > height:
+    found = fine_places(planned, places)
+    if found is not None:
+        _, height, width, _ = planned.shape
         raise BadValue(
-            f"the graph is no classifier: {places} has classes for {shape[1]} x {shape[2]} places of pictures of "
-            f"{height} x {width}, as a segmentation has; give the name of the logits if there are some"
+            f"the graph is no classifier: {places} has classes for {found[0]} x {found[1]} places of pictures of "
+            f"{height} x {width}, as a segmentation has; give the name of the logits if there are some, or that one to "
+            "explain a class all over the picture or in a region"
         )
 
 
@@ -240,13 +253,13 @@ def _free_scope(graph: tf.Graph) -> str:
 
 
 def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str, loops: Sequence[bytes]) -> tf.Tensor:
-    """Imports into the current graph and scope: the logits, `[N, C]` float32."""
+    """Imports into the current graph and scope: the logits, `[N, C]` float32, or `[N, h, w, C]` of a map."""
     (tensor,) = imported(part, inputs, [logits], "network", loops)
-    return tf.cast(tf.squeeze(tensor, [1, 2]) if tensor.shape.ndims == 4 else tensor, tf.float32)
+    return tf.cast(tf.squeeze(tensor, [1, 2]) if tensor.shape[1:-1].as_list() == [1, 1] else tensor, tf.float32)
 
 
 def _directions(output: tf.Tensor) -> tf.Tensor:
-    """The only output z `[N, 1]` as logits `[N, 2]`: -z and z, each with its own gradient."""
+    """The only output z `[N, 1]` as logits `[N, 2]`: -z and z, each with its own gradient; likewise of a map."""
     return tf.multiply(output, tf.constant([[-1.0, 1.0]]), name="directions")
 
 

@@ -83,7 +83,8 @@ def find_logits(
     say: Say,
     called: Mapping[str, str] | None = None,
 ) -> tf.Tensor:
-    """The tensor of the logits: `[N, C]`, `[N, 1, 1, C]`, or `[N, C, 1, 1]` where channels come first.
+    """The tensor of the logits: `[N, C]`, `[N, 1, 1, C]`, or `[N, C, 1, 1]` where channels come first; and, if it is
+    named, a map `[N, h, w, C]`.
 
     Args:
         graph: of `Graph.inferred`.
@@ -114,7 +115,8 @@ def find_logits(
         outputs = _listed(choices, names) or "none"
         raise BadValue(
             f"the graph is no classifier: no output that depends on {images.name} is [N, C]; outputs are {outputs}; "
-            "give the name of the logits if there are some"
+            "give the name of the logits if there are some, or of a map [N, h, w, C] to explain a class all over the "
+            "picture or in a region"
         )
     logits = found[0] if len(found) == 1 else _main(images, found, names)
     beside = f", of {len(found)}, the others being of auxiliary heads" if len(found) > 1 else ""
@@ -135,7 +137,7 @@ def find_head(logits: tf.Tensor, say: Say) -> str:
     """
     copied = reached(readers([logits]), lambda op: readers(op.outputs) if op.type in _PLUMBING else [])
     types = {op.type for op in copied}
-    one = _classes(logits) == 1
+    one = (_classes(logits) or (shape_of(logits) or [None])[-1]) == 1
     if "Sigmoid" in types and not types & {"Softmax", "LogSoftmax", "Exp"}:
         of_one = "one logit, that of class 1; class 0 is its opposite" if one else "logits"
         say(f"head: sigmoid (found: what the graph makes of its {of_one})")
@@ -292,6 +294,16 @@ def _main(images: tf.Tensor, tensors: Sequence[tf.Tensor], called: Mapping[str, 
 def _checked(logits: tf.Tensor, after: set[tf.Operation]) -> tf.Tensor:
     if logits.op not in after:
         raise BadValue(f"{text_of(logits)} does not depend on the images")
-    if not _classes(logits):
-        raise BadValue(f"the logits must be [N, C] numbers, and {text_of(logits)} is not")
+    if not _classes(logits) and not _is_segmentation(logits):
+        raise BadValue(f"the logits must be [N, C] numbers, or a map [N, h, w, C], and {text_of(logits)} is not")
     return logits
+
+
+def _is_segmentation(tensor: tf.Tensor) -> bool:
+    """Whether it is a map of known classes, which come last."""
+    shape = shape_of(tensor)
+    made = source(tensor, _PLUMBING).op
+    first = made.type in ("Conv2D", "BiasAdd") and made.get_attr("data_format") == b"NCHW"
+    return (
+        tensor.dtype.base_dtype.is_floating and shape is not None and len(shape) == 4 and bool(shape[3]) and not first
+    )

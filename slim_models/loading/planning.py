@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.assembly import Plan, check_coarse, plan
+from slim_models.loading.assembly import Plan, check_coarse, fine_places, plan
 from slim_models.loading.confined import check_harmless, check_runs
 from slim_models.loading.decoding import Decoded, decoded
 from slim_models.loading.feeding import fed_tensors, given_value
@@ -27,6 +27,7 @@ from slim_models.loading.passes import (
     fed,
     mean_of,
     rewritten,
+    silent,
     stored_averages,
 )
 from slim_models.loading.refusals import check_no_detector
@@ -78,7 +79,8 @@ def planned(original: Original, asked: Asked) -> Plan:
     except BadValue:  # perhaps because what is not allowed is in between
         check_harmless(whole, _asked_of(original, whole) or _computed(whole), original.name)
         raise
-    said, places = asked.head or find_head(y, say), y.name if is_map(y) else None
+    said = asked.head or find_head(y, say)
+    places = y.name if is_map(y) and not (asked.logits and _is_fine(graph, pictures, y, asked)) else None
     if places:
         say(f"logits: the mean of {y.name} over its height and width (guessed: it has logits for every place)")
         graph, averaged = mean_of(graph, places)
@@ -95,6 +97,13 @@ def planned(original: Original, asked: Asked) -> Plan:
         check_coarse(result, places)
     integers = pictures.dtype.base_dtype.is_integer
     return dataclasses.replace(result, head=said, integers=integers, decoding=made.own, warned=warned)
+
+
+def _is_fine(graph: Graph, pictures: tf.Tensor, places: tf.Tensor, asked: Asked) -> bool:
+    """Whether a map of logits has too many places for a classifier."""
+    part = rewritten(graph, PART, Found((), pictures.name, places.name))
+    planned = plan(part, pictures.name, places.name, asked.size, silent, asked.prepared)
+    return fine_places(planned, places.name) is not None
 
 
 def _asked_of(original: Original, graph: Graph) -> list[str]:

@@ -341,13 +341,13 @@ class TestRefusals:
     def test_no_classifier(self, tmp_path):
         def build(images):
             net = tf.nn.relu(tf.nn.conv2d(images, constant([3, 3, 3, 4]), 1, "SAME"))
-            tf.nn.conv2d(net, constant([1, 1, 4, 21], 1), 1, "SAME", name="masks")
+            return tf.nn.conv2d(net, constant([1, 1, 4, 21], 1), 1, "SAME", name="masks")
 
         message = r"the graph is no classifier.*outputs are masks:0 float32 \[\?, 32, 32, 21\]"
         with pytest.raises(ValueError, match=message):
             load(file_of(tmp_path, build))
-        with pytest.raises(ValueError, match=r"must be \[N, C\] numbers, and masks:0"):
-            load(file_of(tmp_path, build), logits="masks")
+        with pytest.raises(ValueError, match=r"must be \[N, C\] numbers, or a map \[N, h, w, C\], and net:0"):
+            load(file_of(tmp_path, lambda images: tf.reshape(build(images), [-1, 32, 32 * 21], "net")), logits="net")
 
     def test_no_convolutions(self, tmp_path):
         def build(images):
