@@ -86,7 +86,7 @@ _NOT_NEEDED = {
     *("depthwise_init", "pointwise_init", "input_shape", "batch_input_shape", "batch_shape", "build_input_shape"),
     *("input_dim", "input_length", "input_dtype", "weights", "fused", "consume_less", "implementation"),
     *("renorm_clipping", "renorm_momentum", "virtual_batch_size", "adjustment", "output_shape", "autocast"),
-    *("renorm", "experimental_autocast", "rng_type", "trainable"),
+    *("renorm", "experimental_autocast", "rng_type", "trainable", "query_shape", "key_shape", "value_shape"),
 }
 # Arguments that went away, and the values with which they meant nothing.
 _WITHOUT_MEANING: Mapping[str, tuple[Any, ...]] = {
