@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import itertools
 import operator
@@ -10,13 +11,13 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from slim_models.loading.keras_code import custom_layer
 from slim_models.loading.keras_config import (
     IN_MEMORY,
     MODELS,
     WITH_CODE,
     activation_name,
     class_of,
-    custom_layer,
     entries_of,
     layers_of_networks,
     name_of,
@@ -31,19 +32,8 @@ _FUNCTIONS = {
     *("math.add", "math.subtract", "math.multiply", "math.truediv", "math.divide", "math.sigmoid", "math.tanh"),
     *("math.reduce_mean", "math.reduce_max", "math.maximum", "math.minimum"),
     *("nn.relu", "nn.relu6", "nn.leaky_relu", "nn.sigmoid", "nn.silu", "nn.softmax", "image.resize"),
-    *(
-        "concat",
-        "stack",
-        "reshape",
-        "transpose",
-        "squeeze",
-        "expand_dims",
-        "identity",
-        "cast",
-        "math.sqrt",
-        "math.pow",
-        "math.abs",
-    ),
+    *("concat", "stack", "reshape", "transpose", "squeeze", "expand_dims", "identity", "cast"),
+    *("math.sqrt", "math.pow", "math.abs"),
 }
 _ACTIVATIONS = ("activation", "recurrent_activation")
 
@@ -92,11 +82,13 @@ class Builder:
         path: to be named in errors.
         keras: the installed one.
         trusted: whether code in the file may be executed.
+        functions: what Lambdas compute, by their names, in place of the file's code.
     """
 
     path: pathlib.Path
     keras: Any
     trusted: bool = False
+    functions: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
     def model(self, entry: Mapping[str, Any], name: str | None = None, shape: Any = None) -> Part:
         """A model; `shape` of what it is called on, if it says none itself.
@@ -148,6 +140,10 @@ class Builder:
         Raises:
             ValueError: Keras knows none of that class.
         """
+        if entry["class_name"] == WITH_CODE and name_of(entry) in self.functions:
+            arguments = dict(entry["config"].get("arguments") or {})
+            function = functools.partial(self.functions[name_of(entry)], **arguments)
+            return self._layer_of(function, name or name_of(entry).replace("/", "_"))
         if entry["class_name"] == WITH_CODE and self.trusted:
             return self.keras.layers.Lambda(function_of(entry, self.path, self.keras), name=name)
         users = self.keras.utils.get_registered_object(str(entry["class_name"]))

@@ -18,9 +18,9 @@ from typing import Any
 from slim_models import files
 from slim_models.loading.keras import eagerly, of_keras_model, reason_of
 from slim_models.loading.keras_building import OLD_ACTIVATIONS, Builder
+from slim_models.loading.keras_code import lambdas_of, refuse_code
 from slim_models.loading.keras_config import (
     layers_of_networks,
-    refuse_code,
     under_all_names,
     with_modules_of_operations,
 )
@@ -85,14 +85,27 @@ class _Trust:
     custom_objects: dict[str, Any]
     all: bool
 
-    def checked(self, config: Any, path: pathlib.Path, keras: Any) -> contextlib.AbstractContextManager:
-        """Refuses code, and returns the scope in which Keras knows what is the user's own."""
+    def functions(self, config: Any) -> dict[str, Any]:
+        """What the user says that a model's Lambdas compute, by the names of these layers."""
+        return {name: self.custom_objects[name] for name in lambdas_of(config) if name in self.custom_objects}
+
+    def checked(
+        self, config: Any, path: pathlib.Path, keras: Any, functions: Mapping[str, Any] | None = None
+    ) -> contextlib.AbstractContextManager:
+        """Refuses code, and returns the scope in which Keras knows what is the user's own.
+
+        Args:
+            config: of the model.
+            path: the file, to be named.
+            keras: the installed one.
+            functions: of Lambdas that are not refused, as of `functions`; None if none can be given.
+        """
         objects = under_all_names(config, self.custom_objects)
         # A scope hides those that the user may have opened.
         scope = keras.utils.custom_object_scope(objects) if objects else contextlib.nullcontext()
         if not self.all:
             with scope:
-                refuse_code(config, path, keras.utils.get_registered_object)
+                refuse_code(config, path, keras.utils.get_registered_object, functions)
         return scope
 
 
@@ -138,20 +151,25 @@ def _hdf5_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
                 "model.save, or give the model in memory"
             )
         config = files.parsed_json(config, f"{_cannot(keras, path)}: its model_config")
-        scope = trust.checked(config, path, keras)
         old = _text(file.attrs.get("keras_version", "1")).startswith(("0.", "1", "2."))
         theano = _text(file.attrs.get("backend", "")) == "theano"
+        functions = trust.functions(config) if old else {}
+        scope = trust.checked(config, path, keras, functions if old else None)
     with scope:
-        return _first_that_can(_readers(path, config, keras, old, theano, trust.all), keras, path)
+        builder = Builder(path, keras, trust.all, functions)
+        return _first_that_can(_readers(builder, config, old, theano or bool(functions)), keras, path)
 
 
-def _readers(
-    path: pathlib.Path, config: dict[str, Any], keras: Any, old: bool, theano: bool, trusted: bool
-) -> list[Reader]:
-    """What to try, in order, with a model of Keras 1 or 2 (`old`) or of a later one."""
-    ours: Reader = functools.partial(_rebuilt, path, config, keras, trusted)
+def _readers(builder: Builder, config: dict[str, Any], old: bool, alone: bool) -> list[Reader]:
+    """What to try, in order, with a model of Keras 1 or 2 (`old`) or of a later one.
+
+    We are `alone` with Theano's kernels, which TensorFlow's Keras takes the wrong way round, and with Lambdas of whose
+    code nothing is wanted.
+    """
+    path, keras, trusted = builder.path, builder.keras, builder.trusted
+    ours: Reader = functools.partial(_rebuilt, builder, config)
     theirs: Reader = functools.partial(_as_it_is, path, ".h5", keras, trusted)
-    if theano:  # whose kernels TensorFlow's Keras takes the wrong way round
+    if alone:
         return [ours]
     if not old:
         return [theirs, functools.partial(_with_operations, path, config, keras)]
@@ -162,12 +180,12 @@ def _readers(
     return [ours, theirs] + ([functools.partial(_as_it_is, path, ".h5", legacy, trusted)] if legacy is not None else [])
 
 
-def _rebuilt(path: pathlib.Path, config: dict[str, Any], keras: Any, trusted: bool) -> Any:
+def _rebuilt(builder: Builder, config: dict[str, Any]) -> Any:
     """A model of Keras 1 or 2, built by us."""
-    with _known(OLD_ACTIVATIONS, keras):
-        root = Builder(path, keras, trusted).model(config)
-    with open_hdf5(path) as file:
-        give_weights(file, root, path)
+    with _known(OLD_ACTIVATIONS, builder.keras):
+        root = builder.model(config)
+    with open_hdf5(builder.path) as file:
+        give_weights(file, root, builder.path)
     return root.layer
 
 

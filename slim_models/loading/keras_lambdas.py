@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from slim_models.loading.keras_code import given_by_name
 from slim_models.loading.keras_config import IN_MEMORY, name_of
 from slim_models.mistakes import BadValue
 
@@ -43,7 +44,7 @@ def function_of(entry: Mapping[str, Any], path: Any, keras: Any) -> Callable[...
     except (ValueError, EOFError, TypeError) as error:
         raise BadValue(
             f"{path} has the layer {name_of(entry)!r}, whose code is of another version of Python, or damaged: "
-            f"{IN_MEMORY}"
+            f"{IN_MEMORY}, {given_by_name(entry)}"
         ) from error
     cells = None if closure is None else tuple(types.CellType(value) for value in closure)
     defaults = None if defaults is None else tuple(defaults)

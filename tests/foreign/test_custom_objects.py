@@ -161,6 +161,34 @@ def test_lambdas_of_old_files(tmp_path):
         np.testing.assert_allclose(found, factor * mean @ head, rtol=1e-4, atol=1e-3)
 
 
+def test_what_a_lambda_computes_can_be_given(tmp_path):
+    """By the layer's name: code of a file is of one version of Python, and need not be trusted then."""
+
+    def spy(net):
+        import test_custom_objects
+
+        test_custom_objects.RAN.append(1)
+        return net
+
+    of_another_python = old("Lambda", "mine", function=["4wEAAAA=", None, None], function_type="lambda")
+    for entry in (lambda_entry(spy), of_another_python, lambda_entry(spy, arguments={"by": 4.0})):
+        path, mean, head = old_file(tmp_path / "net.h5", entry)
+        for trusted in (False, True):
+            found = predicted(path, trusted=trusted, custom_objects={"mine": lambda net, by=4.0: by * net - 1})
+            np.testing.assert_allclose(found, (4 * mean - 1) @ head, rtol=1e-4, atol=1e-3)
+        for trusted in (False, entry is of_another_python):
+            with pytest.raises(BadValue, match=r"custom_objects=\{'mine': lambda x: ...\} \(in Python\)"):
+                load(path, trusted=trusted, custom_objects={"other": abs})
+    assert not RAN
+
+
+def test_of_keras_3_what_a_lambda_computes_cannot_be_given(tmp_path):
+    path = tmp_path / "model.keras"
+    saved(model_of(layers.Lambda(lambda net: net * 2.0, name="mine")), path)
+    with pytest.raises(BadValue, match="a Lambda: Python code in the file, .*give the model in memory, or, if you"):
+        load(path, custom_objects={"mine": lambda net: net * 2.0})
+
+
 def test_code_that_is_refused_is_not_run(tmp_path):
     def spy(net):
         import test_custom_objects

@@ -396,14 +396,18 @@ def simple_weights():
 LAMBDA = old("Lambda", "mine", function=["4wEAAAA=", None, None], function_type="lambda", module="__main__")
 FILE_TO_READ = old("StringLookup", "words", vocabulary="/etc/passwd")
 SENTENCE = "nothing of a file is executed: the model must be given in memory, or the class as custom_objects="
-CODE = "Python code in the file, .* give the model in memory, or, if you trust .*, trusted=True \\(--trusted\\)"
+CODE = "Python code in the file, .* give the model in memory, "
+TRUST = r"or, if you trust .*, trusted=True \(--trusted\)"
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (simple(LAMBDA), f"the layer 'mine', a Lambda: {CODE}"),
-        (simple(old("TimeDistributed", "each", layer=LAMBDA)), f"'mine', a Lambda: {CODE}"),
+        (simple(LAMBDA), f"the layer 'mine', a Lambda: {CODE}or what it computes as custom_objects=.*, {TRUST}"),
+        (
+            simple(old("TimeDistributed", "each", layer=LAMBDA)),
+            f"'mine', a Lambda: {CODE}or what it computes as .*{TRUST}",
+        ),
         (simple(FILE_TO_READ), "'words' of the class StringLookup, which runs code or reads files .*, trusted=True"),
         (simple(old("LRN2D", "norm", alpha=0.1)), f"the layer 'norm' of the class LRN2D, .*{SENTENCE}"),
         (simple(old("Conv2D", "x") | {"module": "os"}), f"the layer 'x' of the class Conv2D, .*{SENTENCE}"),
@@ -475,7 +479,7 @@ def test_code_in_an_archive_is_refused(tmp_path):
     images = layers.Input((8, 8, 3))
     net = layers.Lambda(lambda x: x, name="mine")(layers.Conv2D(5, 3)(images))
     tensorflow.keras.Model(images, net).save(str(tmp_path / "net.keras"))
-    with pytest.raises(ValueError, match=f"the layer 'mine', a Lambda: {CODE}"):
+    with pytest.raises(ValueError, match=f"the layer 'mine', a Lambda: {CODE}{TRUST}"):
         load(tmp_path / "net.keras")
     with zipfile.ZipFile(tmp_path / "evil.keras", "w") as archive:
         entry = {"module": "subprocess", "class_name": "run", "config": {"name": "x"}, "registered_name": "run"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slim_models.loading.keras_config import custom_layer, refuse_code
+from slim_models.loading.keras_code import custom_layer, refuse_code
 from slim_models.mistakes import BadValue
 
 
