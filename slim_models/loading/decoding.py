@@ -1,6 +1,7 @@
 """Graphs that take encoded pictures: where they have pixels, and what their own decoding has done to these by then.
 
-A graph says neither, least of all of a loop that decodes a batch. So its decoding is run, on pictures of one colour.
+A graph says neither, least of all of a loop that decodes a batch. So its decoding is run, on pictures of one colour. A
+loop that makes a batch of integers alike in size is no other, though the pictures come decoded.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from slim_models.loading.tensors import shape_of
 from slim_models.mistakes import BadValue
 from slim_models.running import new_session
 
+_OF_SHAPE = ("Shape", "ShapeN", "Size", "Rank")  # which make integers of no pixels
 _SIZES = ((40, 56), (72, 64))  # height and width of two pictures: what makes them alike has a size of its own
 _BRIGHT = 254  # of 255, so that half of it is a whole number
 
@@ -39,22 +41,40 @@ class Decoded(NamedTuple):
     own: Arithmetic | None = None
 
 
-def decoded(graph: Graph, strings: tf.Tensor, say: Say) -> Decoded:
+def is_decoded(graph: Graph, images: tf.Tensor) -> bool:
+    """Whether what takes the pictures takes files of them, or integers that a loop makes ready, one after another."""
+    if images.dtype.base_dtype == tf.string:
+        return True
+    integers = {images.name} if images.dtype.base_dtype.is_integer else set()
+    for node in graph.computed_from(integers):
+        if node.op not in _OF_SHAPE and integers.intersection(data_inputs(node)):
+            if node.op.startswith(("TensorArray", "TensorList")):
+                return True
+            outputs = graph.inferred.get_operation_by_name(node.name).outputs
+            integers.update(tensor.name for tensor in outputs if tensor.dtype.base_dtype.is_integer)
+    return False
+
+
+def decoded(graph: Graph, given: tf.Tensor, say: Say) -> Decoded:
     """Finds where a graph that takes files of pictures has pixels, and what it has made of them.
 
     Args:
         graph: the graph, without functions.
-        strings: the tensor that takes files (JPEG, PNG), also in base64, or as a `tf.train.Example`.
+        given: the tensor that takes files (JPEG, PNG), also in base64, or as a `tf.train.Example`; or integers (see
+            `is_decoded`).
         say: is told what was found.
 
     Raises:
         ValueError: nothing after it are pictures.
     """
-    name = after_decoding(graph, strings.name)
+    name = after_decoding(graph, given.name)
+    strings = given.dtype.base_dtype == tf.string
     if name is None:
-        raise BadValue(f"{strings.name} takes encoded pictures, and nothing after it is [N, H, W, 3]; give images")
-    say(f"images: {name} (found: what is decoded from {strings.name})")
-    made = _made_of_colours(graph, strings, name)
+        kind = "encoded pictures" if strings else "integers"
+        raise BadValue(f"{given.name} takes {kind}, and nothing after it is [N, H, W, 3]; give images")
+    how = f"what {'is decoded from' if strings else 'a loop makes of'} {given.name}"
+    say(f"images: {name} (found: {how})")
+    made = _made_of_colours(graph, given, name)
     if made is None:
         return Decoded(name)
     sizes = {pictures.shape[1:3] for pictures in made}
@@ -65,7 +85,7 @@ def decoded(graph: Graph, strings: tf.Tensor, say: Say) -> Decoded:
     alike = np.allclose(first, second, rtol=1e-3, atol=1e-3 * np.ptp(first))
     own = arithmetic_of(rows, _BRIGHT) if alike else None
     if size is not None and None in (shape_of(graph.inferred.get_tensor_by_name(name)) or [None])[1:]:
-        say(f"image size: {size[0]} x {size[1]} (found: what is decoded from {strings.name} has it)")
+        say(f"image size: {size[0]} x {size[1]} (found: {how} has it)")
     return Decoded(name, size, own)
 
 
@@ -99,7 +119,7 @@ def _is_of_known_size(tensor: tf.Tensor) -> bool:
     return bool(height and width) and channels in (1, 3)
 
 
-def _made_of_colours(graph: Graph, strings: tf.Tensor, pixels: str) -> list[np.ndarray] | None:
+def _made_of_colours(graph: Graph, given: tf.Tensor, pixels: str) -> list[np.ndarray] | None:
     """What decoding makes of black, red, green, blue, white and grey, in two sizes, `[6, h, w, C]`; None if nothing."""
     nodes = upstream(graph.nodes, [], [pixels])
     if any(node.op in VARIABLES for node in nodes) or not is_runnable(nodes):
@@ -108,10 +128,10 @@ def _made_of_colours(graph: Graph, strings: tf.Tensor, pixels: str) -> list[np.n
     colours = [(0, 0, 0), *(np.eye(3, dtype=int) * _BRIGHT).tolist(), (_BRIGHT,) * 3, (_BRIGHT // 2,) * 3]
     with tf.Graph().as_default() as own, new_session(own) as session:
         (tensor,) = imported(graph_def, wanted=[pixels])
-        fed = own.get_tensor_by_name(strings.name)
+        fed = own.get_tensor_by_name(given.name)
         for written in _ways_to_feed(graph, nodes, fed):
             try:
-                runs = [[session.run(tensor, {fed: written(_png(c, size))}) for c in colours] for size in _SIZES]
+                runs = [[session.run(tensor, {fed: written(c, size)}) for c in colours] for size in _SIZES]
                 made = [np.concatenate(pictures).astype(np.float64) for pictures in runs]
             except (tf.errors.OpError, ValueError):  # it takes files written in another way
                 continue
@@ -125,18 +145,23 @@ def _png(colour: Sequence[int], size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def _ways_to_feed(graph: Graph, nodes: Sequence[tf.NodeDef], fed: tf.Tensor) -> Iterator[Callable[[bytes], Any]]:
-    """How a picture's file may have to be given, the likeliest first: alone or as a batch of one, wrapped or not."""
+def _ways_to_feed(graph: Graph, nodes: Sequence[tf.NodeDef], fed: tf.Tensor) -> Iterator[Callable[..., Any]]:
+    """How a picture of a colour and size may have to be given, the likeliest first: alone or as a batch of one, wrapped
+    or not."""
+    if fed.dtype != tf.string:
+        yield lambda colour, size: np.broadcast_to(np.array(colour, fed.dtype.as_numpy_dtype), (1, *size, 3))
+        return
     parsing = next((node for node in nodes if node.op.startswith("Parse") and "Example" in node.op), None)
     keys = {} if parsing is None else _features(graph, parsing)
 
-    def wrapped(content: bytes) -> bytes:
+    def wrapped(colour: Sequence[int], size: tuple[int, int]) -> bytes:
+        content = _png(colour, size)
         if any(node.op == "DecodeBase64" for node in nodes):
             content = base64.urlsafe_b64encode(content)
         return _example(keys, content) if keys else content
 
     if fed.shape.ndims != 0:
-        yield lambda content: [wrapped(content)]
+        yield lambda colour, size: [wrapped(colour, size)]
     if fed.shape.ndims in (0, None):
         yield wrapped
 

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.loading.assembly import Plan, check_coarse, fine_places, plan
 from slim_models.loading.confined import check_harmless, check_runs
-from slim_models.loading.decoding import Decoded, decoded
+from slim_models.loading.decoding import Decoded, decoded, is_decoded
 from slim_models.loading.feeding import fed_tensors, given_value
 from slim_models.loading.finding import find_head, find_images, find_logits, is_map
 from slim_models.loading.inputs import outputs
@@ -138,7 +138,7 @@ def _pictures(
     if pictures.name in others:
         raise BadValue(f"feed gives a value to {pictures.name}, which takes the pictures")
     made = Decoded(pictures.name)
-    if pictures.dtype.base_dtype == tf.string:
+    if is_decoded(graph, pictures):
         made = decoded(graph, pictures, asked.say)
     graph, taken = apart(graph, made.images)
     number = (shape_of(tensor_named(graph.inferred, taken)) or [None])[0]

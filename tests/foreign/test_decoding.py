@@ -1,6 +1,7 @@
 """Graphs that decode pictures themselves: fed pixels, they say what they say of files."""
 
 import base64
+import contextlib
 import io
 
 import numpy as np
@@ -89,11 +90,20 @@ DECODING = {
 }
 
 
-def graph_of(build, shape):
+def graph_of(build, shape, dtype=tf.string):
     graph = tf.Graph()
     with graph.as_default():
-        classifier(build(tf.placeholder(tf.string, shape, name="input")))
+        classifier(build(tf.placeholder(dtype, shape, name="input")))
     return graph
+
+
+@contextlib.contextmanager
+def control_flow(version_2):
+    """Loops as TensorFlow 1 wrote them, or as functions."""
+    enabled = tf.control_flow_v2_enabled()
+    (tf.enable_control_flow_v2 if version_2 else tf.disable_control_flow_v2)()
+    yield
+    (tf.enable_control_flow_v2 if enabled else tf.disable_control_flow_v2)()
 
 
 def found_in(graph):
@@ -105,12 +115,8 @@ def found_in(graph):
 @pytest.mark.parametrize("name", DECODING)
 def test_pixels_give_what_their_file_gives(name, control_flow_v2):
     shape, build, wrapped, said = DECODING[name]
-    enabled = tf.control_flow_v2_enabled()
-    (tf.enable_control_flow_v2 if control_flow_v2 else tf.disable_control_flow_v2)()
-    try:
+    with control_flow(control_flow_v2):
         graph = graph_of(build, shape)
-    finally:
-        (tf.enable_control_flow_v2 if enabled else tf.disable_control_flow_v2)()
     picture = np.random.default_rng(0).integers(0, 256, (48, 40, 3)).astype(np.uint8)
     if name == "grey":  # colours would be rounded to whole numbers of grey
         picture = np.repeat(picture[..., :1], 3, axis=2)
@@ -126,6 +132,37 @@ def test_pixels_give_what_their_file_gives(name, control_flow_v2):
     with tf.Session(graph=network.graph) as session:
         logits = session.run(network.logits, {network.images: picture[None].astype(np.float32)})
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def resized(pixels):
+    return tf.image.resize_images(tf.cast(pixels, tf.float32), [48, 40]) / 127.5 - 1
+
+
+@pytest.mark.parametrize("control_flow_v2", [False, True])
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.int32])
+def test_integers_that_a_loop_makes_ready(dtype, control_flow_v2):
+    """As graphs are served, each picture of a batch resized on its own."""
+    with control_flow(control_flow_v2):
+        graph = graph_of(of_each(resized), [None, None, None, 3], dtype)
+    picture = np.random.default_rng(0).integers(0, 256, (1, 48, 40, 3)).astype(dtype.as_numpy_dtype)
+    with tf.Session(graph=graph) as session:
+        expected = session.run("logits:0", {"input:0": picture})
+    network, lines = found_in(graph)
+    assert [line for line in lines if line.endswith("(found: what a loop makes of input:0)")]
+    assert network.image_size == (48, 40)
+    (said,) = (line for line in lines if line.startswith("preprocessing: "))
+    assert said.startswith("preprocessing: minus_one_to_one (found: the graph's decoding")
+    with tf.Session(graph=network.graph) as session:
+        logits = session.run(network.logits, {network.images: picture.astype(np.float32)})
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_integers_that_are_made_floats_before_the_loop_are_the_pictures():
+    with control_flow(False):
+        graph = graph_of(lambda x: of_each(resized)(tf.cast(x, tf.float32)), [None, 48, 40, 3], tf.uint8)
+    _, lines = found_in(graph)
+    assert "images: input:0 uint8 [?, 48, 40, 3] (found: the only input that could be pictures)" in lines
+    assert not [line for line in lines if "a loop makes" in line]
 
 
 def test_what_is_no_sum_and_product_of_pixels_has_to_be_told():
