@@ -44,7 +44,8 @@ def open_network(
         name_or_path: a key of `NETWORKS`, or anything that `load` takes: a path, a Keras model, a session. None is
             EfficientNet-Lite0, or the embedded ResNet where the package with its weights is missing, which is said.
         weights: a file that `read_weights` reads, or its arrays; None is the network's own. The number of classes and
-            the width of a network of ours follow from them.
+            the width of a network of ours follow from them. Of a Keras model's layers (`.json`) what `save_weights`
+            wrote.
         image_size: height and width of the images in pixels, or the two of them; None is the network's own.
         averages: whether the values are the moving averages that a training has kept of its weights. None takes them
             for a network of ours if there is one of every trained weight, and a graph of anybody's as it computes.
@@ -70,6 +71,9 @@ def open_network(
         return dataclasses.replace(network, values=Stored(weights, said=chosen.origin))
     from slim_models.loading import load  # a tenth of a second that networks of ours need not take
 
+    of_keras = isinstance(name_or_path, (str, os.PathLike)) and os.fspath(name_or_path).lower().endswith(".json")
+    if of_keras and isinstance(weights, (str, os.PathLike)):  # whose layers are in one file and weights in another
+        return load(name_or_path, weights=weights, image_size=image_size, averages=averages, say=say, **given)
     if weights is None:
         return load(name_or_path, image_size=image_size, averages=averages, say=say, **given)
     network = load(name_or_path, image_size=image_size, say=say, **given)

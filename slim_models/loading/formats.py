@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import zipfile
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -12,6 +14,7 @@ from google.protobuf import message
 
 from slim_models import files
 from slim_models.loading.keras_files import is_keras_file
+from slim_models.loading.keras_pairs import architecture_beside, is_architecture, read_architecture, weights_beside
 from slim_models.loading.originals import read_message
 from slim_models.loading.refusals import is_saved_model, other_format
 from slim_models.mistakes import Mistake
@@ -96,6 +99,11 @@ def _checkpoint(prefix: pathlib.Path) -> Format:
 
 def _keras(path: pathlib.Path) -> Format:
     try:
+        if is_architecture(path):
+            return _in_two_files(path, weights_beside(path), read_architecture(path))
+    except Mistake:
+        return Format("Keras layers alone (JSON)", {}, [path])
+    try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 version = str(json.loads(archive.read("metadata.json")).get("keras_version", "3"))
@@ -114,7 +122,21 @@ def _keras(path: pathlib.Path) -> Format:
     generation = f"Keras {version.partition('.')[0]}" if version else "Keras"
     if whole:
         return Format(f"{generation} model (HDF5)", versions, [path])
+    with contextlib.suppress(Mistake):
+        architecture = architecture_beside(path)
+        if kept and architecture is not None:
+            return _in_two_files(architecture, path, read_architecture(architecture))
     return Format(f"{generation} weights alone (HDF5)" if kept else "HDF5 file", versions, [path], weights=kept)
+
+
+def _in_two_files(architecture: pathlib.Path, weights: pathlib.Path, config: Mapping[str, Any]) -> Format:
+    version = config.get("keras_version")
+    versions = {"keras": str(version)} if version else {}
+    return Format(
+        f"Keras layers (JSON) and weights (HDF5): {architecture.name}, {weights.name}",
+        versions,
+        [architecture, weights],
+    )
 
 
 def _text(given: Any) -> str:

@@ -7,6 +7,8 @@ import dataclasses
 import functools
 import importlib.util
 import inspect
+import json
+import os
 import pathlib
 import re
 import shutil
@@ -24,26 +26,28 @@ from slim_models.loading.keras_config import (
     under_all_names,
     with_modules_of_operations,
 )
+from slim_models.loading.keras_pairs import (
+    architecture_beside,
+    is_architecture,
+    is_hdf5,
+    read_architecture,
+    weights_beside,
+)
 from slim_models.loading.keras_weights import give_weights
 from slim_models.loading.originals import Original
+from slim_models.loading.passes import Say, silent
 from slim_models.mistakes import BadValue
 from slim_models.weights import check_sums, open_hdf5
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 _WEIGHTS = "model.weights.h5"  # in an archive; instead of it there could be pickled arrays, model.weights.npz
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 Reader = Callable[[], Any]
 _UNKNOWN = re.compile("locate|nknown|custom_object|register").search
 
 
 def is_keras_file(path: pathlib.Path) -> bool:
     """Whether it is one by its first bytes, or should be by its name."""
-    return path.suffix.lower() in _SUFFIXES or _is_hdf5(path) or _is_archive(path)
-
-
-def _is_hdf5(path: pathlib.Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_HDF5)) == _HDF5
+    return path.suffix.lower() in _SUFFIXES or is_hdf5(path) or _is_archive(path) or is_architecture(path)
 
 
 def _is_archive(path: pathlib.Path) -> bool:
@@ -55,22 +59,34 @@ def _is_archive(path: pathlib.Path) -> bool:
 
 
 def read_keras_model(
-    path: pathlib.Path, custom_objects: Mapping[str, Any] | None = None, trusted: bool = False
+    path: pathlib.Path,
+    custom_objects: Mapping[str, Any] | None = None,
+    trusted: bool = False,
+    weights: str | os.PathLike | None = None,
+    say: Say = silent,
 ) -> Original:
-    """A whole model, HDF5 of any Keras or `.keras`, as far as the installed Keras can build it.
+    """A whole model, HDF5 of any Keras or `.keras`, as far as the installed Keras can build it; or one in two files.
 
     Args:
         path: of the file.
         custom_objects: classes and functions of the user's own, by the names that the file has for them.
         trusted: whether code in the file may be executed.
+        weights: of a file of layers (`.json`); None are those beside it.
+        say: is told which file is beside it.
 
     Raises:
+        FileNotFoundError: there are no weights.
         ValueError: it cannot, with the reason; or the file holds weights only, or code.
     """
     keras = _installed(path)
     trust = _Trust(dict(custom_objects or {}), trusted)
-    if _is_hdf5(path):
-        model = _hdf5_model(path, keras, trust)
+    if is_architecture(path):
+        found = pathlib.Path(weights) if weights is not None else weights_beside(path)
+        if weights is None:
+            say(f"weights: {found.name} (found: beside {path.name})")
+        model = _model_of_two(path, found, keras, trust)
+    elif is_hdf5(path):
+        model = _hdf5_model(path, keras, trust, say)
     elif _is_archive(path):
         model = _archived_model(path, keras, trust)
     else:
@@ -142,16 +158,54 @@ def _archived_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
         return _first_that_can([functools.partial(_as_it_is, path, ".keras", keras, trust.all)], keras, path)
 
 
-def _hdf5_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
+def _model_of_two(path: pathlib.Path, weights: pathlib.Path, keras: Any, trust: _Trust) -> Any:
+    """A model whose layers are in one file and whose weights in another."""
+    config = read_architecture(path)
+    if not is_hdf5(weights):
+        raise BadValue(f"{weights} is no HDF5 file of weights for the layers in {path}: it is {files.kind(weights)}")
+    with open_hdf5(weights) as file:
+        said = file.attrs.get("keras_version", "1" if "layer_names" in file.attrs else "3")
+        old = _is_old(config.get("keras_version") or said)
+        theano = _text(file.attrs.get("backend", "")) == "theano"
+    functions = trust.functions(config) if old else {}
+    with trust.checked(config, path, keras, functions if old else None):
+        builder = Builder(path, keras, trust.all, functions)
+        ours: Reader = functools.partial(_rebuilt, builder, config, weights)
+        theirs: Reader = functools.partial(_of_two_as_they_are, config, weights, keras)
+        if theano or functions:
+            readers = [ours]
+        elif not old:
+            readers = [theirs]
+        else:
+            readers = [theirs, ours] if int(_version(keras).partition(".")[0]) < 3 else [ours, theirs]
+        return _first_that_can(readers, keras, path)
+
+
+def _of_two_as_they_are(config: dict[str, Any], weights: pathlib.Path, keras: Any) -> Any:
+    """A model of which Keras itself reads layers and weights, these by how their name ends."""
+    model = keras.models.model_from_json(json.dumps(config), custom_objects=layers_of_networks(keras))
+    with open_hdf5(weights) as file:
+        suffix = ".h5" if "layer_names" in file.attrs else ".weights.h5"
+    with _named(weights, suffix) as named:
+        model.load_weights(named)
+    return model
+
+
+def _hdf5_model(path: pathlib.Path, keras: Any, trust: _Trust, say: Say) -> Any:
     with open_hdf5(path) as file:
         config = file.attrs.get("model_config")
-        if config is None:
+    if config is None:
+        architecture = architecture_beside(path)
+        if architecture is None:
             raise BadValue(
                 f"{_cannot(keras, path)}: it holds weights only, without their layers; save the whole model with "
-                "model.save, or give the model in memory"
+                "model.save, put beside it what model.to_json() writes, or give the model in memory"
             )
+        say(f"layers of the model: {architecture.name} (found: beside {path.name})")
+        return _model_of_two(architecture, path, keras, trust)
+    with open_hdf5(path) as file:
         config = files.parsed_json(config, f"{_cannot(keras, path)}: its model_config")
-        old = _text(file.attrs.get("keras_version", "1")).startswith(("0.", "1", "2."))
+        old = _is_old(file.attrs.get("keras_version", "1"))
         theano = _text(file.attrs.get("backend", "")) == "theano"
         functions = trust.functions(config) if old else {}
         scope = trust.checked(config, path, keras, functions if old else None)
@@ -167,7 +221,7 @@ def _readers(builder: Builder, config: dict[str, Any], old: bool, alone: bool) -
     code nothing is wanted.
     """
     path, keras, trusted = builder.path, builder.keras, builder.trusted
-    ours: Reader = functools.partial(_rebuilt, builder, config)
+    ours: Reader = functools.partial(_rebuilt, builder, config, path)
     theirs: Reader = functools.partial(_as_it_is, path, ".h5", keras, trusted)
     if alone:
         return [ours]
@@ -180,12 +234,12 @@ def _readers(builder: Builder, config: dict[str, Any], old: bool, alone: bool) -
     return [ours, theirs] + ([functools.partial(_as_it_is, path, ".h5", legacy, trusted)] if legacy is not None else [])
 
 
-def _rebuilt(builder: Builder, config: dict[str, Any]) -> Any:
+def _rebuilt(builder: Builder, config: dict[str, Any], weights: pathlib.Path) -> Any:
     """A model of Keras 1 or 2, built by us."""
     with _known(OLD_ACTIVATIONS, builder.keras):
         root = builder.model(config)
-    with open_hdf5(builder.path) as file:
-        give_weights(file, root, builder.path)
+    with open_hdf5(weights) as file:
+        give_weights(file, root, weights)
     return root.layer
 
 
@@ -259,6 +313,11 @@ def _version(keras: Any) -> str:
 
 def _cannot(keras: Any, path: pathlib.Path) -> str:
     return f"Keras {_version(keras)} cannot read {path} as a model"
+
+
+def _is_old(version: bytes | str) -> bool:
+    """Whether a Keras before 3 wrote it."""
+    return _text(version).startswith(("0.", "1", "2."))
 
 
 def _text(given: bytes | str) -> str:

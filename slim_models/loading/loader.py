@@ -65,6 +65,7 @@ def load(
     custom_objects: Mapping[str, Any] | None = None,
     trusted: bool = False,
     averages: bool | None = None,
+    weights: str | os.PathLike | None = None,
     say: Say | None = None,
     steps: Steps | None = None,
 ) -> Network:
@@ -80,7 +81,7 @@ def load(
             - a folder with a SavedModel, of TensorFlow 1 or 2;
             - a checkpoint with its `.meta`;
             - `.keras`, or HDF5 under any name: a model of Keras 1, 2 or 3; or such a model itself, subclassed ones
-              too;
+              too; or its layers alone as `to_json` wrote them, beside the HDF5 file of its weights, or these;
             - a `tf.Session`, interactive, monitored or wrapped, whose values are used where they are, or copied when
               an `Explainer` is made if its graph is finalized; or a `tf.Graph` without variables.
         images: name of the tensor that takes the pictures, or of an input: a Keras input's, a signature's key,
@@ -116,6 +117,8 @@ def load(
             where programs would be run from.
         averages: whether the variables of a training get the moving averages that it has kept of them; None leaves them
             their own values, and says that there are averages.
+        weights: of a Keras model whose layers are in a file of their own (`.json`), the HDF5 file of its weights; None
+            is the one beside it.
         say: is told everything that was found or guessed, in lines; None is silent.
         steps: is given what each step comes to, as far as they go (`inspect`).
 
@@ -132,7 +135,7 @@ def load(
     size = None if image_size is None else height_and_width(image_size, "image_size")
     say, steps = say or silent, steps or Steps()
     with _told(path, steps):
-        original = averaged(open_original(path, Opening(size, custom_objects, trusted, say)), averages, say)
+        original = averaged(open_original(path, Opening(size, custom_objects, trusted, say, weights)), averages, say)
         steps.original = original
         steps.plan = found = planned(original, Asked(images, logits, size, head, prepared, feed or {}, say))
         for sentence in found.warned:

@@ -30,6 +30,7 @@ class Opening:
     custom_objects: Mapping[str, Any] | None = None
     trusted: bool = False
     say: Say = silent
+    weights: str | os.PathLike | None = None
 
 
 def open_original(given: Any, how: Opening = Opening()) -> Original:
@@ -58,7 +59,7 @@ def _at_path(path: pathlib.Path, how: Opening) -> Original:
     if path.name.endswith(".index") or ".data-" in path.name:
         return read_meta(path.with_suffix(""), how.trusted)
     if path.is_file() and is_keras_file(path):
-        return read_keras_model(path, how.custom_objects, how.trusted)
+        return read_keras_model(path, how.custom_objects, how.trusted, how.weights, how.say)
     if path.suffix.lower() in _WEIGHTS or path.with_name(f"{path.name}.index").is_file():
         whole = "the SavedModel, the frozen graph or the checkpoint with its .meta"
         if path.suffix.lower() in _PYTORCH:
