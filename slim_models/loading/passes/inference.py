@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -37,8 +37,9 @@ from slim_models.loading.passes.training import (
 Stored = Mapping[str, tf.NodeDef]  # a tensor, of the batch -> the variable in which its moving average is stored
 
 _COPIES = ("Identity", "ReadVariableOp", "Cast", "Snapshot")
-# What moments are computed by, and of how many of its inputs.
-_REDUCING = {"Mean": 1, "Squeeze": 1, "Reshape": 1, "StopGradient": 1, "SquaredDifference": 2, "Square": 1, "Sub": 2}
+_SHAPING = ("Squeeze", "Reshape", "StopGradient", *_COPIES)
+# Moments may be of what was shifted first: mean(x - s) + s, and mean((x - s)^2) - mean(x - s)^2.
+_SHIFTING = ("Add", "AddV2", "Sub")
 
 
 class _Dropout(NamedTuple):
@@ -63,7 +64,7 @@ def stored_averages(graph: Graph) -> Stored:
         if node.op not in ("AssignSub", "AssignSubVariableOp"):
             continue
         variable = _origin(graph, node.input[0])
-        difference = next(_differences(graph, node.input[1]), None)
+        difference = _difference(graph, node.input[1])
         if difference is not None and _origin(graph, difference.input[0]) == variable:
             name, now = _unbiased(graph, node_name(variable)), _origin(graph, difference.input[1])
             if _is_variable(graph, name) and not _is_variable(graph, node_name(now)):
@@ -71,16 +72,16 @@ def stored_averages(graph: Graph) -> Stored:
     return {tensor: averages[0] for tensor, averages in found.items() if len(averages) == 1}
 
 
-def _differences(graph: Graph, change: str) -> Iterator[tf.NodeDef]:
-    """What is subtracted from an average, less its factor 1 - decay."""
-    node = graph.nodes.get(node_name(change))
-    if node is None:
-        return
-    if node.op == "Sub":
-        yield node
-    elif node.op == "Mul" or node.op in _COPIES:
-        for word in data_inputs(node):
-            yield from _differences(graph, word)
+def _difference(graph: Graph, change: str) -> tf.NodeDef | None:
+    """What is subtracted from an average, less its factor 1 - decay; None if that is no difference."""
+    words = [change]
+    while words:
+        node = graph.nodes.get(node_name(words.pop()))
+        if node is not None and node.op == "Sub":
+            return node
+        if node is not None and (node.op == "Mul" or node.op in _COPIES):
+            words.extend(reversed(data_inputs(node)))
+    return None
 
 
 def _unbiased(graph: Graph, name: str) -> str:
@@ -174,22 +175,40 @@ def _moments(graph: Graph, live: Sequence[tf.NodeDef], stored: Stored, images: s
     names = {node.name for node in live} & {node.name for node in graph.computed_from([tensor_name(images)])}
     pairs = collections.defaultdict(list)
     for tensor, variable in stored.items():
-        node = graph.nodes.get(node_name(tensor))
-        if node is not None and node.name in names and node.op in _REDUCING:
+        averaged = _averaged(graph, tensor) if node_name(tensor) in names else None
+        if averaged is not None:
             shape = graph.inferred.get_tensor_by_name(tensor).shape
             if shape.is_compatible_with(tf.TensorShape(variable.attr["shape"].shape)):
-                pairs[frozenset(_reduced(graph, tensor))].append((tensor, variable))
+                pairs[averaged].append((tensor, variable))
     return dict(found for pair in pairs.values() if len(pair) == 2 for found in pair)
 
 
-def _reduced(graph: Graph, tensor: str) -> Iterator[str]:
-    """What a mean or a variance is of."""
-    node = graph.nodes[node_name(tensor)]
-    if node.op in _REDUCING or node.op in _COPIES:
-        for word in data_inputs(node)[: _REDUCING.get(node.op, 1)]:
-            yield from _reduced(graph, word)
-    else:
-        yield tensor
+def _averaged(graph: Graph, tensor: str) -> str | None:
+    """The tensor that a mean or a variance is of; None if it is neither."""
+    node = _behind(graph, tensor)
+    if node is not None and node.op in _SHIFTING:
+        node = _behind(graph, node.input[0])
+    if node is None or node.op != "Mean":
+        return None
+    squared = _behind(graph, node.input[0], _COPIES)
+    shifted = squared is not None and squared.op == "Sub" and _is_shift(graph, squared.input[1])
+    if squared is not None and (shifted or squared.op in ("SquaredDifference", "Square")):
+        node = squared
+    return _origin(graph, node.input[0])
+
+
+def _behind(graph: Graph, word: str, passed: Sequence[str] = _SHAPING) -> tf.NodeDef | None:
+    """The first node that does something else than those in `passed`."""
+    node = graph.nodes.get(node_name(word))
+    while node is not None and node.op in passed:
+        node = graph.nodes.get(node_name(node.input[0]))
+    return node
+
+
+def _is_shift(graph: Graph, word: str) -> bool:
+    """Whether something is a mean, through which no gradient goes."""
+    node = graph.nodes.get(node_name(word))
+    return node is not None and node.op == "StopGradient"
 
 
 def _dropout(graph: Graph, readers: Readers, node: tf.NodeDef) -> _Dropout | None:

@@ -16,7 +16,24 @@ RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (3, 24, 24, 3)).astype(np.uint8)
 
 
-def batch_norm(net, name, training, fused=True, in_place=False, resource=False, average=assign_moving_average):
+def shifted_moments(net, axes):
+    """As TensorFlow computed them before 1.5."""
+    shift = tf.stop_gradient(tf.reduce_mean(net, axes))
+    mean = tf.reduce_mean(net - shift, axes)
+    variance = tf.reduce_mean(tf.math.squared_difference(net, shift), axes) - tf.square(mean)
+    return mean + shift, variance
+
+
+def batch_norm(
+    net,
+    name,
+    training,
+    fused=True,
+    in_place=False,
+    resource=False,
+    average=assign_moving_average,
+    moments=tf.nn.moments,
+):
     """Batch norm as layers write it, with its updates."""
     size = [net.shape[-1]]
     with tf.variable_scope(name, use_resource=resource):
@@ -27,7 +44,7 @@ def batch_norm(net, name, training, fused=True, in_place=False, resource=False, 
     if fused:
         net, *now = tf.nn.fused_batch_norm(net, gamma, beta, epsilon=1e-3, is_training=True)
     else:
-        now = tf.nn.moments(net, list(range(net.shape.ndims - 1)))
+        now = moments(net, list(range(net.shape.ndims - 1)))
     updates = [average(stored, value, 0.7) for stored, value in zip((mean, variance), now)]
     if in_place:
         with tf.control_dependencies(updates):
@@ -96,6 +113,25 @@ def test_a_checkpoint_of_a_training_says_what_inference_says(average, fused, res
         alone = np.concatenate([explainer.explain(PICTURES[n : n + 1]).logits for n in range(3)])
     np.testing.assert_allclose(together, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(alone, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("error:.*(batch norm|random)")
+@pytest.mark.parametrize("moments", [tf.nn.moments, shifted_moments])
+def test_moments_however_they_are_computed_and_of_whatever(moments, tmp_path):
+    """Two norms in a row, the second of a difference, as after a layer that subtracts."""
+
+    def net(images, training):
+        norm = functools.partial(batch_norm, training=training, fused=False, moments=moments)
+        net = tf.nn.conv2d(images / 255.0, tf.get_variable("kernel", initializer=constant([3, 3, 3, 6])), 2, "SAME")
+        net = tf.nn.relu(norm(norm(net, "first") - 0.5, "second"))
+        return tf.matmul(tf.reduce_mean(net, [1, 2]), tf.get_variable("head", initializer=constant([6, 5], 2)))
+
+    prefix, expected = checkpoint(tmp_path, net)
+    lines = []
+    network = load(prefix, say=lines.append)
+    assert "training: 2 batch norms take the averages that are stored (found: by their form)" in lines
+    with Explainer(network, rules=[]) as explainer:
+        np.testing.assert_allclose(explainer.explain(PICTURES).logits, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_was_frozen_in_training_has_nothing_stored(tmp_path):
