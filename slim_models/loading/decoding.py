@@ -16,9 +16,9 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from slim_models.loading.confined import is_runnable
-from slim_models.loading.passes import VARIABLES, Graph, Say, data_inputs, imported, upstream
+from slim_models.loading.passes import OF_PYTHON, VARIABLES, Graph, Say, data_inputs, imported, upstream
 from slim_models.loading.structure import Arithmetic, arithmetic_of
-from slim_models.loading.tensors import shape_of
+from slim_models.loading.tensors import CONVOLUTIONS, shape_of
 from slim_models.mistakes import BadValue
 from slim_models.running import new_session
 
@@ -53,6 +53,18 @@ def is_decoded(graph: Graph, images: tf.Tensor) -> bool:
             outputs = graph.inferred.get_operation_by_name(node.name).outputs
             integers.update(tensor.name for tensor in outputs if tensor.dtype.base_dtype.is_integer)
     return False
+
+
+def after_python(graph: Graph, images: str) -> str | None:
+    """What Python code, which no file has, makes of pictures before the first convolution; None without such code."""
+    found = None
+    for node in graph.computed_from([images]):
+        if node.op in CONVOLUTIONS:
+            break
+        if node.op in OF_PYTHON and graph.inferred.get_operation_by_name(node.name).outputs[0].dtype.is_floating:
+            goes_on = any(other.op in CONVOLUTIONS for other in graph.computed_from([f"{node.name}:0"]))
+            found = f"{node.name}:0" if goes_on else found
+    return found
 
 
 def decoded(graph: Graph, given: tf.Tensor, say: Say) -> Decoded:

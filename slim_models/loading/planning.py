@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models.loading.assembly import Plan, check_coarse, fine_places, plan
 from slim_models.loading.confined import check_harmless, check_runs
-from slim_models.loading.decoding import Decoded, decoded, is_decoded
+from slim_models.loading.decoding import Decoded, after_python, decoded, is_decoded
 from slim_models.loading.feeding import fed_tensors, given_value
 from slim_models.loading.finding import find_head, find_images, find_logits, is_map
 from slim_models.loading.inputs import outputs
@@ -137,6 +137,10 @@ def _pictures(
     pictures = find_images(graph.inferred, asked.images, original.images, asked.say, names, others)
     if pictures.name in others:
         raise BadValue(f"feed gives a value to {pictures.name}, which takes the pictures")
+    by_python = after_python(graph, pictures.name) if asked.images is None else None
+    if by_python is not None:
+        asked.say(f"images: {by_python} (found: what Python code that is not in the file makes of {pictures.name})")
+        pictures = tensor_named(graph.inferred, by_python)
     made = Decoded(pictures.name)
     if is_decoded(graph, pictures):
         made = decoded(graph, pictures, asked.say)

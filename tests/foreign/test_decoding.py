@@ -165,6 +165,28 @@ def test_integers_that_are_made_floats_before_the_loop_are_the_pictures():
     assert not [line for line in lines if "a loop makes" in line]
 
 
+@pytest.mark.parametrize("shape_is_said", [True, False])
+def test_what_python_made_of_pictures_are_the_pictures(shape_is_said, tmp_path):
+    """Its code is in no file, and the shape of what it gives only where the graph of a checkpoint says it."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.placeholder(tf.float32, [None, 48, 40, 3], name="input")
+        tf.summary.image("seen", tf.numpy_function(lambda x: x, [images], tf.float32, name="beside"))
+        made = tf.numpy_function(lambda x: 2 * x, [images], tf.float32, name="augmented")
+        made.set_shape([None, 48, 40, 3] if shape_is_said else [None, None, None, 3])
+        _, logits = classifier(made)
+        tf.get_variable("step", [])
+        session.run(tf.global_variables_initializer())
+        prefix = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+        picture = np.random.default_rng(0).uniform(0, 255, (1, 48, 40, 3)).astype(np.float32)
+        expected = session.run(logits, {made: picture})
+    lines = []
+    network = load(prefix, image_size=(48, 40), say=lines.append)
+    assert "images: augmented:0 (found: what Python code that is not in the file makes of input:0)" in lines
+    with tf.Session(graph=network.graph) as session:
+        logits = session.run(network.logits, {network.images: picture})
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
 def test_what_is_no_sum_and_product_of_pixels_has_to_be_told():
     def standardized(file):
         return tf.image.per_image_standardization(pixels_of(file))

@@ -6,6 +6,7 @@ Modules have the names of their functions, so a name of either is asked of the m
 from slim_models.loading.passes.cut import apart, mean_of, shared
 from slim_models.loading.passes.given import Given, fed
 from slim_models.loading.passes.graph import (
+    OF_PYTHON,
     PIPELINES,
     PLACEHOLDERS,
     VARIABLES,
@@ -25,6 +26,7 @@ from slim_models.loading.passes.loops import while_contexts
 from slim_models.loading.passes.order import PART, WHOLE, Found, rewritten
 
 __all__ = [
+    "OF_PYTHON",
     "PART",
     "PIPELINES",
     "PLACEHOLDERS",

@@ -27,6 +27,7 @@ PIPELINES = (
     *("IteratorGetNext", "IteratorGetNextSync", "OneShotIterator", "QueueDequeue", "QueueDequeueMany"),
     *("QueueDequeueUpTo", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "Unstage"),
 )
+OF_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")  # whose outputs have any shape
 SMALL = 256  # elements: shapes, axes and paddings, whose values shape inference reads, have fewer
 
 
@@ -54,7 +55,7 @@ def forget_shapes(node: tf.NodeDef) -> None:
 
     They are what an older TensorFlow inferred, which may not be what this one does: then it would not import the graph.
     """
-    if node.op not in PIPELINES:
+    if node.op not in (*PIPELINES, *OF_PYTHON):
         node.attr.pop("_output_shapes", None)
 
 
