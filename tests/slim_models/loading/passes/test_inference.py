@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from foreign import constant, load
+from foreign import constant, load, write_pb
 from tensorflow.python.training.moving_averages import assign_moving_average
 
 from gradcam.explainer import Explainer
@@ -134,14 +134,17 @@ def test_moments_however_they_are_computed_and_of_whatever(moments, tmp_path):
         np.testing.assert_allclose(explainer.explain(PICTURES).logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_what_was_frozen_in_training_has_nothing_stored(tmp_path):
+def frozen(training):
+    """The classifier's graph with its variables as constants."""
     with tf.Graph().as_default() as graph, tf.Session() as session:
         images = tf.placeholder(tf.float32, [None, 24, 24, 3], "x")
-        logits = tf.identity(classifier(images, True), "logits")
+        logits = tf.identity(classifier(images, training), "logits")
         session.run(tf.global_variables_initializer())
-        graph_def = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [logits.op.name])
-    path = tmp_path / "net.pb"
-    path.write_bytes(graph_def.SerializeToString())
+        return tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [logits.op.name])
+
+
+def test_what_was_frozen_in_training_has_nothing_stored(tmp_path):
+    path = write_pb(tmp_path / "net.pb", frozen(training=True))
     lines = []
     with pytest.warns(RuntimeWarning, match="like 1 other, is a batch norm in training mode") as caught:
         load(path, say=lines.append)
@@ -227,7 +230,7 @@ def test_averages_of_weights_are_none_of_batch_norm():
     assert averaged(build) == {}
 
 
-def test_an_average_alone_is_not_taken(tmp_path):
+def test_an_average_alone_is_not_taken():
     """As of the mean of what a layer gives, without its variance."""
 
     def build(x):
@@ -252,11 +255,6 @@ def test_two_averages_of_one_thing_are_not_chosen_from():
     assert averaged(build) == {}
 
 
-def test_a_frozen_graph_for_inference_stays(tmp_path):
-    with tf.Graph().as_default() as graph, tf.Session() as session:
-        images = tf.placeholder(tf.float32, [None, 24, 24, 3], "x")
-        logits = tf.identity(classifier(images, False), "logits")
-        session.run(tf.global_variables_initializer())
-        graph_def = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [logits.op.name])
-    before = Graph(graph_def)
+def test_a_frozen_graph_for_inference_stays():
+    before = Graph(frozen(training=False))
     assert inference(before, stored_averages(before), "x:0", "logits:0", pytest.fail) is before
