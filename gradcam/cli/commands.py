@@ -117,11 +117,19 @@ def inspect(args: argparse.Namespace) -> int:
     from gradcam.cli.inspection import as_text
 
     found = slim_models.inspect(args.network, image_size=args.image_size, **found_in(args))
-    print(as_text(found))
+    print(as_text(found, _flags(args)))
     if args.json:
         write_json(args.json, dataclasses.asdict(found))
         print(args.json)
     return 0
+
+
+def _flags(args: argparse.Namespace) -> list[str]:
+    """What was said to `inspect` of the network, as it is said to `explain` too."""
+    words, ours = list(args.words), [args.network, "--verbose", f"--json={args.json}"]
+    if "--json" in words:
+        del words[words.index("--json") : words.index("--json") + 2]
+    return [word for word in words if word not in ours]
 
 
 def layers(args: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -14,12 +15,17 @@ _STAYS = "\N{NO-BREAK SPACE}"  # in what is not to be wrapped
 _MOST = {"inputs": 6, "outputs": 6, "layers": 12, "labels": 5, "training": 6}
 
 
-def as_text(found: Inspection) -> str:
-    """An inspection in less than 60 lines."""
-    return "\n".join(line for name, texts in _parts(found) for line in _lines(name, texts))
+def as_text(found: Inspection, flags: Sequence[str] = ()) -> str:
+    """An inspection in less than 60 lines.
+
+    Args:
+        found: the inspection.
+        flags: what was said of the network, which belongs to the command that explains it.
+    """
+    return "\n".join(line for name, texts in _parts(found, flags) for line in _lines(name, texts))
 
 
-def _parts(found: Inspection) -> Iterator[tuple[str, list[str]]]:
+def _parts(found: Inspection, flags: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Name and paragraphs of each part that there is something to say of."""
     said = dict(found.evidence)
     yield "path", [found.path]
@@ -44,7 +50,7 @@ def _parts(found: Inspection) -> Iterator[tuple[str, list[str]]]:
     inference = [said.pop("training")] if "training" in said else []
     yield "training", _some("training", [*inference, *found.training, *_switches(said)])
     yield "besides", [f"{key}: {text}" for key, text in said.items()]
-    yield from _verdict(found)
+    yield from _verdict(found, flags)
 
 
 def _tensors(found: Inspection, said: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
@@ -109,10 +115,10 @@ def _switches(said: dict[str, str]) -> list[str]:
     return [f"{key} is fed {said.pop(key)}" for key in numbers]
 
 
-def _verdict(found: Inspection) -> Iterator[tuple[str, list[str]]]:
+def _verdict(found: Inspection, flags: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Whether it can be explained, and what to do if not."""
     if found.problem is None:
-        command = f"gradcam explain PICTURE --network {found.path}"
+        command = f"gradcam explain PICTURE --network {shlex.join([found.path, *flags])}"
         yield "verdict", ["can be explained:", command.replace(" ", _STAYS)]
         return
     sentences = [part.strip() for part in found.problem.split("; ")]

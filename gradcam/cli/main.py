@@ -102,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser(next((word for word in argv if word in COMMANDS), None))
     args = terminal.run("gradcam", lambda: parser.parse_args(argv))
     if isinstance(args, argparse.Namespace):
+        args.words = argv[1:]
         args = terminal.run("gradcam", functools.partial(_run, args), args.verbose)
     return args if isinstance(args, int) else 0
 

@@ -85,13 +85,16 @@ def test_what_is_told_settles_it(graph, tmp_path, capsys):
     lines = inspected(path, capsys, "--preprocessing", "zero_to_one", "--head", "sigmoid")
     assert part(lines, "preprocessing") == ["zero_to_one (as given)"]
     assert part(lines, "head") == ["sigmoid"]
-    assert part(lines, "verdict") == ["can be explained:", f"gradcam explain PICTURE --network {path}"]
+    command = f"gradcam explain PICTURE --network {path} --preprocessing zero_to_one --head sigmoid"
+    assert part(lines, "verdict") == ["can be explained:", command]
 
 
 def test_json_is_the_same(graph, tmp_path, capsys):
     path = write_pb(tmp_path / "net.pb", graph.as_graph_def())
     file = tmp_path / "new" / "found.json"
-    assert inspected(path, capsys, "--preprocessing", "none", "--json", str(file))[-1] == str(file)
+    lines = inspected(path, capsys, "--preprocessing", "none", "--json", str(file))
+    assert lines[-1] == str(file)
+    assert lines[-2].endswith(f"{path} --preprocessing none")
     read = json.loads(file.read_text())
     assert read["layers"][1] == {"name": "Relu_1", "shape": [None, 16, 16, 12], "dtype": "float32", "chosen": True}
     assert (read["format"], read["parameters"], read["problem"]) == ("frozen graph", PARAMETERS, None)
