@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from slim_models.loading.keras_claims import check_claim_of
 from slim_models.loading.keras_code import custom_layer
 from slim_models.loading.keras_config import (
     IN_MEMORY,
@@ -83,12 +84,14 @@ class Builder:
         keras: the installed one.
         trusted: whether code in the file may be executed.
         functions: what Lambdas compute, by their names, in place of the file's code.
+        numbers: how many there are for the weights; None if that is not known.
     """
 
     path: pathlib.Path
     keras: Any
     trusted: bool = False
     functions: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+    numbers: int | None = None
 
     def model(self, entry: Mapping[str, Any], name: str | None = None, shape: Any = None) -> Part:
         """A model; `shape` of what it is called on, if it says none itself.
@@ -128,6 +131,8 @@ class Builder:
     def part(self, entry: Mapping[str, Any], names: _Names, shape: Any = None) -> Part:
         """A layer or a model in a model, called on nothing yet."""
         name = names.of(name_of(entry))
+        if self.numbers is not None:
+            check_claim_of(entry, None if shape is None else tuple(shape), self.numbers, self.path)
         if entry["class_name"] in MODELS:
             return self.model(entry, name, shape)
         if entry["class_name"] in ("TFOpLambda", "SlicingOpLambda"):

@@ -20,6 +20,7 @@ from typing import Any
 from slim_models import files
 from slim_models.loading.keras import eagerly, of_keras_model, reason_of
 from slim_models.loading.keras_building import OLD_ACTIVATIONS, Builder
+from slim_models.loading.keras_claims import check_claims, numbers_in
 from slim_models.loading.keras_code import lambdas_of, refuse_code
 from slim_models.loading.keras_config import (
     layers_of_networks,
@@ -148,8 +149,8 @@ def _archived_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
                     "trusted=True (--trusted)"
                 )
             if _WEIGHTS in archive.namelist():
-                with archive.open(_WEIGHTS) as member, open_hdf5(member):
-                    pass
+                with archive.open(_WEIGHTS) as member, open_hdf5(member) as file:
+                    check_claims(config, numbers_in(file), path)
     except BadValue:
         raise
     except Exception as error:  # of a damaged archive nearly anything
@@ -166,10 +167,11 @@ def _model_of_two(path: pathlib.Path, weights: pathlib.Path, keras: Any, trust: 
     with open_hdf5(weights) as file:
         said = file.attrs.get("keras_version", "1" if "layer_names" in file.attrs else "3")
         old = _is_old(config.get("keras_version") or said)
-        theano = _text(file.attrs.get("backend", "")) == "theano"
+        theano, numbers = _text(file.attrs.get("backend", "")) == "theano", numbers_in(file)
+    check_claims(config, numbers, path)
     functions = trust.functions(config) if old else {}
     with trust.checked(config, path, keras, functions if old else None):
-        builder = Builder(path, keras, trust.all, functions)
+        builder = Builder(path, keras, trust.all, functions, numbers)
         ours: Reader = functools.partial(_rebuilt, builder, config, weights)
         theirs: Reader = functools.partial(_of_two_as_they_are, config, weights, keras)
         if theano or functions:
@@ -206,11 +208,12 @@ def _hdf5_model(path: pathlib.Path, keras: Any, trust: _Trust, say: Say) -> Any:
     with open_hdf5(path) as file:
         config = files.parsed_json(config, f"{_cannot(keras, path)}: its model_config")
         old = _is_old(file.attrs.get("keras_version", "1"))
-        theano = _text(file.attrs.get("backend", "")) == "theano"
+        theano, numbers = _text(file.attrs.get("backend", "")) == "theano", numbers_in(file)
+        check_claims(config, numbers, path)
         functions = trust.functions(config) if old else {}
         scope = trust.checked(config, path, keras, functions if old else None)
     with scope:
-        builder = Builder(path, keras, trust.all, functions)
+        builder = Builder(path, keras, trust.all, functions, numbers)
         return _first_that_can(_readers(builder, config, old, theano or bool(functions)), keras, path)
 
 

@@ -1,6 +1,7 @@
 """Keras models in two files, layers in JSON and weights in HDF5: what they say is what the whole model says."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -135,6 +136,50 @@ def test_weights_of_another_model(tmp_path):
     write_old(weights, None, {"one": {"one/k": KERNEL, "one/b": np.zeros(5)}}, b"2.2.4")
     with pytest.raises(ValueError, match=r"model\.h5 has weights of other layers than its model"):
         load(path)
+
+
+CLAIMS = [
+    old("Dense", "large", units=20_000_000),
+    old("Conv2D", "large", filters=30_000, kernel_size=[60, 60]),
+    old("LSTM", "large", units=20_000_000),
+    old("Embedding", "large", input_dim=5_000, output_dim=5_000),
+    old("MultiHeadAttention", "large", num_heads=2_000_000, key_dim=8),
+]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda entry: entry["class_name"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_layers_larger_than_the_weights_are_not_made(claim, nested, tmp_path, monkeypatch):
+    """Keras fills the weights of each layer as it makes it, with as many numbers as anybody writes down."""
+    if nested:
+        claim = {"class_name": "TimeDistributed", "config": {"name": "outer", "layer": claim}}
+    for name in ("Dense", "Conv2D", "LSTM", "Embedding", "MultiHeadAttention"):
+        layer = getattr(layers, name)
+        monkeypatch.setattr(layer, "add_weight", lambda *args, **options: pytest.fail("it is made"), raising=False)
+    path, _ = old_pair(tmp_path, extra=[claim])
+    with pytest.raises(
+        ValueError, match=r"model\.json has the layer 'large' of [\d,]{10,} numbers or more, and there are"
+    ):
+        load(path)
+
+
+@pytest.mark.skipif(not THREE, reason="files as Keras 3 writes them")
+def test_what_keras_3_says_of_shapes_counts(tmp_path):
+    """3,000 units behind 768 numbers: neither is much by itself."""
+    whole = tmp_path / "net.keras"
+    tensorflow.keras.Sequential([layers.Input((16, 16, 3)), layers.Flatten(), layers.Dense(3, name="large")]).save(
+        whole
+    )
+    with zipfile.ZipFile(whole) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["config.json"] = members["config.json"].replace(b'"units": 3,', b'"units": 3000,')
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(
+        ValueError, match="has the layer 'large' of 2,304,000 numbers or more, and there are 2,307 for all"
+    ):
+        load(whole)
 
 
 def test_on_the_command_line(tmp_path, capsys):
