@@ -148,7 +148,7 @@ class Builder:
         if entry["class_name"] == WITH_CODE and name_of(entry) in self.functions:
             arguments = dict(entry["config"].get("arguments") or {})
             function = functools.partial(self.functions[name_of(entry)], **arguments)
-            return self._layer_of(function, name or name_of(entry).replace("/", "_"))
+            return self.keras.layers.Lambda(function, name=name)
         if entry["class_name"] == WITH_CODE and self.trusted:
             return self.keras.layers.Lambda(function_of(entry, self.path, self.keras), name=name)
         users = self.keras.utils.get_registered_object(str(entry["class_name"]))
