@@ -69,6 +69,9 @@ def by_subtracting(stored, value, keep):
     return tf.assign_sub(stored, (stored - value) * (1 - keep))
 
 
+begun_at_zero = functools.partial(assign_moving_average, zero_debias=True)
+
+
 def checkpoint(path, net):
     """A training of some steps, and what the network for inference predicts with its weights."""
     with tf.Graph().as_default() as graph, tf.Session() as session:
@@ -92,13 +95,16 @@ def checkpoint(path, net):
 
 
 @pytest.mark.filterwarnings("error:.*(batch norm|random)")
-@pytest.mark.parametrize("in_place", [False, True])
-@pytest.mark.parametrize("resource", [False, True])
-@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize(
-    "average",
-    [by_subtracting, assign_moving_average, functools.partial(assign_moving_average, zero_debias=True)],
-    ids=["by hand", "from TensorFlow", "begun at zero"],
+    ("average", "fused", "resource", "in_place"),
+    [  # each pair of them once, at least
+        (by_subtracting, True, False, False),
+        (by_subtracting, False, True, True),
+        (assign_moving_average, True, True, True),
+        (assign_moving_average, False, False, False),
+        (begun_at_zero, True, False, True),
+        (begun_at_zero, False, True, False),
+    ],
 )
 def test_a_checkpoint_of_a_training_says_what_inference_says(average, fused, resource, in_place, tmp_path):
     norm = {"average": average, "fused": fused, "resource": resource, "in_place": in_place}
