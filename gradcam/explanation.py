@@ -144,7 +144,7 @@ class Explanation:
 
     def says(self, number: int) -> str:
         """What the network says of the class that an image was explained for: `34.3%`, or of a linear head `12.3`."""
-        return in_words(float(self.overall[number, self.targets[number]]), self.head)
+        return in_words(float(self.said_there[number]), self.head)
 
     @property
     def said(self) -> np.ndarray:
@@ -158,6 +158,19 @@ class Explanation:
     def overall(self) -> np.ndarray:
         """`[N, C]`: `said`, and of an output that is a map its mean over all places."""
         return self.said.mean(axis=tuple(range(1, self.said.ndim - 1)))
+
+    @property
+    def said_there(self) -> np.ndarray:
+        """`[N]`, what the network says of the class that each image was explained for: of an output that is a map its
+        mean over the places that it was explained in, all or a region."""
+        if self.logits.ndim == 2:
+            return self.said[np.arange(len(self.targets)), self.targets]
+        found = []
+        for said, ways, target in zip(self.said, self.ways, self.targets):
+            weights = ways[..., target]
+            alone = weights.any() and weights.min() >= 0 and np.count_nonzero(ways) == np.count_nonzero(weights)
+            found.append(np.average(said[..., target], weights=weights if alone else None))
+        return np.array(found)
 
     @property
     def ways(self) -> np.ndarray:

@@ -232,7 +232,11 @@ class Reports:
         labels = self.explainer.labels
         targets = self.targets or [int(one.targets[0]) for one in explanations]
         asked = [
-            {**one_class(one, subject(target), labels), "class": title(target, labels), **told(target)}
+            {
+                **one_class(one, subject(target), labels, one.said_there[0]),
+                "class": title(target, labels),
+                **told(target),
+            }
             for one, target in zip(explanations, targets)
         ]
         shown = predicted(explanations[0], labels, self.top)

@@ -38,13 +38,13 @@ def predicted(explanation: Explanation, labels: Labels | None, top: int) -> list
     top = 1 if explanation.one_output and explanation.head == "linear" else top
     numbers = explanation.logits if explanation.logits.ndim == 2 else explanation.overall
     order = np.argsort(-numbers[0], kind="stable")[:top].tolist()
-    return [one_class(explanation, index, labels) for index in order]
+    return [one_class(explanation, index, labels, explanation.overall[0, index]) for index in order]
 
 
-def one_class(explanation: Explanation, index: int, labels: Labels | None) -> dict[str, Any]:
+def one_class(explanation: Explanation, index: int, labels: Labels | None, said: float) -> dict[str, Any]:
     """What a network says of one class of one picture, as JSON has it."""
     kind = "output" if explanation.head == "linear" else "probability"
-    return {"index": index, "class": class_name(index, labels), kind: float(f"{explanation.overall[0, index]:.6g}")}
+    return {"index": index, "class": class_name(index, labels), kind: float(f"{said:.6g}")}
 
 
 def doubt(explanation: Explanation) -> dict[str, bool]:

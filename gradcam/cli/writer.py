@@ -172,7 +172,8 @@ class Writer:
         """
         target = int(explanation.targets[0]) if target is None else target
         files = self.files(picture.name, target)
-        said, name = one_class(explanation, subject(target), self.naming.labels), title(target, self.naming.labels)
+        name = title(target, self.naming.labels)
+        said = one_class(explanation, subject(target), self.naming.labels, explanation.said_there[0])
         shown = predicted(explanation, self.naming.labels, max(TOP, self.top))
         known = {"size": list(picture.size), "predicted": shown, **doubt(explanation), **said}
         made = {file: {**self.provenance(picture.source, target, file), **known} for file in files}

@@ -121,7 +121,7 @@ class Watch:
         overlay = Overlay(photograph, shown, signed=method.signed is not None)
         blank = "" if shown.any() else f"; the map is blank: {why_blank(explanation, method, layer)}"
         self._events.picture(tag, overlay.pixels(self._look), step)
-        self._events.number(f"{tag}/output", float(explanation.overall[0, index]), step)
+        self._events.number(f"{tag}/output", float(explanation.said_there[0]), step)
         self._events.text(tag, f"{name}: {explanation.says(0)} ({word} of {layer}){blank}", step)
 
     def _photograph(self, image: str | Photograph) -> Photograph:

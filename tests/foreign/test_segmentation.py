@@ -63,6 +63,10 @@ def test_a_class_all_over_the_picture_and_in_a_region(name, shape, tmp_path):
     np.testing.assert_allclose(part.cam(), cam, rtol=1e-4, atol=1e-5 * cam.max())
     shares = tensorflow.nn.softmax(z).numpy().mean((1, 2))
     np.testing.assert_allclose(whole.overall, shares, rtol=1e-4)
+    np.testing.assert_allclose(whole.said_there, shares[:, 3], rtol=1e-4)
+    in_region = tensorflow.nn.softmax(z).numpy()[:, 5:20, 30:, 3].mean((1, 2))
+    np.testing.assert_allclose(part.said_there, in_region, rtol=1e-4)
+    np.testing.assert_allclose(part.overall, shares, rtol=1e-4)
     most = [np.bincount(one.argmax(-1).ravel()).argmax() for one in z]
     assert predicted.targets.tolist() == most
 
@@ -147,7 +151,9 @@ class TestCommandLine:
         z, cam = expected(tmp_path / "unet.pb", "deep", weights, image)
         with np.load(arrays) as saved:
             np.testing.assert_allclose(saved["cam"], cam[0], rtol=1e-3, atol=1e-4 * cam.max())
-        shares = tensorflow.nn.softmax(z[0]).numpy().mean((0, 1))
+        said = tensorflow.nn.softmax(z[0]).numpy()
+        assert made["probability"] == pytest.approx(said[8:24, 24:, 3].mean(), rel=1e-4)
+        shares = said.mean((0, 1))
         lines = [line.split() for line in shown.out.splitlines() if "%" in line]
         assert [int(line[1]) for line in lines] == np.argsort(-shares).tolist()
         assert lines[0][0] == f"{shares.max():.2%}"

@@ -277,7 +277,7 @@ class TestOutputs:
         cams = []
         known = {
             name: getattr(explanation, name)
-            for name in ("targets", "logits", "overall", "head", "one_output", "none_fits")
+            for name in ("targets", "logits", "overall", "said_there", "head", "one_output", "none_fits")
         }
         known.update({name: getattr(explanation, name) for name in ("activations", "gradients", "signals")})
         bare = types.SimpleNamespace(**known, cam=lambda *a: cams.append(a) or explanation.cam(*a))
