@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slim_models import files
@@ -12,6 +12,9 @@ from slim_models.weights import open_hdf5
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _WEIGHTS = (".h5", ".hdf5")
+_LARGEST = 2**25  # bytes of layers; annotations of pictures, which are JSON too, may have gigabytes
+_MOST_LISTED = 5
+_MOST_OPENED = 20  # files of other names, of which it is looked what they are
 
 
 def is_hdf5(path: pathlib.Path) -> bool:
@@ -37,6 +40,9 @@ def read_architecture(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         ValueError: it did not.
     """
+    size = path.stat().st_size
+    if size > _LARGEST:
+        raise BadValue(f"{path} has {size:,} bytes, and no model's layers as Keras' model.to_json() writes them")
     found = files.parsed_json(path.read_bytes(), str(path))
     if not (isinstance(found, dict) and "class_name" in found and isinstance(found.get("config"), (Mapping, list))):
         raise BadValue(f"{path} is JSON, and no model's layers as Keras' model.to_json() writes them")
@@ -51,8 +57,8 @@ def weights_beside(architecture: pathlib.Path) -> pathlib.Path:
         ValueError: several are.
     """
     folder = architecture.absolute().parent
-    there = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _WEIGHTS and _holds_weights(path)]
-    found = _of_same_name(architecture, there)
+    there = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _WEIGHTS]
+    found = _nearest(architecture, there, _holds_weights)
     if not found:
         raise MissingFile(
             f"{architecture} has a model's layers without their weights: put beside it what model.save_weights wrote, "
@@ -70,7 +76,7 @@ def architecture_beside(weights: pathlib.Path) -> pathlib.Path | None:
         ValueError: several are.
     """
     folder = weights.absolute().parent
-    found = _of_same_name(weights, [path for path in sorted(folder.glob("*.json")) if is_architecture(path)])
+    found = _nearest(weights, sorted(folder.glob("*.json")), is_architecture)
     if len(found) > 1:
         raise BadValue(f"beside {weights} are the layers of several models, {_listed(found)}: give one as the network")
     return found[0] if found else None
@@ -86,14 +92,22 @@ def _holds_weights(path: pathlib.Path) -> bool:
         return False
 
 
-def _of_same_name(path: pathlib.Path, others: Sequence[pathlib.Path]) -> Sequence[pathlib.Path]:
-    """Those of which one's name begins with the other's, `fer.json` and `fer_weights.h5`; if none is such, all."""
+def _nearest(
+    path: pathlib.Path, others: Sequence[pathlib.Path], is_one: Callable[[pathlib.Path], bool]
+) -> Sequence[pathlib.Path]:
+    """Those of one kind whose name is nearest to a file's: the same, one that begins like it (`fer.json` and
+    `fer_weights.h5`), or any."""
     own = path.name.partition(".")[0]
-    names = {other: other.name.partition(".")[0] for other in others}
-    same = [other for other in others if names[other] == own]
-    like = [other for other in others if names[other].startswith(own) or own.startswith(names[other])]
-    return same or like or others
+    names = {other: other.name.partition(".")[0] for other in others if other.absolute() != path.absolute()}
+    same = [other for other, name in names.items() if name == own]
+    like = [other for other, name in names.items() if name.startswith(own) or own.startswith(name)]
+    for group in (same, like, list(names)):
+        found = group if len(group) > _MOST_OPENED else [other for other in group if is_one(other)]
+        if found:
+            return found
+    return []
 
 
-def _listed(paths: Iterable[pathlib.Path]) -> str:
-    return ", ".join(path.name for path in paths)
+def _listed(paths: Sequence[pathlib.Path]) -> str:
+    more = f" and {len(paths) - _MOST_LISTED} more" if len(paths) > _MOST_LISTED else ""
+    return ", ".join(path.name for path in paths[:_MOST_LISTED]) + more

@@ -12,6 +12,7 @@ from old_keras import old, write_old
 import slim_models
 from gradcam.cli import main
 from gradcam.explainer import Explainer
+from slim_models.loading import keras_pairs
 
 layers = tensorflow.keras.layers
 THREE = tensorflow.keras.__version__.startswith("3")
@@ -101,6 +102,23 @@ def test_of_several_the_one_of_the_same_name_is_meant(tmp_path):
         load(path)
     with pytest.raises(ValueError, match=r"layers of several models, first\.json, second\.json, third\.json: give one"):
         load(tmp_path / "best.h5")
+
+
+def test_folders_with_much_else(tmp_path, monkeypatch):
+    """Weights of every epoch, and annotations of gigabytes, are not opened one by one."""
+    path, weights = old_pair(tmp_path)
+    (tmp_path / "annotations.json").write_text(f"[{'0, ' * 2**10}0]")
+    monkeypatch.setattr(keras_pairs, "_LARGEST", 2**11)
+    for epoch in range(30):
+        (tmp_path / f"epoch_{epoch}.h5").write_bytes(b"none")
+    for one in (path, weights):
+        np.testing.assert_allclose(logits(load(one)), expected(), rtol=1e-4, atol=1e-5)
+    weights.unlink()
+    message = r"several files of weights, epoch_0\.h5, .* and 25 more: give one"
+    with pytest.raises(ValueError, match=message):
+        load(path)
+    with pytest.raises(ValueError, match=r"annotations\.json"):
+        load(tmp_path / "annotations.json")
 
 
 @pytest.mark.parametrize(
