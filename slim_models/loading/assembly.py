@@ -43,6 +43,7 @@ class Plan:
         integers: whether `images` took integers.
         decoding: what the graph makes of pixels while it decodes them, if it takes files and that can be told.
         warned: what gives a picture another result beside other pictures, or in another run, in sentences.
+        names: of the classes, if the graph itself has them.
     """
 
     part: Graph
@@ -56,6 +57,7 @@ class Plan:
     integers: bool = False
     decoding: Arithmetic | None = None
     warned: Sequence[str] = ()
+    names: Sequence[str] | None = None
 
     @property
     def one_output(self) -> bool:

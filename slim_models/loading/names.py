@@ -20,7 +20,7 @@ _MOST = 0.9  # the part of ImageNet's names beyond which a list is ImageNet's
 
 
 def class_names(given: Any, path: Any, found: Plan, say: Say) -> Labels | None:
-    """The classes' names: the user's, those beside the file, or ImageNet's; of one number, its directions.
+    """The classes' names: the user's, those beside the file or in the graph, ImageNet's; of one number, its directions.
 
     Args:
         given: what the user says, as `labels_for` takes it; None is nothing.
@@ -34,6 +34,9 @@ def class_names(given: Any, path: Any, found: Plan, say: Say) -> Labels | None:
     beside = names_beside(path, found.num_classes, say) if given is None else None
     if beside is not None:
         return beside
+    if given is None and found.names is not None:
+        say(f"labels: {len(found.names)} names (found: the table in which the graph looks up what it predicts)")
+        return _with_wnids(labels_for(found.names, found.num_classes))
     if given is None and found.num_classes in (1000, 1001):
         background = ", the first being the background" if found.num_classes == 1001 else ""
         say(f"labels: imagenet (guessed: {found.num_classes} classes{background})")

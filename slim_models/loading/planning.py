@@ -32,6 +32,7 @@ from slim_models.loading.passes import (
 )
 from slim_models.loading.refusals import check_no_detector
 from slim_models.loading.signatures import called, narrowed, tensors_of, words
+from slim_models.loading.tables import names_in
 from slim_models.loading.tensors import has_tensor, shape_of, tensor_named, text_of
 from slim_models.mistakes import BadValue
 
@@ -89,14 +90,22 @@ def planned(original: Original, asked: Asked) -> Plan:
     warned: list[str] = []
     stored = stored_averages(graph)
     found = Found((), pictures.name, y.name, say, warned.append, names, stored)
-    part = rewritten(graph, PART, found)
-    if not original.trusted:
-        check_runs(part, original.name)
+    part = _allowed(rewritten(graph, PART, found), original)
     result = plan(part, pictures.name, y.name, asked.size or made.size, say, asked.prepared)
     if places:
         check_coarse(result, places)
+    names_of_classes = names_in(whole, y.name, result.outputs)
     integers = pictures.dtype.base_dtype.is_integer
-    return dataclasses.replace(result, head=said, integers=integers, decoding=made.own, warned=warned)
+    return dataclasses.replace(
+        result, head=said, integers=integers, decoding=made.own, warned=warned, names=names_of_classes
+    )
+
+
+def _allowed(part: Graph, original: Original) -> Graph:
+    """The part, if nothing in it is refused that would run."""
+    if not original.trusted:
+        check_runs(part, original.name)
+    return part
 
 
 def _is_fine(graph: Graph, pictures: tf.Tensor, places: tf.Tensor, asked: Asked) -> bool:

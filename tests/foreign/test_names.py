@@ -45,6 +45,55 @@ def test_names_of_every_form(name, path):
     assert opened(path) == (NAMES, [f"labels: {name} beside it (found: 7 names)"])
 
 
+class TestInTheGraph:
+    """A graph that says names looks them up in a table."""
+
+    @staticmethod
+    def file_of(folder, keys, values, predicted=True):
+        with tf.Graph().as_default():
+            images = tf.placeholder(tf.float32, [None, 32, 32, 3], name="input")
+            _, logits = classifier(images)
+            numbers = tf.argmax(logits, 1) if predicted else tf.placeholder(tf.int64, [None])
+            filled = tf.lookup.KeyValueTensorInitializer(keys(), values)
+            tf.lookup.StaticHashTable(filled, "none").lookup(numbers)
+            tf.get_variable("step", [])
+            with tf.Session() as session:
+                session.run(tf.global_variables_initializer())
+                return tf.train.Saver().save(session, str(folder / "model.ckpt"))
+
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            lambda: tf.range(7, dtype=tf.int64),
+            lambda: tf.cast(tf.range(0, 7), tf.int64),
+            lambda: tf.constant(list(range(7)), tf.int64),
+        ],
+    )
+    def test_they_are_found(self, keys, tmp_path):
+        said = "labels: 7 names (found: the table in which the graph looks up what it predicts)"
+        assert opened(self.file_of(tmp_path, keys, NAMES)) == (NAMES, [said])
+
+    def test_in_the_order_of_their_numbers(self, tmp_path):
+        path = self.file_of(tmp_path, lambda: tf.constant([6, 5, 4, 3, 2, 1, 0], tf.int64), NAMES)
+        assert opened(path)[0] == NAMES[::-1]
+
+    def test_those_beside_the_file_come_first(self, tmp_path):
+        path = self.file_of(tmp_path, lambda: tf.range(7, dtype=tf.int64), list("abcdefg"))
+        (tmp_path / "labels.txt").write_text(FORMS["labels.txt"])
+        assert opened(path)[0] == NAMES
+
+    @pytest.mark.parametrize(
+        ("keys", "values", "predicted"),
+        [
+            (lambda: tf.range(6, dtype=tf.int64), NAMES[:6], True),  # too few
+            (lambda: tf.constant([1, 2, 3, 4, 5, 6, 7], tf.int64), NAMES, True),  # none of the first
+            (lambda: tf.range(7, dtype=tf.int64), NAMES, False),  # of something else
+        ],
+    )
+    def test_other_tables_are_none(self, keys, values, predicted, tmp_path):
+        assert opened(self.file_of(tmp_path, keys, values, predicted)) == (None, [])
+
+
 def test_what_is_given_wins(path):
     (path.parent / "labels.txt").write_text(FORMS["labels.txt"])
     assert opened(path, labels=list("abcdefg")) == (list("abcdefg"), [])

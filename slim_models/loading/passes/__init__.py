@@ -16,6 +16,7 @@ from slim_models.loading.passes.graph import (
     data_inputs,
     forget_shapes,
     imported,
+    node_name,
     silent,
     upstream,
 )
@@ -24,6 +25,7 @@ from slim_models.loading.passes.inlined import ends
 from slim_models.loading.passes.lightened import restore, variables_of
 from slim_models.loading.passes.loops import while_contexts
 from slim_models.loading.passes.order import PART, WHOLE, Found, rewritten
+from slim_models.loading.passes.training import constant_of
 
 __all__ = [
     "OF_PYTHON",
@@ -38,12 +40,14 @@ __all__ = [
     "Say",
     "apart",
     "array_of",
+    "constant_of",
     "data_inputs",
     "ends",
     "fed",
     "forget_shapes",
     "imported",
     "mean_of",
+    "node_name",
     "restore",
     "rewritten",
     "shared",

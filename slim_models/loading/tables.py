@@ -1,0 +1,72 @@
+"""The names of classes that a graph itself has: the table in which it looks up what it predicts."""
+
+from __future__ import annotations
+
+from slim_models.loading.passes import Graph, array_of, constant_of, data_inputs, node_name
+from slim_models.mistakes import Mistake
+
+_FINDING = ("LookupTableFind", "LookupTableFindV2")
+_MOST = 10**6  # classes
+_FILLING = ("InitializeTable", "InitializeTableV2", "LookupTableImport", "LookupTableImportV2")
+
+
+def names_in(graph: Graph, logits: str, num_classes: int) -> list[str] | None:
+    """The names of all classes, by their numbers; None if the graph has none.
+
+    As `tf.lookup.index_to_string_table_from_tensor` writes them, and an Estimator's head with a vocabulary of labels.
+
+    Args:
+        graph: all of it, with what fills its tables.
+        logits: name of the tensor; what is looked up is computed from it.
+        num_classes: C.
+    """
+    after = {node.name for node in graph.computed_from([logits])}
+    for node in graph.nodes.values():
+        if node.op in _FINDING and len(node.input) > 1 and node_name(node.input[1]) in after:
+            names = _contents(graph, node_name(node.input[0])).values()
+            if len(names) == num_classes:
+                return list(names)
+    return None
+
+
+def _contents(graph: Graph, table: str) -> dict[int, str]:
+    """What is filled into a table of names by their numbers, from 0 on; empty if that is not known."""
+    for node in graph.nodes.values():
+        if node.op in _FILLING and node_name(node.input[0]) == table:
+            keys, values = data_inputs(node)[1:3]
+            names, numbers = _strings(graph, values), _numbers(graph, keys)
+            if names is None or numbers is None or len(names) != len(numbers):
+                return {}
+            found = dict(zip(numbers, names))
+            return (
+                {number: found[number] for number in range(len(names))} if set(found) == set(range(len(names))) else {}
+            )
+    return {}
+
+
+def _strings(graph: Graph, word: str) -> list[str] | None:
+    node = graph.nodes.get(node_name(word))
+    if node is None or node.op != "Const":
+        return None
+    try:
+        return [value.decode() for value in array_of(node).ravel().tolist()]
+    except (Mistake, AttributeError, UnicodeDecodeError):  # numbers, if it is numbers that are looked up
+        return None
+
+
+def _numbers(graph: Graph, word: str) -> list[int] | None:
+    """Whole numbers that are constant, one by one or as a range."""
+    node = graph.nodes.get(node_name(word))
+    while node is not None and node.op in ("Cast", "Identity"):
+        node = graph.nodes.get(node_name(node.input[0]))
+    if node is not None and node.op == "Range":
+        first, last, step = (constant_of(graph.nodes, read) for read in data_inputs(node)[:3])
+        known = isinstance(first, int) and isinstance(last, int) and isinstance(step, int) and step > 0
+        return list(range(first, min(last, _MOST), step)) if known else None
+    if node is None or node.op != "Const":
+        return None
+    try:
+        array = array_of(node)
+    except Mistake:
+        return None
+    return array.ravel().tolist() if array.dtype.kind in "iu" else None
