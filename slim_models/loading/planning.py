@@ -94,11 +94,9 @@ def planned(original: Original, asked: Asked) -> Plan:
     result = plan(part, pictures.name, y.name, asked.size or made.size, say, asked.prepared)
     if places:
         check_coarse(result, places)
-    names_of_classes = names_in(whole, y.name, result.outputs)
     integers = pictures.dtype.base_dtype.is_integer
-    return dataclasses.replace(
-        result, head=said, integers=integers, decoding=made.own, warned=warned, names=names_of_classes
-    )
+    result = dataclasses.replace(result, head=said, integers=integers, decoding=made.own, warned=warned)
+    return dataclasses.replace(result, names=names_in(whole, places or y.name, result.num_classes))
 
 
 def _allowed(part: Graph, original: Original) -> Graph:

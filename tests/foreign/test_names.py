@@ -77,6 +77,19 @@ class TestInTheGraph:
         path = self.file_of(tmp_path, lambda: tf.constant([6, 5, 4, 3, 2, 1, 0], tf.int64), NAMES)
         assert opened(path)[0] == NAMES[::-1]
 
+    def test_of_one_output_there_are_two(self, tmp_path):
+        """As of an Estimator's head of two classes: looked up is whether the only probability is half or more."""
+        with tf.Graph().as_default(), tf.Session() as session:
+            images = tf.placeholder(tf.float32, [None, 32, 32, 3], name="input")
+            _, logits = classifier(images, classes=1)
+            numbers = tf.cast(tf.sigmoid(logits) >= 0.5, tf.int64)
+            filled = tf.lookup.KeyValueTensorInitializer(tf.range(2, dtype=tf.int64), ["dog", "cat"])
+            tf.lookup.StaticHashTable(filled, "none").lookup(numbers)
+            tf.get_variable("step", [])
+            session.run(tf.global_variables_initializer())
+            path = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+        assert opened(path, logits="logits", head="sigmoid")[0] == ["dog", "cat"]
+
     def test_those_beside_the_file_come_first(self, tmp_path):
         path = self.file_of(tmp_path, lambda: tf.range(7, dtype=tf.int64), list("abcdefg"))
         (tmp_path / "labels.txt").write_text(FORMS["labels.txt"])
