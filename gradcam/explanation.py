@@ -14,7 +14,7 @@ import numpy as np
 from gradcam import maps, strangers
 from gradcam.cams import CamMethod, formula, grad_cam
 from gradcam.strangers import Thresholds
-from slim_models.heads import in_words, probabilities_of, said_of
+from slim_models.heads import in_words, overall, probabilities_of, said_of
 from slim_models.mistakes import BadValue, UnknownName
 
 
@@ -157,7 +157,7 @@ class Explanation:
     @property
     def overall(self) -> np.ndarray:
         """`[N, C]`: `said`, and of an output that is a map its mean over all places."""
-        return self.said.mean(axis=tuple(range(1, self.said.ndim - 1)))
+        return overall(self.said)
 
     @property
     def said_there(self) -> np.ndarray:

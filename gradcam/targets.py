@@ -73,9 +73,9 @@ class Region:
         Raises:
             ValueError: the box is not within the picture, or empty.
         """
-        left, top, right, bottom = box
-        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        if not is_box(box):
             raise BadValue(f"a region is left,top,right,bottom, shares of the picture from 0 to 1, not {list(box)}")
+        left, top, right, bottom = box
         return cls(target, np.outer(_within(top, bottom, size[0]), _within(left, right, size[1])))
 
 
@@ -135,6 +135,14 @@ def subject(target: Asked) -> int:
     if isinstance(target, Direction):
         return int(target.vector.reshape(-1, target.vector.shape[-1]).sum(axis=0).argmax())
     return target
+
+
+def is_box(numbers: Sequence[float]) -> bool:
+    """Whether they are left, top, right and bottom of a part of the picture, in shares of it."""
+    if len(numbers) != 4:
+        return False
+    left, top, right, bottom = numbers
+    return 0 <= left < right <= 1 and 0 <= top < bottom <= 1
 
 
 def _within(first: float, last: float, places: int) -> np.ndarray:

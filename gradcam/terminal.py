@@ -165,7 +165,7 @@ def run(name: str, main: Callable[[], object], verbose: bool = False) -> object:
 def _warnings_in_a_line(name: str) -> Iterator[None]:
     """Shows warnings as mistakes are, without the place in our code that gives them."""
     before = warnings.formatwarning
-    warnings.formatwarning = lambda warning, *place, **line: f"{name}: warning: {' '.join(str(warning).split())}\n"
+    warnings.formatwarning = lambda warning, *place, **line: f"{name}: warning: {message(warning)}\n"
     try:
         yield
     finally:
@@ -181,6 +181,6 @@ def _piped_to_nobody() -> int:
     return BROKEN_PIPE
 
 
-def message(error: BaseException) -> str:
-    """What an error says, in one line."""
+def message(error: BaseException | str) -> str:
+    """What an error or a warning says, in one line."""
     return " ".join(str(error).split())

@@ -34,6 +34,11 @@ def probabilities_of(logits: np.ndarray, head: str) -> np.ndarray:
     return sigmoid(logits) if head == "sigmoid" else softmax(logits)
 
 
+def overall(said: np.ndarray) -> np.ndarray:
+    """Of an output that is a map, `[N, h, w, C]`, the mean over its places: `[N, C]`, which is returned as it is."""
+    return said.mean(axis=tuple(range(1, said.ndim - 1)))
+
+
 def in_words(said: float, head: str) -> str:
     """What a network says of a class, as titles have it: `34.3%`, or where its head is linear a number, `12.3`."""
     return f"{said:.4g}" if head == "linear" else percent(said)

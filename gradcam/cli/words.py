@@ -41,11 +41,13 @@ def targets_of(args: argparse.Namespace) -> list[Target]:
 
 def region_of(text: str) -> tuple[float, ...]:
     """The type of `--region`."""
+    from gradcam.targets import is_box
+
     try:
         box = tuple(map(float, text.split(",")))
     except ValueError:
         box = ()
-    if len(box) != 4 or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+    if not is_box(box):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no LEFT,TOP,RIGHT,BOTTOM in shares of the picture, such as 0.25,0.1,0.75,0.6"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from slim_models.heads import softmax
+
 SMOOTHING = 0.1  # of labels, where nothing else is known
 TEACHERS_SHARE = 0.7
 # A 64-pixel picture enlarged in different ways: the network must not come to need one way's blur.
@@ -30,10 +32,8 @@ def taught_labels(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
         labels: `[N]`, in `[0, C)`.
         logits: `[N, C]`, the teacher's.
     """
-    powers = np.exp(logits.astype(np.float32) - logits.max(axis=1, keepdims=True))
-    probabilities = powers / powers.sum(axis=1, keepdims=True)
     own = np.eye(logits.shape[1], dtype=np.float32)[labels]
-    return (1 - TEACHERS_SHARE) * own + TEACHERS_SHARE * probabilities
+    return (1 - TEACHERS_SHARE) * own + TEACHERS_SHARE * softmax(logits.astype(np.float32))
 
 
 def augment(images: np.ndarray, size: int, crop: float, stretch: float, rng: np.random.Generator) -> np.ndarray:

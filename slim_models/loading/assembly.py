@@ -257,7 +257,7 @@ def _free_scope(graph: tf.Graph) -> str:
 def _imported(part: tf.GraphDef, inputs: dict[str, tf.Tensor], logits: str, loops: Sequence[bytes]) -> tf.Tensor:
     """Imports into the current graph and scope: the logits, `[N, C]` float32, or `[N, h, w, C]` of a map."""
     (tensor,) = imported(part, inputs, [logits], "network", loops)
-    return tf.cast(tf.squeeze(tensor, [1, 2]) if tensor.shape[1:-1].as_list() == [1, 1] else tensor, tf.float32)
+    return tf.cast(tf.squeeze(tensor, [1, 2]) if (shape_of(tensor) or [])[1:-1] == [1, 1] else tensor, tf.float32)
 
 
 def _directions(output: tf.Tensor) -> tf.Tensor:

@@ -16,13 +16,12 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from slim_models.loading.confined import is_runnable
-from slim_models.loading.passes import OF_PYTHON, VARIABLES, Graph, Say, data_inputs, imported, upstream
+from slim_models.loading.passes import OF_PYTHON, OF_SHAPE, VARIABLES, Graph, Say, data_inputs, imported, upstream
 from slim_models.loading.structure import Arithmetic, arithmetic_of
 from slim_models.loading.tensors import CONVOLUTIONS, shape_of
 from slim_models.mistakes import BadValue
 from slim_models.running import new_session
 
-_OF_SHAPE = ("Shape", "ShapeN", "Size", "Rank")  # which make integers of no pixels
 _SIZES = ((40, 56), (72, 64))  # height and width of two pictures: what makes them alike has a size of its own
 _BRIGHT = 254  # of 255, so that half of it is a whole number
 
@@ -45,9 +44,11 @@ def is_decoded(graph: Graph, images: tf.Tensor) -> bool:
     """Whether what takes the pictures takes files of them, or integers that a loop makes ready, one after another."""
     if images.dtype.base_dtype == tf.string:
         return True
-    integers = {images.name} if images.dtype.base_dtype.is_integer else set()
+    if not images.dtype.base_dtype.is_integer:
+        return False
+    integers = {images.name}
     for node in graph.computed_from(integers):
-        if node.op not in _OF_SHAPE and integers.intersection(data_inputs(node)):
+        if node.op not in OF_SHAPE and integers.intersection(data_inputs(node)):
             if node.op.startswith(("TensorArray", "TensorList")):
                 return True
             outputs = graph.inferred.get_operation_by_name(node.name).outputs
@@ -57,6 +58,8 @@ def is_decoded(graph: Graph, images: tf.Tensor) -> bool:
 
 def after_python(graph: Graph, images: str) -> str | None:
     """What Python code, which no file has, makes of pictures before the first convolution; None without such code."""
+    if not any(node.op in OF_PYTHON for node in graph.nodes.values()):
+        return None
     found = None
     for node in graph.computed_from([images]):
         if node.op in CONVOLUTIONS:

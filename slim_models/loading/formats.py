@@ -6,7 +6,6 @@ import contextlib
 import json
 import pathlib
 import zipfile
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -100,7 +99,7 @@ def _checkpoint(prefix: pathlib.Path) -> Format:
 def _keras(path: pathlib.Path) -> Format:
     try:
         if is_architecture(path):
-            return _in_two_files(path, weights_beside(path), read_architecture(path))
+            return _in_two_files(path, weights_beside(path))
     except Mistake:
         return Format("Keras layers alone (JSON)", {}, [path])
     try:
@@ -125,12 +124,12 @@ def _keras(path: pathlib.Path) -> Format:
     with contextlib.suppress(Mistake):
         architecture = architecture_beside(path)
         if kept and architecture is not None:
-            return _in_two_files(architecture, path, read_architecture(architecture))
+            return _in_two_files(architecture, path)
     return Format(f"{generation} weights alone (HDF5)" if kept else "HDF5 file", versions, [path], weights=kept)
 
 
-def _in_two_files(architecture: pathlib.Path, weights: pathlib.Path, config: Mapping[str, Any]) -> Format:
-    version = config.get("keras_version")
+def _in_two_files(architecture: pathlib.Path, weights: pathlib.Path) -> Format:
+    version = read_architecture(architecture).get("keras_version")
     versions = {"keras": str(version)} if version else {}
     return Format(
         f"Keras layers (JSON) and weights (HDF5): {architecture.name}, {weights.name}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import itertools
 import operator
@@ -145,12 +144,8 @@ class Builder:
         Raises:
             ValueError: Keras knows none of that class.
         """
-        if entry["class_name"] == WITH_CODE and name_of(entry) in self.functions:
-            arguments = dict(entry["config"].get("arguments") or {})
-            function = functools.partial(self.functions[name_of(entry)], **arguments)
-            return self.keras.layers.Lambda(function, name=name)
-        if entry["class_name"] == WITH_CODE and self.trusted:
-            return self.keras.layers.Lambda(function_of(entry, self.path, self.keras), name=name)
+        if entry["class_name"] == WITH_CODE and (self.trusted or name_of(entry) in self.functions):
+            return self.keras.layers.Lambda(function_of(entry, self.path, self.keras, self.functions), name=name)
         users = self.keras.utils.get_registered_object(str(entry["class_name"]))
         known = getattr(self.keras.layers, class_of(entry), None)
         found = users or known or layers_of_networks(self.keras).get(class_of(entry))

@@ -6,10 +6,10 @@ Keras fills variables as it makes them, which would take all memory before it is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slim_models.loading.keras_config import name_of
+from slim_models.loading.keras_config import mappings_in, name_of
 from slim_models.mistakes import BadValue
 
 _PACKED = 4  # numbers in the place of one, at most, where a model is quantized
@@ -33,7 +33,9 @@ def check_claims(config: Any, numbers: int, path: Any) -> None:
     Raises:
         ValueError: there are not.
     """
-    for entry in _entries(config):
+    for entry in mappings_in(config):
+        if "class_name" not in entry:
+            continue
         built = entry.get("build_config")
         shape = built.get("input_shape") if isinstance(built, Mapping) else None
         check_claim_of(entry, shape if isinstance(shape, list) else None, numbers, path)
@@ -79,13 +81,3 @@ def _least(config: Any, shape: Sequence[Any] | None) -> int:
 def _number(config: Mapping[str, Any], name: str) -> int:
     value = config.get(name)
     return value if isinstance(value, int) and value > 0 else 0
-
-
-def _entries(config: Any) -> Iterator[Mapping[str, Any]]:
-    """All layers and models in a configuration."""
-    parts = [config]
-    while parts:
-        part = parts.pop()
-        parts.extend(part if isinstance(part, list) else part.values() if isinstance(part, Mapping) else ())
-        if isinstance(part, Mapping) and "class_name" in part:
-            yield part

@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from slim_models.loading.keras_config import IN_MEMORY, OF_NETWORKS, WITH_CODE, name_of
+from slim_models.loading.keras_config import IN_MEMORY, OF_NETWORKS, WITH_CODE, mappings_in, name_of
 from slim_models.mistakes import BadValue
 from slim_models.running import shortened
 
@@ -28,13 +28,7 @@ _INITIALIZERS = ("Constant", "Zeros", "Ones", "RandomNormal", "RandomUniform", "
 
 def lambdas_of(config: Any) -> list[str]:
     """The names of a model's Lambdas, or of anything in it."""
-    found, parts = [], [config]
-    while parts:
-        part = parts.pop()
-        parts.extend(part if isinstance(part, list) else part.values() if isinstance(part, Mapping) else ())
-        if isinstance(part, Mapping) and part.get("class_name") == WITH_CODE:
-            found.append(name_of(part))
-    return found
+    return [name_of(part) for part in mappings_in(config) if part.get("class_name") == WITH_CODE]
 
 
 def refuse_code(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from slim_models.mistakes import BadValue
@@ -226,6 +226,16 @@ def activation_name(value: Any) -> Any:
     return str(value).replace(">", ".").rpartition(".")[2]
 
 
+def mappings_in(config: Any) -> Iterator[Mapping[str, Any]]:
+    """All that is a mapping in a configuration: models, layers and what they are made with."""
+    parts = [config]
+    while parts:
+        part = parts.pop()
+        parts.extend(part if isinstance(part, list) else part.values() if isinstance(part, Mapping) else ())
+        if isinstance(part, Mapping):
+            yield part
+
+
 def under_all_names(config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Objects of the user's own, also by the names with a package that a file has for them: `theirs>Scaled`.
 
@@ -233,11 +243,9 @@ def under_all_names(config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         config: of a model.
         given: class or function by its name.
     """
-    found, parts = dict(given), [config]
-    while parts:
-        part = parts.pop()
-        parts.extend(part if isinstance(part, list) else part.values() if isinstance(part, Mapping) else ())
-        name = part.get("registered_name") if isinstance(part, Mapping) else None
+    found = dict(given)
+    for part in mappings_in(config):
+        name = part.get("registered_name")
         if isinstance(name, str) and name.rpartition(">")[2] in given:
             found.setdefault(name, given[name.rpartition(">")[2]])
     return found

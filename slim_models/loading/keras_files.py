@@ -81,13 +81,13 @@ def read_keras_model(
     """
     keras = _installed(path)
     trust = _Trust(dict(custom_objects or {}), trusted)
-    if is_architecture(path):
-        found = pathlib.Path(weights) if weights is not None else weights_beside(path)
+    if is_hdf5(path):
+        model = _hdf5_model(path, keras, trust, say)
+    elif path.suffix.lower() == ".json":
+        config, found = read_architecture(path), pathlib.Path(weights) if weights is not None else weights_beside(path)
         if weights is None:
             say(f"weights: {found.name} (found: beside {path.name})")
-        model = _model_of_two(path, found, keras, trust)
-    elif is_hdf5(path):
-        model = _hdf5_model(path, keras, trust, say)
+        model = _model_of(config, path, found, keras, trust)
     elif _is_archive(path):
         model = _archived_model(path, keras, trust)
     else:
@@ -159,28 +159,68 @@ def _archived_model(path: pathlib.Path, keras: Any, trust: _Trust) -> Any:
         return _first_that_can([functools.partial(_as_it_is, path, ".keras", keras, trust.all)], keras, path)
 
 
-def _model_of_two(path: pathlib.Path, weights: pathlib.Path, keras: Any, trust: _Trust) -> Any:
-    """A model whose layers are in one file and whose weights in another."""
-    config = read_architecture(path)
+def _hdf5_model(path: pathlib.Path, keras: Any, trust: _Trust, say: Say) -> Any:
+    with open_hdf5(path) as file:
+        config = file.attrs.get("model_config")
+    if config is not None:
+        config = files.parsed_json(config, f"{_cannot(keras, path)}: its model_config")
+        return _model_of(config, path, path, keras, trust)
+    architecture = architecture_beside(path)
+    if architecture is None:
+        raise BadValue(
+            f"{_cannot(keras, path)}: it holds weights only, without their layers; save the whole model with "
+            "model.save, put beside it what model.to_json() writes, or give the model in memory"
+        )
+    say(f"layers of the model: {architecture.name} (found: beside {path.name})")
+    return _model_of(read_architecture(architecture), architecture, path, keras, trust)
+
+
+def _model_of(
+    config: dict[str, Any], architecture: pathlib.Path, weights: pathlib.Path, keras: Any, trust: _Trust
+) -> Any:
+    """A model whose layers and weights are in one HDF5 file, or in two."""
     if not is_hdf5(weights):
-        raise BadValue(f"{weights} is no HDF5 file of weights for the layers in {path}: it is {files.kind(weights)}")
+        raise BadValue(
+            f"{weights} is no HDF5 file of weights for the layers in {architecture}: it is {files.kind(weights)}"
+        )
     with open_hdf5(weights) as file:
-        said = file.attrs.get("keras_version", "1" if "layer_names" in file.attrs else "3")
-        old = _is_old(config.get("keras_version") or said)
+        whole = architecture == weights
+        # Keras 1 did not say its version, and Keras 3 does not say it of weights alone.
+        unsaid = "1" if whole or "layer_names" in file.attrs else "3"
+        said = None if whole else config.get("keras_version")
+        old = _is_old(said or file.attrs.get("keras_version", unsaid))
         theano, numbers = _text(file.attrs.get("backend", "")) == "theano", numbers_in(file)
-    check_claims(config, numbers, path)
+    check_claims(config, numbers, architecture)
     functions = trust.functions(config) if old else {}
-    with trust.checked(config, path, keras, functions if old else None):
-        builder = Builder(path, keras, trust.all, functions, numbers)
-        ours: Reader = functools.partial(_rebuilt, builder, config, weights)
-        theirs: Reader = functools.partial(_of_two_as_they_are, config, weights, keras)
-        if theano or functions:
-            readers = [ours]
-        elif not old:
-            readers = [theirs]
-        else:
-            readers = [theirs, ours] if int(_version(keras).partition(".")[0]) < 3 else [ours, theirs]
-        return _first_that_can(readers, keras, path)
+    with trust.checked(config, architecture, keras, functions if old else None):
+        builder = Builder(architecture, keras, trust.all, functions, numbers)
+        readers = _readers(builder, config, weights, old, theano or bool(functions))
+        return _first_that_can(readers, keras, architecture)
+
+
+def _readers(builder: Builder, config: dict[str, Any], weights: pathlib.Path, old: bool, alone: bool) -> list[Reader]:
+    """What to try, in order, with a model of Keras 1 or 2 (`old`) or of a later one.
+
+    We are `alone` with Theano's kernels, which TensorFlow's Keras takes the wrong way round, and with Lambdas of whose
+    code nothing is wanted.
+    """
+    path, keras, whole = builder.path, builder.keras, builder.path == weights
+
+    def by(keras: Any) -> Reader:
+        if whole:
+            return functools.partial(_as_it_is, path, ".h5", keras, builder.trusted)
+        return functools.partial(_of_two_as_they_are, config, weights, keras)
+
+    ours: Reader = functools.partial(_rebuilt, builder, config, weights)
+    if alone:
+        return [ours]
+    if not old:
+        return [by(keras), *([functools.partial(_with_operations, path, config, keras)] if whole else [])]
+    if int(_version(keras).partition(".")[0]) < 3:
+        return [by(keras), ours]  # it reads its own files; ours is for what it has forgotten of Keras 1
+    # Keras 3 has another hard_sigmoid than older ones, and mixes up models in models: it comes second.
+    legacy = [importlib.import_module("tf_keras")] if importlib.util.find_spec("tf_keras") else []
+    return [ours, by(keras), *map(by, legacy)]
 
 
 def _of_two_as_they_are(config: dict[str, Any], weights: pathlib.Path, keras: Any) -> Any:
@@ -191,50 +231,6 @@ def _of_two_as_they_are(config: dict[str, Any], weights: pathlib.Path, keras: An
     with _named(weights, suffix) as named:
         model.load_weights(named)
     return model
-
-
-def _hdf5_model(path: pathlib.Path, keras: Any, trust: _Trust, say: Say) -> Any:
-    with open_hdf5(path) as file:
-        config = file.attrs.get("model_config")
-    if config is None:
-        architecture = architecture_beside(path)
-        if architecture is None:
-            raise BadValue(
-                f"{_cannot(keras, path)}: it holds weights only, without their layers; save the whole model with "
-                "model.save, put beside it what model.to_json() writes, or give the model in memory"
-            )
-        say(f"layers of the model: {architecture.name} (found: beside {path.name})")
-        return _model_of_two(architecture, path, keras, trust)
-    with open_hdf5(path) as file:
-        config = files.parsed_json(config, f"{_cannot(keras, path)}: its model_config")
-        old = _is_old(file.attrs.get("keras_version", "1"))
-        theano, numbers = _text(file.attrs.get("backend", "")) == "theano", numbers_in(file)
-        check_claims(config, numbers, path)
-        functions = trust.functions(config) if old else {}
-        scope = trust.checked(config, path, keras, functions if old else None)
-    with scope:
-        builder = Builder(path, keras, trust.all, functions, numbers)
-        return _first_that_can(_readers(builder, config, old, theano or bool(functions)), keras, path)
-
-
-def _readers(builder: Builder, config: dict[str, Any], old: bool, alone: bool) -> list[Reader]:
-    """What to try, in order, with a model of Keras 1 or 2 (`old`) or of a later one.
-
-    We are `alone` with Theano's kernels, which TensorFlow's Keras takes the wrong way round, and with Lambdas of whose
-    code nothing is wanted.
-    """
-    path, keras, trusted = builder.path, builder.keras, builder.trusted
-    ours: Reader = functools.partial(_rebuilt, builder, config, path)
-    theirs: Reader = functools.partial(_as_it_is, path, ".h5", keras, trusted)
-    if alone:
-        return [ours]
-    if not old:
-        return [theirs, functools.partial(_with_operations, path, config, keras)]
-    if int(_version(keras).partition(".")[0]) < 3:
-        return [theirs, ours]  # it reads its own files; ours is for what it has forgotten of Keras 1
-    # Keras 3 has another hard_sigmoid than older ones, and mixes up models in models: it comes second.
-    legacy = importlib.import_module("tf_keras") if importlib.util.find_spec("tf_keras") else None
-    return [ours, theirs] + ([functools.partial(_as_it_is, path, ".h5", legacy, trusted)] if legacy is not None else [])
 
 
 def _rebuilt(builder: Builder, config: dict[str, Any], weights: pathlib.Path) -> Any:

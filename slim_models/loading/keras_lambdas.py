@@ -16,19 +16,24 @@ from slim_models.loading.keras_config import IN_MEMORY, name_of
 from slim_models.mistakes import BadValue
 
 
-def function_of(entry: Mapping[str, Any], path: Any, keras: Any) -> Callable[..., Any]:
-    """What a Lambda calls: its code, or a function of the user's own by its name.
+def function_of(
+    entry: Mapping[str, Any], path: Any, keras: Any, given: Mapping[str, Callable[..., Any]] | None = None
+) -> Callable[..., Any]:
+    """What a Lambda calls: what is given for it, its code, or a function of the user's own by its name.
 
     Args:
         entry: of the layer in the file.
         path: the file, to be named.
         keras: the installed one.
+        given: what Lambdas compute, by their names, in place of their code.
 
     Raises:
         ValueError: the code is of another Python, or nobody knows the function.
     """
     config = entry["config"]
     arguments = dict(config.get("arguments") or {})
+    if given is not None and name_of(entry) in given:
+        return functools.partial(given[name_of(entry)], **arguments)
     if config.get("function_type") != "lambda":
         name = config["function"] if isinstance(config.get("function"), str) else "of its Lambda"
         function = keras.utils.get_registered_object(name)

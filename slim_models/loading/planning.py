@@ -89,7 +89,7 @@ def planned(original: Original, asked: Asked) -> Plan:
     check_harmless(graph, [y.name, *_asked_of(original, graph)], original.name, [pictures.name])
     warned: list[str] = []
     stored = stored_averages(graph)
-    found = Found((), pictures.name, y.name, say, warned.append, names, stored)
+    found = Found(images=pictures.name, logits=y.name, say=say, warn=warned.append, called=names, stored=stored)
     part = _allowed(rewritten(graph, PART, found), original)
     result = plan(part, pictures.name, y.name, asked.size or made.size, say, asked.prepared)
     if places:
@@ -108,7 +108,7 @@ def _allowed(part: Graph, original: Original) -> Graph:
 
 def _is_fine(graph: Graph, pictures: tf.Tensor, places: tf.Tensor, asked: Asked) -> bool:
     """Whether a map of logits has too many places for a classifier."""
-    part = rewritten(graph, PART, Found((), pictures.name, places.name))
+    part = rewritten(graph, PART, Found(images=pictures.name, logits=places.name))
     planned = plan(part, pictures.name, places.name, asked.size, silent, asked.prepared)
     return fine_places(planned, places.name) is not None
 

@@ -20,28 +20,26 @@ def names_in(graph: Graph, logits: str, num_classes: int) -> list[str] | None:
         logits: name of the tensor; what is looked up is computed from it.
         num_classes: C.
     """
-    after = {node.name for node in graph.computed_from([logits])}
-    for node in graph.nodes.values():
-        if node.op in _FINDING and len(node.input) > 1 and node_name(node.input[1]) in after:
-            names = _contents(graph, node_name(node.input[0])).values()
-            if len(names) == num_classes:
-                return list(names)
+    finding = [node for node in graph.nodes.values() if node.op in _FINDING and len(node.input) > 1]
+    after = {node.name for node in graph.computed_from([logits])} if finding else set()
+    for node in finding:
+        if node_name(node.input[1]) in after:
+            names = _contents(graph, node_name(node.input[0]))
+            if names is not None and len(names) == num_classes:
+                return names
     return None
 
 
-def _contents(graph: Graph, table: str) -> dict[int, str]:
-    """What is filled into a table of names by their numbers, from 0 on; empty if that is not known."""
+def _contents(graph: Graph, table: str) -> list[str] | None:
+    """What is filled into a table of names by their numbers, from 0 on; None if that is not known."""
     for node in graph.nodes.values():
         if node.op in _FILLING and node_name(node.input[0]) == table:
             keys, values = data_inputs(node)[1:3]
             names, numbers = _strings(graph, values), _numbers(graph, keys)
-            if names is None or numbers is None or len(names) != len(numbers):
-                return {}
-            found = dict(zip(numbers, names))
-            return (
-                {number: found[number] for number in range(len(names))} if set(found) == set(range(len(names))) else {}
-            )
-    return {}
+            if names is None or numbers is None or sorted(numbers) != list(range(len(names))):
+                return None
+            return [name for _, name in sorted(zip(numbers, names))]
+    return None
 
 
 def _strings(graph: Graph, word: str) -> list[str] | None:
@@ -56,9 +54,7 @@ def _strings(graph: Graph, word: str) -> list[str] | None:
 
 def _numbers(graph: Graph, word: str) -> list[int] | None:
     """Whole numbers that are constant, one by one or as a range."""
-    node = graph.nodes.get(node_name(word))
-    while node is not None and node.op in ("Cast", "Identity"):
-        node = graph.nodes.get(node_name(node.input[0]))
+    node = graph.behind(word, ("Cast", "Identity"))
     if node is not None and node.op == "Range":
         first, last, step = (constant_of(graph.nodes, read) for read in data_inputs(node)[:3])
         known = isinstance(first, int) and isinstance(last, int) and isinstance(step, int) and step > 0

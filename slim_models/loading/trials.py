@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from slim_models import files
 from slim_models.builders import PREPROCESSINGS
-from slim_models.heads import sigmoid, softmax
+from slim_models.heads import overall, sigmoid, softmax
 from slim_models.loading.batch_norms import divergence, first_statistics
 from slim_models.mistakes import MissingFile
 from slim_models.network import Network
@@ -87,11 +87,11 @@ def _trial(
     runs = [session.run(fetches, {network.images: np.repeat(picture[None], size, axis=0)}) for picture in inputs]
     logits = np.concatenate([run["logits"][:1] for run in runs]).astype(np.float64)
     # Of a linear head too, so that its outputs are compared.
-    rows = _overall(sigmoid(logits) if network.head == "sigmoid" else softmax(logits))
+    rows = overall(sigmoid(logits) if network.head == "sigmoid" else softmax(logits))
     predicted = [(int(row.argmax()), float(row.max())) for row in rows]
     probability = right = None
     if any(classes):
-        sums = [row[list(indices)].sum() for row, indices in zip(_overall(softmax(logits)), classes)]
+        sums = [row[list(indices)].sum() for row, indices in zip(overall(softmax(logits)), classes)]
         probability = float(np.exp(np.mean(np.log(np.maximum(sums, 1e-12)))))
         right = float(np.mean([index in indices for (index, _), indices in zip(predicted, classes)]))
     spread = None if network.head == "linear" else float(np.median(logits.std(axis=-1)))
@@ -99,11 +99,6 @@ def _trial(
         return Trial(probability, None, predicted, right, spread)
     seen = np.concatenate([run["statistics"][0][:1] for run in runs])
     return Trial(probability, divergence(seen, *runs[0]["statistics"][1:]), predicted, right, spread)
-
-
-def _overall(numbers: np.ndarray) -> np.ndarray:
-    """Of a map `[N, h, w, C]` the mean over the places; `[N, C]` as it is."""
-    return numbers.mean(axis=tuple(range(1, numbers.ndim - 1)))
 
 
 def photographs(wnids: Sequence[str]) -> tuple[list[np.ndarray], list[list[int]]]:

@@ -7,6 +7,7 @@ from slim_models.loading.passes.cut import apart, mean_of, shared
 from slim_models.loading.passes.given import Given, fed
 from slim_models.loading.passes.graph import (
     OF_PYTHON,
+    OF_SHAPE,
     PIPELINES,
     PLACEHOLDERS,
     VARIABLES,
@@ -29,6 +30,7 @@ from slim_models.loading.passes.training import constant_of
 
 __all__ = [
     "OF_PYTHON",
+    "OF_SHAPE",
     "PART",
     "PIPELINES",
     "PLACEHOLDERS",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -43,7 +43,7 @@ def decided(graph: Graph) -> Graph:
         if node.name in switches or node.name in merges:
             read = merges.get(node.name) or copy.input[0]
             waits = [word for word in copy.input if word.startswith("^")]
-            _make_identity(copy, _of_taken(read, switches), waits)
+            make_identity(copy, _of_taken(read, switches), waits)
     return Graph(part, {name: node for name, node in graph.heavy.items() if name not in dead})
 
 
@@ -76,7 +76,9 @@ def _waits_for(word: str, names: set[str]) -> bool:
     return word.startswith("^") and node_name(word) in names
 
 
-def _make_identity(node: tf.NodeDef, read: str, waits: list[str]) -> None:
+def make_identity(node: tf.NodeDef, tensor: str, waits: Sequence[str] = ()) -> None:
+    """Makes of a node one that only hands a tensor on; `waits`: its control inputs."""
     node.op = "Identity"
-    node.input[:] = [read, *waits]
-    node.attr.pop("N", None)
+    node.input[:] = [tensor, *waits]
+    for attribute in set(node.attr) - {"T"}:
+        del node.attr[attribute]

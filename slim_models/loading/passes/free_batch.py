@@ -7,10 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slim_models.loading.passes.graph import Graph, Rewriting, data_inputs, node_name, tensor_name, type_of
+from slim_models.loading.passes.graph import OF_SHAPE, Graph, Rewriting, data_inputs, node_name, tensor_name, type_of
 
-# What comes out of these says nothing of pixels, only of sizes.
-_SIZES = ("Shape", "ShapeN", "Size", "Rank")
 # These may run along the first axis: the pictures.
 _MIXING = ("Cumsum", "Cumprod", "CumulativeLogsumexp", "Roll", "RandomShuffle", "ReverseSequence")
 
@@ -74,7 +72,7 @@ def _with_shapes(graph: Graph, images: str, reshapes: Mapping[str, np.ndarray]) 
 def _between(graph: Graph, images: str, logits: str) -> list[tf.NodeDef]:
     """The nodes that compute the logits from the values, not from the sizes, of the images; last to first."""
     wanted, found = {node_name(logits)}, []
-    for node in reversed(graph.computed_from([images], but=_SIZES)):
+    for node in reversed(graph.computed_from([images], but=OF_SHAPE)):
         if node.name in wanted:
             found.append(node)
             wanted.update(node_name(tensor) for tensor in data_inputs(node) if tensor != images)

@@ -28,6 +28,7 @@ PIPELINES = (
     *("QueueDequeueUpTo", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "Unstage"),
 )
 OF_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")  # whose outputs have any shape
+OF_SHAPE = ("Shape", "ShapeN", "Size", "Rank")  # what comes out of these says nothing of pixels, only of sizes
 SMALL = 256  # elements: shapes, axes and paddings, whose values shape inference reads, have fewer
 
 
@@ -209,6 +210,13 @@ class Graph:
             circle = sorted(name for name in self.nodes if missing[name])[:3]
             raise BadValue(f"the graph's nodes read each other in a circle: {circle}")
         return ordered
+
+    def behind(self, word: str, passed: Collection[str]) -> tf.NodeDef | None:
+        """The node that made a tensor, or the first before it that is none of `passed`, each of which has one input."""
+        node = self.nodes.get(node_name(word))
+        while node is not None and node.op in passed:
+            node = self.nodes.get(node_name(node.input[0]))
+        return node
 
     def computed_from(self, tensors: Iterable[str], but: Sequence[str] = ()) -> list[tf.NodeDef]:
         """The nodes, in topological order, that are computed from `tensors`; `but`: operations to stop at."""

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
+from slim_models.loading.passes.cut import cut
+from slim_models.loading.passes.decided import make_identity
 from slim_models.loading.passes.graph import (
     VARIABLES,
     Graph,
@@ -151,9 +153,10 @@ def _changed(graph: Graph, stored: Stored, images: str, logits: str, say: Say) -
             copy.attr["is_training"].b = False
             copy.input[3:5] = [read[variable.name] for variable in norms[node.name]]
         elif node.name in kept:
-            _make_identity(copy, kept[node.name])
+            make_identity(copy, kept[node.name])
     say(f"training: {_counted(len(norms) + len(moments) // 2, len(dropouts))} (found: by their form)")
-    return _needed(rewriting.finished(), images, logits)
+    # What the batch's own statistics and the masks were made of is needed no more.
+    return cut(rewriting.finished(), images, logits)
 
 
 def _averages(graph: Graph, node: tf.NodeDef, stored: Stored) -> list[tf.NodeDef]:
@@ -185,24 +188,16 @@ def _moments(graph: Graph, live: Sequence[tf.NodeDef], stored: Stored, images: s
 
 def _averaged(graph: Graph, tensor: str) -> str | None:
     """The tensor that a mean or a variance is of; None if it is neither."""
-    node = _behind(graph, tensor)
+    node = graph.behind(tensor, _SHAPING)
     if node is not None and node.op in _SHIFTING:
-        node = _behind(graph, node.input[0])
+        node = graph.behind(node.input[0], _SHAPING)
     if node is None or node.op != "Mean":
         return None
-    squared = _behind(graph, node.input[0], _COPIES)
+    squared = graph.behind(node.input[0], _COPIES)
     shifted = squared is not None and squared.op == "Sub" and _is_shift(graph, squared.input[1])
     if squared is not None and (shifted or squared.op in ("SquaredDifference", "Square")):
         node = squared
     return _origin(graph, node.input[0])
-
-
-def _behind(graph: Graph, word: str, passed: Sequence[str] = _SHAPING) -> tf.NodeDef | None:
-    """The first node that does something else than those in `passed`."""
-    node = graph.nodes.get(node_name(word))
-    while node is not None and node.op in passed:
-        node = graph.nodes.get(node_name(node.input[0]))
-    return node
 
 
 def _is_shift(graph: Graph, word: str) -> bool:
@@ -233,7 +228,7 @@ def _unscaled(graph: Graph, scaled: str, kept: float) -> str | None:
     if node.op not in ("Mul", "RealDiv", "Div"):
         return None
     words = data_inputs(node)
-    for word, other in ((words[0], words[1]), (words[1], words[0])) if node.op == "Mul" else ((words[0], words[1]),):
+    for word, other in [words, words[::-1]] if node.op == "Mul" else [words]:
         factor = constant_of(graph.nodes, other)
         if factor and math.isclose(factor if node.op == "Mul" else 1 / factor, 1 / kept, rel_tol=1e-3):
             return word
@@ -249,12 +244,6 @@ def _read(rewriting: Rewriting, variable: tf.NodeDef) -> str:
     return rewriting.add("Identity", f"{variable.name}/stored", [f"{variable.name}:0"], T=dtype)
 
 
-def _make_identity(node: tf.NodeDef, tensor: str) -> None:
-    node.op, node.input[:] = "Identity", [tensor]
-    for attribute in set(node.attr) - {"T"}:
-        del node.attr[attribute]
-
-
 def _counted(norms: int, dropouts: int) -> str:
     """What was changed, in words."""
     told = []
@@ -263,11 +252,3 @@ def _counted(norms: int, dropouts: int) -> str:
     if dropouts:
         told.append(f"{dropouts} dropout{'s drop' if dropouts > 1 else ' drops'} nothing")
     return ", ".join(told)
-
-
-def _needed(graph: Graph, images: str, logits: str) -> Graph:
-    """Without what the batch's own statistics and the masks were made of."""
-    names = {node.name for node in upstream(graph.nodes, [images], [logits])} | {node_name(images)}
-    part = tf.GraphDef(versions=graph.graph_def.versions)
-    part.node.extend(node for node in graph.graph_def.node if node.name in names)
-    return Graph(part, {name: node for name, node in graph.heavy.items() if name in names})
