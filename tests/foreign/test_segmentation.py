@@ -174,7 +174,7 @@ class TestCommandLine:
             (("--target=-1", "--region", "0,0,1,1"), "--region is of a class, not of what speaks against one"),
             (("--check",), "--check is of classifiers, and unet has classes for every place"),
             (("--method", "finer_cam"), "an output that is a map has one for each place"),
-            (("--method", "cnn_fixations"), "CNN-Fixations are of a classifier that takes a picture alone, not of unet"),
+            (("--method", "cnn_fixations"), "CNN-Fixations are of a classifier that takes a picture alone"),
         ],
     )
     def test_mistakes(self, flags, message, explain, tmp_path):
