@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import types
 
 import numpy as np
@@ -16,10 +17,15 @@ from slim_models.builders import building
 from slim_models.weights import random_weights
 
 
+def pytest_configure():
+    """Graphs are many objects that stay: to look through them for what has gone as often as Python does takes long."""
+    gc.set_threshold(50_000, 20, 20)
+
+
 def pytest_collection_modifyitems(items):
     """What takes long in one piece begins first: at the end one of two processes would wait for it."""
-    long = {"test_cluster", "test_notebook", "test_scripts", "test_typed_program"}
-    items.sort(key=lambda item: item.path.stem not in long)
+    long = ["cluster", "docs", "fuzz", "notebook", "scripts", "structure", "typed_program"]
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in long)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -158,8 +158,11 @@ def portions(sizes: Mapping[str, int], most: int = 2**24) -> Iterator[list[str]]
 
 def is_finite(array: np.ndarray) -> bool:
     """Whether no number is NaN or infinite, or becomes so in float32; by the extremes, which need no second array."""
-    if not np.size(array):
+    array = np.asarray(array)
+    if not array.size:
         return True
+    if array.dtype == np.float16:  # NumPy is fifty times as fast with its bits: infinities and NaNs have the largest
+        return bool(array.view(np.int16).max() < 0x7C00 and array.view(np.uint16).max() < 0xFC00)
     with np.errstate(over="ignore"):
         return bool(np.isfinite(np.array([np.min(array), np.max(array)]).astype(np.float32)).all())
 

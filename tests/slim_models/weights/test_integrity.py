@@ -15,6 +15,7 @@ import torch_files
 import slim_models
 from gradcam.explainer import Explainer
 from slim_models.weights import archives, verify
+from slim_models.weights.assigning import is_finite
 
 RNG = np.random.default_rng(0)
 ARRAYS = {
@@ -266,6 +267,14 @@ class TestValues:
         weights[name] = weights[name].astype(np.float64)
         weights[name].flat[0] = np.finfo(np.float32).max
         slim_models.check_weights(network, weights)
+
+    def test_every_number_of_sixteen_bits(self):
+        numbers = np.arange(2**16, dtype=np.uint16).view(np.float16)
+        finite = np.isfinite(numbers)
+        assert is_finite(numbers[finite])
+        assert is_finite(np.float16(-65504)) and is_finite(np.zeros((3, 0), np.float16))
+        for number in numbers[~finite]:
+            assert not is_finite(np.float16([[0, number], [-65504, 1]]).T)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, 1.0])
     @pytest.mark.parametrize("how", ["own session", "checkpoint", "resource", "frozen", "finalized"])
