@@ -34,7 +34,7 @@ from slim_models.mistakes import BadValue, check_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure as Figure, SubFigure
     from matplotlib.gridspec import SubplotSpec
 
 # What the papers call their methods; deprecated: `methods.REGISTRY` has the titles.

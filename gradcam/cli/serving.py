@@ -13,8 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import slim_models
-from gradcam.cli.flags import add_network_flags
-from gradcam.cli.network_flags import chosen_network, tell
+from gradcam.cli.network_flags import add_network_flags, chosen_network, tell
 from slim_models.mistakes import BadValue, MissingPackage, Unreachable
 
 __all__ = ["serve"]

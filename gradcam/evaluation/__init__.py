@@ -51,7 +51,6 @@ if TYPE_CHECKING:
         Measure as Measure,
         Run as Run,
         evaluate as evaluate,
-        fingerprint as fingerprint,
         require_boxes as require_boxes,
         run as run,
     )
@@ -75,7 +74,7 @@ __getattr__, __dir__, __all__ = lazy(
         "localization": "PLACE_METRICS RESIZINGS BoxProtocol Localization",
         "pointing": "PROTOCOLS Pointing",
         "report": "write_run",
-        "running": "Batch Choices Measure Run evaluate fingerprint require_boxes run",
+        "running": "Batch Choices Measure Run evaluate require_boxes run",
         "sanity": "KINDS heatmaps parameter_layers randomization_test unrelated",
         "judging": "USUAL Usual Verdict usual_of verdicts",
     },
