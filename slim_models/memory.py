@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import mmap
 import os
+from typing import IO
 
 import numpy as np
 
@@ -32,6 +33,27 @@ def aligned_bytes(size: int) -> np.ndarray:
 
 def _touch(memory: np.ndarray) -> None:
     memory[::_PAGE] = 0
+
+
+def read_numbers(file: IO[bytes], dtype: np.dtype, count: int) -> np.ndarray:
+    """The next numbers of a file, `[count]`, read-only.
+
+    Args:
+        file: open; it has to have so many bytes, or to be known to claim no more than is there.
+        dtype: of the numbers.
+        count: how many.
+
+    Raises:
+        EOFError: it ends before.
+    """
+    content = aligned_bytes(count * dtype.itemsize)
+    rest = content.data
+    while rest:  # a member of an archive makes bytes of all that it is asked for
+        got = file.readinto(rest[:_PORTION])  # type: ignore[attr-defined]
+        if not got:
+            raise EOFError("it ends in the middle of an array: truncated")
+        rest = rest[got:]
+    return freeze(content.view(dtype))
 
 
 def freeze(array: np.ndarray) -> np.ndarray:

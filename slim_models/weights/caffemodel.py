@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from slim_models.mistakes import BadValue
+from slim_models.weights.matrices import turned
 from slim_models.weights.protobuf import fields, varint
 
 
@@ -192,11 +193,7 @@ def _fully_connected(name: str, blob: _Blob, depth: int) -> np.ndarray:
     side = math.isqrt(inputs // depth) if depth else 0
     if inputs != depth * side * side:
         raise BadValue(f"layer {name!r} takes {inputs} numbers, which are no square maps of {depth} channels")
-    result = np.empty((side, side, depth, outputs), np.float32)
-    for first in range(0, outputs, 256):  # VGG16's fc6 is three quarters of the file: never twice in memory
-        rows = blob.read(first, first + 256)
-        result[..., first : first + 256] = rows.reshape(-1, depth, side, side).transpose(2, 3, 1, 0)
-    return result.reshape(inputs, outputs)
+    return turned(blob.read, outputs, depth, side)
 
 
 def _layers(file: BinaryIO) -> Iterator[_Layer]:

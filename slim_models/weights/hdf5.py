@@ -84,7 +84,13 @@ def _survived(path: pathlib.Path, name: str, size: int, *_: int) -> None:
         return
     command = [sys.executable, "-c", _TRIAL, json.dumps(sys.path), str(path.absolute())]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS + size / _RATE)
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS + size / _RATE,
+            env=os.environ | {"NUMPY_MADVISE_HUGEPAGE": "0"},  # why: `memory.aligned_bytes`
+        )
     except subprocess.TimeoutExpired as error:
         raise BadValue(f"{name} cannot be read as an HDF5 file: HDF5 does not come to an end with it") from error
     if result.returncode == _REFUSED:

@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from slim_models.memory import aligned_bytes, freeze
+from slim_models.memory import freeze, read_numbers
 from slim_models.mistakes import BadValue
 from slim_models.weights.opcodes import check_opcodes
 
@@ -274,10 +274,8 @@ def _size(storage: _Storage) -> int:
 
 def _numbers(file: IO[bytes], storage: _Storage, order: str) -> np.ndarray:
     """The next numbers in the file, `[count]`, in memory that a variable can take over."""
-    content = aligned_bytes(storage.length * _size(storage))
-    if file.readinto(content) != len(content):  # type: ignore[attr-defined]
-        raise EOFError("it ends in the middle of an array: truncated")
-    numbers = content.view(np.dtype(_DTYPES[storage.kind]).newbyteorder(">" if order == "big" else "<"))
+    dtype = np.dtype(_DTYPES[storage.kind]).newbyteorder(">" if order == "big" else "<")
+    numbers = read_numbers(file, dtype, storage.length)
     if storage.kind == "BFloat16Storage":
         numbers = _widened(numbers)
     return freeze(numbers.astype(numbers.dtype.newbyteorder("="), copy=False))

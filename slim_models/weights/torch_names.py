@@ -9,6 +9,7 @@ import numpy as np
 
 from slim_models.mistakes import BadValue
 from slim_models.weights.folding import with_epsilon
+from slim_models.weights.matrices import turned
 
 Table = dict[str, str]  # PyTorch's layer -> ours, without the scope
 
@@ -105,7 +106,7 @@ def _converted(scope: str, table: Table, weights: Mapping[str, np.ndarray]) -> I
         elif layer.endswith(_DEPTHWISE):
             yield f"{layer}/depthwise_weights", array.transpose(2, 3, 0, 1)
         elif layer == "fc6":
-            yield "fc6/weights", _height_width_channel(array, *_maps(table, weights))
+            yield "fc6/weights", _turned(array, *_maps(table, weights))
         else:
             yield f"{layer}/weights", _kernel(array, layer == "logits")
 
@@ -114,7 +115,7 @@ def _kernel(array: np.ndarray, logits: bool) -> np.ndarray:
     """A kernel `[out, in, h, w]` -> `[h, w, in, out]`; a matrix `[out, in]` -> `[in, out]`, or a kernel 1 x 1."""
     if array.ndim == 4:
         return array.transpose(2, 3, 1, 0)
-    return array.T[None, None] if logits else array.T
+    return array.T[None, None] if logits else _turned(array, array.shape[1])
 
 
 def _maps(table: Table, weights: Mapping[str, np.ndarray]) -> tuple[int, int]:
@@ -127,6 +128,5 @@ def _maps(table: Table, weights: Mapping[str, np.ndarray]) -> tuple[int, int]:
     return depth, side
 
 
-def _height_width_channel(array: np.ndarray, depth: int, side: int) -> np.ndarray:
-    """`[out, in]`, inputs in the order channel, height, width -> `[in, out]`, in the order height, width, channel."""
-    return array.reshape(-1, depth, side, side).transpose(2, 3, 1, 0).reshape(-1, len(array))
+def _turned(array: np.ndarray, depth: int, side: int = 1) -> np.ndarray:
+    return turned(lambda first, last: array[first:last], len(array), depth, side, array.dtype)

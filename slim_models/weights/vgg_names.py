@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import h5py
 import numpy as np
 
+from slim_models.memory import aligned_bytes, freeze
 from slim_models.mistakes import BadValue
 from slim_models.weights.hdf5 import open_hdf5
 
@@ -158,12 +159,21 @@ def _layers(file: h5py.File) -> Iterator[tuple[str, list[np.ndarray]]]:
     if "layers" in file:  # Keras 3's .weights.h5
         for layer in file["layers"].values():
             variables = layer["vars"]
-            yield variables.attrs["name"], [variables[key][()] for key in sorted(variables)]
+            yield variables.attrs["name"], [_numbers(variables[key]) for key in sorted(variables)]
         return
     group = file.get("model_weights", file)  # a whole model keeps its weights in a group of their own
     for name in group.attrs.get("layer_names", ()):
         layer = group[name]
-        yield _text(name), [layer[weight][()] for weight in layer.attrs["weight_names"]]
+        yield _text(name), [_numbers(layer[weight]) for weight in layer.attrs["weight_names"]]
+
+
+def _numbers(values: h5py.Dataset) -> np.ndarray:
+    """Read-only, in memory that a variable can take over, if they are numbers."""
+    if values.dtype.kind not in "fiu" or not values.size:
+        return values[()]
+    array = aligned_bytes(values.nbytes).view(values.dtype).reshape(values.shape)
+    values.read_direct(array)
+    return freeze(array)
 
 
 def _text(name: bytes | str) -> str:

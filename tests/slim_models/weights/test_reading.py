@@ -14,6 +14,8 @@ import tensorflow.compat.v1 as tf
 from formats import write_caffemodel, write_keras
 
 import slim_models
+from slim_models.memory import lasting
+from slim_models.weights.matrices import turned
 
 DATA = pathlib.Path(__file__).parents[2] / "data"
 ARRAYS = {
@@ -293,6 +295,40 @@ def test_half_a_file_is_named(tmp_path, name, share):
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(ValueError, match=f"{path.stem.split('.')[0]}.* is only the first part of "):
         slim_models.read_weights(path)
+
+
+VGG = {
+    "conv1_1/weights": np.arange(27, dtype=np.float32).reshape(3, 3, 3, 1),
+    "conv1_1/biases": np.ones(1, np.float32),
+    "fc6/weights": np.arange(9 * 300, dtype=np.float32).reshape(9, 300),  # of maps of 3 x 3 and one channel
+    "fc6/biases": np.ones(300, np.float32),
+}
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a.caffemodel"])
+def test_what_is_read_becomes_the_variables_where_it_is(tmp_path, name):
+    """A VGG16's fc6 has 411 MB: to copy it once more would take as long as to read it."""
+    (conv, *_), (kernel, offset) = VGG.values(), (VGG["fc6/weights"], VGG["fc6/biases"])
+    if name == "a.h5":
+        write_keras(tmp_path / name, {"block1_conv1": [conv, VGG["conv1_1/biases"]], "fc1": [kernel, offset]})
+    elif name == "a.caffemodel":
+        first = "Convolution", [conv.transpose(3, 2, 0, 1), VGG["conv1_1/biases"]]
+        write_caffemodel(tmp_path / name, {"conv1_1": first, "fc6": ("InnerProduct", [kernel.T, offset])})
+    else:
+        slim_models.write_weights(tmp_path / name, VGG)
+    weights = slim_models.read_weights(tmp_path / name)
+    assert_same(weights, VGG)
+    assert lasting(weights["fc6/weights"], np.float32) is weights["fc6/weights"]
+    assert name == "a.npy" or weights["fc6/weights"].ctypes.data % 64 == 0  # which reads so what is larger
+
+
+@pytest.mark.parametrize("outputs", [1, 255, 256, 600])
+def test_matrices_are_turned_a_few_rows_at_a_time(outputs):
+    rows = np.arange(outputs * 12, dtype=np.float16).reshape(outputs, 12)  # of maps of 2 x 2 and three channels
+    found = turned(lambda first, last: rows[first:last], outputs, 3, 2, np.float16)
+    assert found.dtype == np.float16 and found.shape == (12, outputs)
+    for y, x, channel in np.ndindex(2, 2, 3):
+        np.testing.assert_array_equal(found[(y * 2 + x) * 3 + channel], rows[:, channel * 4 + y * 2 + x])
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a.ckpt"])
