@@ -8,9 +8,9 @@ values, for channel weights. Below: the gradient passed back by the rule of guid
 (neither is Grad-CAM, though public scripts compute the first); guided Grad-CAM, and the same with a deconvnet.
 
 What it shows with vgg16_tiny: without the ReLU, where what speaks against the class is blue, it is the cup against the
-cat (Table 3's boxes gain by it all the same, on pictures that objects fill: docs/RESULTS.md); with maxima or absolute
-values the map is warm nearly everywhere and loses the class; the guided gradient finds the cup, but for the cat it is
-hottest between cat and coffee; the deconvnet's is above the cup, and above and below the cat's face.
+cat (Table 3's boxes lose nothing by it, on pictures that objects fill: docs/RESULTS.md); with maxima or absolute
+values the map is warm nearly everywhere and loses the class; the guided and the deconvnet's gradient find the cup, but
+of the cat little more than its cheek and the coffee, or its brow.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ EfficientNet-Lite0, which knows ImageNet, and by the embedded networks.
 
 What it shows: guided backprop hardly depends on the class. EfficientNet-Lite0's Grad-CAM lies on the cat's face and on
 the cup; its occlusion map of the cat is in pieces, as no patch hides enough of so large a face. The embedded networks
-see 112 pixels and give the cat 0.3 % or less: the ResNet's map is on its brow all the same, that of the VGG16 in the
-cat's half of the picture, but at its edges. Both find the cup.
+see 112 pixels and give the cat 1.1 % or less: the ResNet's map is on its brow all the same, that of the VGG16 on brow
+and ear. Both find the cup.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Above the original, below the adversarial picture, which differs by at most --mo
 picture as the network is fed it, Grad-CAM of each class that is there, Grad-CAM of the adversarial class, and the
 difference about mid-grey. out/figure7_adversarial.png is the picture itself, at the network's size.
 EfficientNet-Lite0 then sees a school bus and nearly nothing else, and the map of that is nearly everywhere; those of
-the cat and of the cup still lie on them. The embedded ResNet holds out longer, and the maps of the VGG16 suffer more.
+the cat and of the cup still lie on them. The embedded networks hold out against more levels; the VGG16 loses the cat.
 """
 
 from __future__ import annotations

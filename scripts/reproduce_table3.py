@@ -8,7 +8,7 @@ gradient passed back through the ReLUs by the rule of guided backprop or of the 
 ReLU and its gradient is the same everywhere, so that there only the ReLU of eq. 2 and the sign of the gradients
 matter: the default is a VGG16. On the few sample photographs the numbers mean nothing; docs/RESULTS.md has those of
 10,000 pictures. There the deconvnet's gradient comes out much worse than Grad-CAM and the guided one a little better,
-as in the paper, and the ReLU's absence better, where in the paper it is much worse.
+as in the paper, and the ReLU's absence no worse, where in the paper it is much worse.
 """
 
 from __future__ import annotations

@@ -31,20 +31,19 @@ def fitted(name, fit):
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("name", CLASSES)
 def test_photographs_are_recognised(explainer, name, fit):
-    """The VGG16 takes the cat for a Chihuahua, and has a cat among its five."""
+    """The VGG16 takes the cat close up for a cougar, and for an Egyptian cat at the second look."""
     logits = explainer.explain(fitted(name, fit)[None]).logits[0]
-    looks = 5 if (explainer.network.name, name) == ("vgg16_tiny", "chelsea") else 1
+    looks = 2 if (explainer.network.name, name, fit) == ("vgg16_tiny", "chelsea", "crop") else 1
     seen = [explainer.labels.name(index) for index in np.argsort(-logits)[:looks]]
     assert set(seen) & set(CLASSES[name])
 
 
 @pytest.mark.parametrize("target", [*CATS, "espresso"])
 def test_each_classs_map_lies_on_its_own_object(explainer, target):
-    """`cat_and_coffee`: the cat is the left half, the cup the right; the VGG16's cup is less sharp."""
+    """`cat_and_coffee`: the cat is the left half, the cup the right."""
     heatmap = explainer.explain(fitted("cat_and_coffee", "stretch")[None], target).heatmap()[0]
     left = heatmap[:, :56].sum() / heatmap.sum()
-    most = 0.25 if explainer.network.name == "vgg16_tiny" else 0.2
-    assert left > 0.8 if target in CATS else left < most
+    assert left > 0.8 if target in CATS else left < 0.2
 
 
 def test_the_files_are_those_that_the_readme_describes():
