@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 import slim_models
 from slim_models.graphs import kept
-from slim_models.memory import aligned_bytes
+from slim_models.memory import aligned_array
 
 T = TypeVar("T")
 _MOST_BYTES = 2**28  # of the forward pass, repeated for as many classes as one run takes
@@ -180,6 +180,6 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 def _repeated(array: np.ndarray, count: int) -> np.ndarray:
     """`[1, ...]` -> `[count, ...]`, in memory that is fed without being copied once more."""
-    memory = aligned_bytes(count * array.nbytes).view(array.dtype).reshape(count, *array.shape[1:])
+    memory = aligned_array((count, *array.shape[1:]), array.dtype)
     memory[...] = array
     return memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import mmap
 import os
 from typing import IO
@@ -29,6 +30,12 @@ def aligned_bytes(size: int) -> np.ndarray:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(_touch, portions))
     return memory
+
+
+def aligned_array(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
+    """An array of any content in such memory."""
+    dtype = np.dtype(dtype)
+    return aligned_bytes(math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
 
 
 def _touch(memory: np.ndarray) -> None:
@@ -78,7 +85,6 @@ def lasting(array: np.ndarray, dtype: np.typing.DTypeLike) -> np.ndarray:
     owner = array.base if isinstance(array.base, np.ndarray) else array
     if array.dtype == dtype and not array.flags.writeable and not owner.flags.writeable:
         return array
-    dtype = np.dtype(dtype)
-    copy = aligned_bytes(array.size * dtype.itemsize).view(dtype).reshape(array.shape)
+    copy = aligned_array(array.shape, dtype)
     copy[...] = array
     return freeze(copy)

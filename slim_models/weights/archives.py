@@ -13,6 +13,7 @@ import numpy as np
 
 from slim_models.memory import read_numbers
 from slim_models.mistakes import BadValue
+from slim_models.weights.npy import read_header
 
 # What is packed in a file may claim to be so many times as large: trained weights hardly shrink, bombs a thousandfold.
 MOST_PACKED = 100
@@ -57,8 +58,6 @@ def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def _array(member: IO[bytes], size: int) -> np.ndarray:
     """As `np.lib.format.read_array`, in memory that a variable can take over: read-only."""
-    version = np.lib.format.read_magic(member)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read_header(member)
     if dtype.hasobject:
         raise BadValue("it holds an array of objects")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from slim_models.memory import aligned_bytes, freeze
+from slim_models.memory import aligned_array, freeze
 
 _ROWS = 256  # at a time: VGG16's fc6 is three quarters of its file, and all of it at once would be there twice
 
@@ -26,9 +26,8 @@ def turned(
     Returns:
         `[side * side * depth, outputs]`, read-only, in memory that a variable can take over.
     """
-    dtype, inputs = np.dtype(dtype), depth * side * side
-    result = aligned_bytes(dtype.itemsize * inputs * outputs).view(dtype).reshape(side, side, depth, outputs)
+    result = aligned_array((side, side, depth, outputs), dtype)
     for first in range(0, outputs, _ROWS):
         part = rows(first, min(first + _ROWS, outputs))
         result[..., first : first + _ROWS] = part.reshape(-1, depth, side, side).transpose(2, 3, 1, 0)
-    return freeze(result.reshape(inputs, outputs))
+    return freeze(result.reshape(side * side * depth, outputs))

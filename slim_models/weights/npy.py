@@ -127,10 +127,15 @@ def _address(buffer: Any) -> int:
     return np.frombuffer(buffer, np.uint8).ctypes.data if len(buffer) else 0
 
 
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """What an npy file says of its array: shape, whether columns come first, type."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(file)
+
+
 def _unpickled(file: IO[bytes]) -> Any:
     """The object in an npy file."""
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     _, _, dtype = read_header(file)
     if not dtype.hasobject:
         raise BadValue("it holds one array, not a dictionary of layers")

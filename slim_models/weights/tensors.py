@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from slim_models.memory import aligned_bytes
+from slim_models.memory import aligned_array
 from slim_models.mistakes import BadValue
 from slim_models.weights.protobuf import messages_in, numbers_in
 
@@ -71,7 +70,7 @@ def assembled(
     Raises:
         ValueError: a part is not as large as its place, or no part has some of the numbers.
     """
-    result = aligned_bytes(math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
+    result = aligned_array(shape, dtype)
     missing = np.ones(shape, bool)
     for extents, numbers in parts:
         places = extents or ((0, _WHOLE),) * len(shape)

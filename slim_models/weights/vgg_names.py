@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import h5py
 import numpy as np
 
-from slim_models.memory import aligned_bytes, freeze
+from slim_models.memory import aligned_array, freeze
 from slim_models.mistakes import BadValue
 from slim_models.weights.hdf5 import open_hdf5
 
@@ -171,7 +171,7 @@ def _numbers(values: h5py.Dataset) -> np.ndarray:
     """Read-only, in memory that a variable can take over, if they are numbers."""
     if values.dtype.kind not in "fiu" or not values.size:
         return values[()]
-    array = aligned_bytes(values.nbytes).view(values.dtype).reshape(values.shape)
+    array = aligned_array(values.shape, values.dtype)
     values.read_direct(array)
     return freeze(array)
 
