@@ -65,10 +65,11 @@ def main() -> None:
         raise BadValue(f"{args.data} has {len(train.wnids)} classes; --teacher needs the network's {classes}")
     trainer = Trainer(
         args.network,
-        TRAINED_WITH[args.network],
+        TRAINED_WITH[args.network] | ({} if args.dropout is None else {"dropout": args.dropout}),
         args.weight_decay,
         bfloat16=args.bfloat16,
         place_decay=args.place_decay,
+        hidden=args.hidden,
     )
     if not trainer.restore(args.out) and args.start:
         some = [np.stack([fit_image(x, (trainer.image_size,) * 2) for x in train.images[i::1000]]) for i in range(5)]
@@ -115,6 +116,8 @@ def arguments() -> argparse.Namespace:
     add("--rate", type=float, default=0.1, help="peak learning rate (default: %(default)s)")
     add("--weight-decay", type=float, default=5e-4)
     add("--place-decay", type=float, default=0.0, help="of fc6: what its kernels differ by between places")
+    add("--dropout", type=float, help="share of fc6 and fc7 that is left out (default: 0.1)")
+    add("--hidden", type=float, default=0.0, help="most of pool5's places that fc6 does not see; falls to none")
     add("--start", help="weights to begin with, also such as have batch norm folded into them")
     add("--teacher", help="a network that knows the classes: learn from its logits too")
     add("--teacher-size", type=int, default=160, help="of the pictures that it sees (default: %(default)s)")

@@ -51,6 +51,14 @@ class Schedule:
         return self.peak * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / max(1, self.epochs - 1)))
 
 
+def kept(share: float) -> float:
+    """What is left of a disturbance at a share of the way: all of it for two thirds, then ever less, at the end none.
+
+    So the stored statistics of batch norm become those of what is not disturbed.
+    """
+    return min(1.0, 3 * (1 - share))
+
+
 def read_stages(text: str) -> tuple[tuple[int, int], ...]:
     """`"64x14,96x9"` -> `((64, 14), (96, 9))`."""
     stages = re.findall(r"(\d+)x(\d+)", text)

@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 import slim_models
 from slim_models.mistakes import BadValue
 from slim_models.weights import fill
-from training.schedule import Schedule
+from training.schedule import Schedule, kept
 
 BATCH = 100
 SAVED_EVERY = 200  # steps
@@ -49,19 +49,23 @@ class Trainer:
         weight_decay: float,
         bfloat16: bool = False,
         place_decay: float = 0.0,
+        hidden: float = 0.0,
     ):
         entry = slim_models.NETWORKS[name]
         classes = {"num_classes": entry.num_classes, "width_divisor": entry.width_divisor}
+        if hidden and not name.startswith("vgg"):
+            raise BadValue(f"--hidden {hidden} is for a network with fc6")
         builder = functools.partial(entry.builder, **classes, **options)
-        self.image_size = entry.image_size
+        self.image_size, self.hidden = entry.image_size, hidden
         self.steps, self.seconds = 0, 0.0
         self.graph = tf.Graph()
         with self.graph.as_default():
             self.images = tf.placeholder(tf.uint8, [None, None, None, 3])
             self.targets = tf.placeholder(tf.float32, [None, entry.num_classes])
             self.rate = tf.placeholder(tf.float32, [])
+            self.hidden_now = tf.placeholder_with_default(0.0, [])
             images = tf.cast(self.images, tf.float32)
-            logits, _ = builder(images, training=True)
+            logits, _ = builder(images, training=True, **({"hidden": self.hidden_now} if hidden else {}))
             self.variables = tf.global_variables()
             updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
             with tf.variable_scope(tf.get_variable_scope(), reuse=True):
@@ -128,7 +132,8 @@ class Trainer:
                     ahead.append(pool.submit(prepared, i))
                 images, targets = ahead.pop(0).result()
                 share = self.share(schedule, pictures)
-                losses.append(self._learn(images, targets, schedule.rate(share)))
+                now = {self.rate: schedule.rate(share), self.hidden_now: self.hidden * kept(share)}
+                losses.append(self._learn(images, targets, now))
                 self.steps, self.seconds = self.steps + 1, before + time.time() - began
                 if self.share(schedule, pictures) >= 1:
                     break
@@ -139,10 +144,9 @@ class Trainer:
         self.save(folder)
         return epoch, float(np.mean(losses)), images.shape[1]
 
-    def _learn(self, images: np.ndarray, targets: np.ndarray, rate: float) -> float:
+    def _learn(self, images: np.ndarray, targets: np.ndarray, now: Mapping[tf.Tensor, float]) -> float:
         """One step; returns the loss."""
-        feed = {self.images: images, self.targets: targets, self.rate: rate}
-        return self.session.run([self.loss, self.step], feed)[0]
+        return self.session.run([self.loss, self.step], {self.images: images, self.targets: targets, **now})[0]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Logits `[N, C]` by the stored statistics."""

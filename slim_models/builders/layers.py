@@ -125,6 +125,24 @@ def flatten(inputs: tf.Tensor) -> tf.Tensor:
     return slim.flatten(inputs)
 
 
+def hide_places(inputs: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
+    """Zero at random places, and so much more at the others that each picture's sum stays on the average.
+
+    After Hide-and-Seek (Singh & Lee 2017, arXiv 1704.04232), but of activations and with a share drawn anew for each
+    picture: a class is to be known by any part of its object.
+
+    Args:
+        inputs: `[N, h, w, K]`.
+        most: the highest share of hidden places, in [0, 1); a picture's is drawn uniformly below it.
+    """
+    pictures, height, width = tf.unstack(tf.shape(inputs)[:3])
+    share = most * tf.random_uniform([pictures, 1, 1, 1])
+    seen = tf.cast(tf.random_uniform([pictures, height, width, 1]) >= share, inputs.dtype)
+    # Where everything is hidden there is nothing to enlarge.
+    least = 1 / tf.cast(height * width, inputs.dtype)
+    return inputs * seen / tf.maximum(tf.reduce_mean(seen, [1, 2], keepdims=True), least)
+
+
 def batch_norm(
     inputs: tf.Tensor, *, training: bool = False, decay: float = 0.98, epsilon: float = EPSILON
 ) -> tf.Tensor:

@@ -30,6 +30,7 @@ def vgg(
     batch_norm: bool = False,
     pool5_size: int | None = None,
     dropout: float = 0.0,
+    hidden: tf.Tensor | None = None,
     training: bool = False,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Builds a VGG in the current graph; the arguments after `precision` are for training it.
@@ -48,7 +49,9 @@ def vgg(
         pool5_size: height and width that `pool5` is resized to before fc6, so that images of any
             size share one fc6; None leaves it alone.
         dropout: share of fc6 and fc7 that is left out, while training.
-        training: batch norm by the statistics of the batch, and dropout.
+        hidden: highest share of the places of `pool5` that fc6 does not see of a picture, while training; None: it
+            sees all.
+        training: batch norm by the statistics of the batch, dropout and hidden places.
 
     Returns:
         logits `[N, C]` and the endpoints `conv1_1`, `conv1_2`, `pool1`, ..., `conv5_3` (VGG19: `conv5_4`), `pool5`.
@@ -63,6 +66,8 @@ def vgg(
             net = endpoints[name] = layers.conv2d(net, depth // width_divisor, 3, normalizer=normalizer, scope=name)
         name = f"pool{number}"
         net = endpoints[name] = layers.max_pool2d(net, 2, 2, scope=name, padding=padding)
+    if training and hidden is not None:
+        net = layers.hide_places(net, hidden)
     if pool5_size is not None:
         net = tf.image.resize_bilinear(net, [pool5_size, pool5_size], half_pixel_centers=True)
     net = layers.flatten(net)

@@ -12,6 +12,7 @@ from training.starting import start_from
 from training.trainer import BATCH, Trainer, configuration, place_loss
 
 import slim_models
+from slim_models.builders import layers
 from slim_models.builders.vgg import vgg16
 from slim_models.weights import fill
 
@@ -223,6 +224,28 @@ class TestTeacher:
         assert not (tmp_path / "other.npy").exists()
 
 
+def test_hidden_places():
+    """Of 2,000 pictures of 4 x 4 places: whole places, as many as are to be, and the mean as it was."""
+    inputs = np.random.default_rng(0).uniform(1, 2, (2000, 4, 4, 3)).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        most = tf.placeholder(tf.float32, [])
+        outputs = layers.hide_places(tf.constant(inputs), most)
+        np.testing.assert_allclose(session.run(outputs, {most: 0.0}), inputs, rtol=1e-6)
+        found = session.run(outputs, {most: 0.9})
+    hidden = found == 0
+    assert (hidden.all(axis=-1) == hidden.any(axis=-1)).all()
+    shares = hidden[..., 0].mean(axis=(1, 2))
+    # Uniform shares of 0 to 0.9 and a binomial of each: variance 0.9^2 / 12 + E[p (1 - p)] / 16.
+    assert shares.mean() == pytest.approx(0.45, abs=0.03)
+    assert shares.var() == pytest.approx(0.81 / 12 + (0.45 - 0.27) / 16, rel=0.1)
+    some = shares < 1
+    sums = found.sum(axis=(1, 2, 3)) / inputs.sum(axis=(1, 2, 3))
+    assert sums[some].mean() == pytest.approx(1, abs=0.01)
+    assert (sums[~some] == 0).all()
+    kept = np.broadcast_to((1 - shares)[:, None, None, None], found.shape)[~hidden]
+    np.testing.assert_allclose(found[~hidden] * kept, inputs[~hidden], rtol=1e-5)
+
+
 class TestTrainer:
     def test_an_interruption_changes_nothing(self, tmp_path):
         """Three epochs of three batches; or one, whose checkpoint another trainer goes on from."""
@@ -283,6 +306,31 @@ class TestTrainer:
     def test_decay_between_places_of_a_network_that_has_none(self):
         with pytest.raises(ValueError, match="--place-decay 0.1 is for a network with fc6"):
             Trainer("resnet_v1_50_tiny", {}, weight_decay=5e-4, place_decay=0.1)
+
+    def test_hidden_places_of_a_network_that_has_none(self):
+        with pytest.raises(ValueError, match="--hidden 0.9 is for a network with fc6"):
+            Trainer("resnet_v1_50_tiny", {}, weight_decay=5e-4, hidden=0.9)
+
+    def test_less_and_less_is_hidden(self, tmp_path, monkeypatch):
+        """Of what fc6 is to see of ever the same picture in six steps, by the loss: the same once nothing is hidden."""
+        trainer = Trainer("vgg16_tiny", {"pool5_size": 4}, weight_decay=0.0, hidden=0.9)
+        rng, schedule = np.random.default_rng(0), Schedule(((64, 6),), peak=0.0)
+        examples = np.repeat(rng.integers(0, 256, (1, 64, 64, 3), np.uint8), BATCH, axis=0), np.eye(200)[[3] * BATCH]
+        losses, learn = [], trainer._learn
+
+        def learnt(images, targets, now):
+            losses.append((now[trainer.hidden_now], learn(images, targets, now)))
+            return losses[-1][1]
+
+        monkeypatch.setattr(trainer, "_learn", learnt)
+        for _ in range(6):
+            trainer.epoch(BATCH, lambda rows, share, rng: examples, schedule, tmp_path)
+        assert [share for share, _ in losses] == pytest.approx([0.9, 0.9, 0.9, 0.9, 0.9, 0.45])
+        # What a user's network makes of the picture is what nothing is hidden of.
+        seen = learn(*examples, {trainer.rate: 0.0, trainer.hidden_now: 0.0})
+        logits = trainer.predict(examples[0][:1])[0].astype(float)
+        assert seen == pytest.approx(np.logaddexp.reduce(logits) - logits[3], rel=1e-4)
+        assert all(abs(loss - seen) > 1e-3 for _, loss in losses)
 
     @pytest.mark.parametrize("asked", [True, False])
     def test_mixed_precision_is_for_who_asks(self, asked):
