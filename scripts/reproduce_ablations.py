@@ -8,7 +8,7 @@ values, for channel weights. Below: the gradient passed back by the rule of guid
 (neither is Grad-CAM, though public scripts compute the first); guided Grad-CAM, and the same with a deconvnet.
 
 What it shows with vgg16_tiny: without the ReLU, where what speaks against the class is blue, it is the cup against the
-cat (Table 3's boxes lose nothing by it, on pictures that objects fill: docs/RESULTS.md); with maxima or absolute
+cat (Table 3's boxes lose a little by it, on pictures that objects fill: docs/RESULTS.md); with maxima or absolute
 values the map is warm nearly everywhere and loses the class; the guided and the deconvnet's gradient find the cup, but
 of the cat little more than its cheek and the coffee, or its brow.
 """

@@ -7,8 +7,8 @@ The ReLU of eq. 2 left out; the gradients' maximum, or the mean of their absolut
 gradient passed back through the ReLUs by the rule of guided backprop or of the deconvnet. The head of a ResNet has no
 ReLU and its gradient is the same everywhere, so that there only the ReLU of eq. 2 and the sign of the gradients
 matter: the default is a VGG16. On the few sample photographs the numbers mean nothing; docs/RESULTS.md has those of
-10,000 pictures. There the deconvnet's gradient comes out much worse than Grad-CAM and the guided one a little better,
-as in the paper, and the ReLU's absence no worse, where in the paper it is much worse.
+10,000 pictures. There it comes out as in the paper, the deconvnet's gradient much worse than Grad-CAM, the guided one
+a little better, and the ReLU's absence worse, though by less than in the paper.
 """
 
 from __future__ import annotations

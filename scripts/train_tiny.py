@@ -58,9 +58,11 @@ TRAINED_WITH = {
 def main() -> None:
     args = arguments()
     schedule = Schedule(read_stages(args.sizes), args.rate, args.hours)
+    classes, file = slim_models.NETWORKS[args.network].num_classes, slim_models.NETWORKS[args.network].file
+    if args.keep and not (args.start and file.endswith(".npy")):
+        raise BadValue(f"--keep {args.keep} needs --start, and a network that is written without batch norm")
     args.out.mkdir(parents=True, exist_ok=True)
     train, validation = (read_split(args.data, split) for split in ("train", "val"))
-    classes = slim_models.NETWORKS[args.network].num_classes
     if args.teacher and len(train.wnids) != classes:
         raise BadValue(f"{args.data} has {len(train.wnids)} classes; --teacher needs the network's {classes}")
     trainer = Trainer(
@@ -94,8 +96,8 @@ def main() -> None:
         print("epoch {} at {} px: loss {}, top-1 {} on a fifth of val, {} s".format(*row), flush=True)
     judged = len(validation.labels[::5])
     draw_curve(args.out, f"{args.network}, one training; top-1 of n = {judged:,} validation pictures")
-    weights = args.out / slim_models.NETWORKS[args.network].file
-    export(trainer.weights(), weights)
+    weights = args.out / file
+    export(trainer.weights(), weights, slim_models.read_weights(args.start) if args.keep else None, args.keep)
     # What was written is what is measured, in float32, by the network that users build.
     with Explainer(slim_models.build(args.network), weights, layers=(), rules=()) as explainer:
         top1, top5 = accuracy(lambda images: explainer.explain(images).logits, validation, trainer.image_size)
@@ -119,6 +121,7 @@ def arguments() -> argparse.Namespace:
     add("--dropout", type=float, help="share of fc6 and fc7 that is left out (default: 0.1)")
     add("--hidden", type=float, default=0.0, help="most of pool5's places that fc6 does not see; falls to none")
     add("--start", help="weights to begin with, also such as have batch norm folded into them")
+    add("--keep", type=float, default=0.0, help="share that the weights of --start have in those that are written")
     add("--teacher", help="a network that knows the classes: learn from its logits too")
     add("--teacher-size", type=int, default=160, help="of the pictures that it sees (default: %(default)s)")
     parser.add_argument(
@@ -174,14 +177,26 @@ def read_split(path: str | os.PathLike, split: str) -> LabelledImages:
     return LabelledImages(images, labels.astype(np.int64), wnids)
 
 
-def export(weights: dict[str, np.ndarray], path: pathlib.Path) -> None:
+def export(
+    weights: dict[str, np.ndarray],
+    path: pathlib.Path,
+    before: Mapping[str, np.ndarray] | None = None,
+    keep: float = 0.0,
+) -> None:
     """Writes weights as the network's file has them, kernels in float16; stored variances may be too large for that.
+
+    Between the weights before a training and those after it lie networks that are as good as the better of both at what
+    either is better at (Wortsman et al. 2022, arXiv 2109.01903, eq. 1): here at classes, and at boxes.
 
     Args:
         weights: variable name -> array, of a network with batch norm.
         path: an npy file, into whose weights and biases batch norm is folded, or a checkpoint.
+        before: the plain network's, which the training began with.
+        keep: their share in what is written, 0 to 1.
     """
     plain = fold_batch_norm(weights) if path.suffix == ".npy" else weights
+    if before and keep:
+        plain = {name: (1 - keep) * x + keep * np.asarray(before[name], np.float32) for name, x in plain.items()}
     stored = {name: x.astype(np.float16) if name.endswith("/weights") else x for name, x in plain.items()}
     slim_models.write_weights(path, stored)
 

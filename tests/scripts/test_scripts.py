@@ -151,6 +151,14 @@ def test_a_teacher_needs_all_classes(tiny_imagenet, tmp_path):
     assert "has 2 classes; --teacher needs the network's 200" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "flags", [("--network", "vgg16_tiny"), ("--network", "resnet_v1_50_tiny", "--start", "resnet_v1_50_tiny.ckpt")]
+)
+def test_weights_are_kept_only_of_plain_networks(flags, train, tmp_path):
+    with pytest.raises(ValueError, match=r"--keep 0.7 needs --start, and a network .* without batch norm"):
+        train(tmp_path, "--keep", 0.7, *flags)
+
+
 @pytest.mark.parametrize("name", ["resnet_v1_50_tiny", "vgg16_tiny"])
 def test_training_learns_resumes_and_writes_weights_that_the_network_takes(name, train, tiny_imagenet, tmp_path):
     """Red against blue, at 32 pixels: an epoch, and after an interruption one more."""

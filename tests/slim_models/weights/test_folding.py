@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from train_tiny import fold_batch_norm
+from train_tiny import export, fold_batch_norm
 
 import slim_models
 from slim_models.builders import layers
@@ -31,6 +31,17 @@ def test_by_hand():
     assert folded["b/weights"] == 1
     assert folded["b/biases"] == 5
     assert {array.dtype for array in folded.values()} == {np.dtype(np.float32)}
+
+
+def test_what_is_kept_of_the_weights_before(tmp_path):
+    """A quarter of the plain layer 2 x + 8, and three of 4 x - 4, which is what folding makes of 2 * (2 x - 2)."""
+    statistics = {"gamma": 2.0, "beta": 0.0, "moving_mean": 2.0, "moving_variance": 1 - EPSILON}
+    trained = {f"a/BatchNorm/{part}": np.array([value]) for part, value in statistics.items()}
+    trained["a/weights"] = np.array([[2.0]], np.float32)
+    before = {"a/weights": np.array([[2.0]], np.float16), "a/biases": np.array([8.0], np.float32)}
+    export(trained, tmp_path / "some.npy", before, 0.25)
+    found = slim_models.read_weights(tmp_path / "some.npy")
+    assert (found["a/weights"].item(), found["a/biases"].item()) == (0.75 * 4 + 0.25 * 2, 0.75 * -4 + 0.25 * 8)
 
 
 @pytest.fixture
