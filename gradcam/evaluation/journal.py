@@ -41,7 +41,7 @@ class Journal:
         """
         self.path = pathlib.Path(path)
         self._count = 0
-        self._first: Row | None = None
+        self._form: Row | None = None  # that all rows have
         protocol = json.loads(json.dumps(protocol))
         self._head = json.dumps(protocol) + "\n"
         self._is_held = False
@@ -122,11 +122,15 @@ class Journal:
             rows = parsed_json(line, "the line")
         except BadValue as error:
             raise BadValue(f"{self.path}:{number}: {error}: begin afresh") from error
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        if not rows or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise BadValue(f"{self.path}:{number}: the line holds no rows: begin afresh")
-        self._first = first = self._first or next(iter(rows), None)
-        if not rows or not all(_alike(row, first) for row in rows):
-            raise BadValue(f"{self.path}:{number}: the line's rows are of another form than the first: begin afresh")
+        try:
+            for row in rows:
+                self._form = row if self._form is None else _joined(self._form, row)
+        except BadValue as error:
+            raise BadValue(
+                f"{self.path}:{number}: the line's rows are of another form than the first: begin afresh"
+            ) from error
         return rows
 
     def _check(self, line: bytes, protocol: Mapping[str, Any]) -> None:
@@ -166,11 +170,20 @@ class Rows(Sequence[Row]):
         return f"<{self._count} rows of {self._journal.path}>"
 
 
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two values are of one form: the same keys all the way down, and numbers (or null) at the same places."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return not other or all(_alike(inner, other[0]) for inner in one)
-    numbers = (int, float, type(None))
-    return (isinstance(one, numbers) and isinstance(other, numbers)) or type(one) is type(other) is str
+def _joined(form: Any, value: Any) -> Any:
+    """The form of both: the same keys all the way down, and numbers or strings at the same places; null may be either.
+
+    Raises:
+        ValueError: they are of different forms.
+    """
+    if isinstance(form, dict) and isinstance(value, dict) and form.keys() == value.keys():
+        return {key: _joined(form[key], value[key]) for key in form}
+    if isinstance(form, list) and isinstance(value, list):
+        inner = form[:1]
+        for one in value:
+            inner = [_joined(inner[0], one) if inner else one]
+        return inner
+    known = [one for one in (form, value) if one is not None]
+    if all(isinstance(one, (int, float)) for one in known) or all(isinstance(one, str) for one in known):
+        return known[0] if known else None
+    raise BadValue("of another form")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -49,7 +49,7 @@ def max_box_acc(words: Sequence[str]) -> Estimate:
     Args:
         words: a picture each, of `reached` by the largest segment.
     """
-    return estimate(_best(_digits(words) >= 2), 100)
+    return estimate(_found(words), 100)
 
 
 def max_box_acc_v2(words: Sequence[str]) -> Estimate:
@@ -58,8 +58,16 @@ def max_box_acc_v2(words: Sequence[str]) -> Estimate:
     Args:
         words: a picture each, of `reached` by any segment.
     """
+    return estimate(_found_v2(words), 100)
+
+
+def _found(words: Sequence[str]) -> np.ndarray:
+    return _best(_digits(words) >= 2)
+
+
+def _found_v2(words: Sequence[str]) -> np.ndarray:
     digits = _digits(words)
-    return estimate(np.mean([_best(digits >= count) for count in range(1, len(OVERLAPS) + 1)], axis=0), 100)
+    return np.mean([_best(digits >= count) for count in range(1, len(OVERLAPS) + 1)], axis=0)
 
 
 def _digits(words: Sequence[str]) -> np.ndarray:
@@ -69,3 +77,7 @@ def _digits(words: Sequence[str]) -> np.ndarray:
 def _best(right: np.ndarray) -> np.ndarray:
     """Of pictures and thresholds, bool `[M, T]`, the threshold's at which most are right: `[M]`."""
     return right[:, right.sum(axis=0).argmax()]
+
+
+# What each metric says of single pictures: `reached` of M pictures -> `[M]`, from 0 to 1.
+FOUND: dict[str, Callable[[Sequence[str]], np.ndarray]] = {"max_box_acc": _found, "max_box_acc_v2": _found_v2}

@@ -144,6 +144,18 @@ class TestTexts:
             file.write(json.dumps([row]) + "\n")
         assert "another form" in one_line(lambda: Journal(path, {}), "rows.jsonl:4")
 
+    @pytest.mark.parametrize("values", [(None, "123", None), ("123", None, "321"), ([], [[None, 1]], [[0.5, True]])])
+    def test_null_stands_for_anything_and_is_learnt_from_what_comes_after(self, tmp_path, values):
+        """As of a map that is blank: of MaxBoxAcc the others have a string. What follows is measured by all before."""
+        path = tmp_path / "rows.jsonl"
+        for name, value in zip("abc", values):
+            Journal(path, {}).append([{"name": name, "of": {"cam": value}}])
+        assert [row["of"]["cam"] for row in Journal(path, {}).rows] == list(values)
+        other = [["no number"]] if isinstance(values[0], list) else 0.5
+        with path.open("a") as file:
+            file.write(json.dumps([{"name": "d", "of": {"cam": other}}]) + "\n")
+        assert "another form" in one_line(lambda: Journal(path, {}), "rows.jsonl:5")
+
     @pytest.mark.parametrize("pictures", [None, 5, ["a"], [{"source": "a"}], {}])
     def test_a_table_of_predictions_that_is_none(self, tmp_path, pictures):
         (tmp_path / "a.json").write_text(json.dumps({"provenance": MADE, "pictures": pictures}))
