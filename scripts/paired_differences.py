@@ -13,7 +13,7 @@ import argparse
 import math
 import pathlib
 
-from gradcam.evaluation import pairing
+from gradcam.evaluation import in_columns, pairing, read_journal
 from gradcam.terminal import run_script
 from slim_models.mistakes import BadValue, check_name
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> str:
     )
     parser.add_argument("--metric", nargs="+", metavar="NAME", help="default: all that the journal has")
     args = parser.parse_args(argv)
-    rows = list(pairing.read_journal(args.journal).rows)
+    rows = list(read_journal(args.journal).rows)
     if not rows:
         raise BadValue(f"{args.journal} has no rows yet")
     text = "\n\n".join(compared(rows, metric, args.to) for metric in args.metric or pairing.metrics_of(rows))
@@ -43,8 +43,7 @@ def compared(rows: list[pairing.Row], metric: str, to: str) -> str:
         if name != to:
             found, errors = pairing.difference(values, methods[to])
             lines.append((name, found.text(4), "" if math.isnan(errors) else f"{errors:+.1f}", f"{found.count:,}"))
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    return in_columns(lines)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
         counts_of as counts_of,
         estimate as estimate,
         estimate_of_classes as estimate_of_classes,
+        in_columns as in_columns,
     )
     from gradcam.evaluation.faithfulness import METRICS as METRICS, Faithfulness as Faithfulness
-    from gradcam.evaluation.journal import Journal as Journal, Row as Row
+    from gradcam.evaluation.journal import Journal as Journal, Row as Row, read_journal as read_journal
     from gradcam.evaluation.judging import (
         USUAL as USUAL,
         Usual as Usual,
@@ -68,9 +69,9 @@ __getattr__, __dir__, __all__ = lazy(
         "charts": "SERIES intervals similarity_curves",
         "checking": "Checks check",
         "elsewhere": "Elsewhere",
-        "estimates": "Estimate Table as_rows as_text columns_of counts_of estimate estimate_of_classes",
+        "estimates": "Estimate Table as_rows as_text columns_of counts_of estimate estimate_of_classes in_columns",
         "faithfulness": "METRICS Faithfulness",
-        "journal": "Journal Row",
+        "journal": "Journal Row read_journal",
         "localization": "PLACE_METRICS RESIZINGS BoxProtocol Localization",
         "pointing": "PROTOCOLS Pointing",
         "report": "write_run",

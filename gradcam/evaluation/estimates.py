@@ -103,7 +103,12 @@ def as_text(table: Table, digits: int = 2) -> str:
     lines = [["", *columns]]
     for row, cells in table.items():
         lines.append([row, *(text(cells[column]) if column in cells else "" for column in columns)])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
+    return in_columns(lines)
+
+
+def in_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of as many cells each, one below the other."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 
 

@@ -134,16 +134,33 @@ class Journal:
         return rows
 
     def _check(self, line: bytes, protocol: Mapping[str, Any]) -> None:
-        try:
-            found = parsed_json(line, str(self.path))
-        except BadValue:
-            found = None
-        if not isinstance(found, dict):
-            raise BadValue(f"{self.path} is not the journal of a run")
+        found = _protocol_in(line, self.path)
         other = [key for key in {**protocol, **found} if found.get(key) != protocol.get(key)]
         if other:
             differences = ", ".join(f"{key} {found.get(key)!r}, not {protocol.get(key)!r}" for key in other)
             raise BadValue(f"{self.path} holds rows of another run ({differences}): begin afresh, or write elsewhere")
+
+
+def read_journal(path: pathlib.Path) -> Journal:
+    """Opens a journal to read what it holds, of whatever run.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is none.
+    """
+    with path.open("rb") as file:
+        return Journal(path, _protocol_in(file.readline(), path))
+
+
+def _protocol_in(line: bytes, path: pathlib.Path) -> Row:
+    """What the first line of a journal says it is of."""
+    try:
+        found = parsed_json(line, str(path))
+    except BadValue:
+        found = None
+    if not isinstance(found, dict):
+        raise BadValue(f"{path} is not the journal of a run")
+    return found
 
 
 class Rows(Sequence[Row]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,23 +10,8 @@ import numpy as np
 
 from gradcam.evaluation import max_box
 from gradcam.evaluation.estimates import Estimate, estimate
-from gradcam.evaluation.journal import Journal, Row
-from slim_models.files import parsed_json
-from slim_models.mistakes import BadValue, check_name
-
-
-def read_journal(path: pathlib.Path) -> Journal:
-    """Opens a journal to read what it holds, of whatever run.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is none.
-    """
-    with path.open("rb") as file:
-        head = parsed_json(file.readline(), str(path))
-    if not isinstance(head, dict):
-        raise BadValue(f"{path} is not the journal of a run")
-    return Journal(path, head)
+from gradcam.evaluation.journal import Row
+from slim_models.mistakes import check_name
 
 
 def by_method(rows: Sequence[Row], metric: str) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from gradcam.evaluation import pairing
-from gradcam.evaluation.journal import Journal
+from gradcam.evaluation.journal import Journal, read_journal
 
 BLANK = None
 
@@ -58,12 +58,12 @@ def test_one_picture_has_no_standard_error():
 def test_what_is_no_journal(tmp_path):
     (tmp_path / "a.jsonl").write_text("[1]\n")
     with pytest.raises(ValueError, match=r"a\.jsonl is not the journal of a run"):
-        pairing.read_journal(tmp_path / "a.jsonl")
+        read_journal(tmp_path / "a.jsonl")
     with pytest.raises(FileNotFoundError):
-        pairing.read_journal(tmp_path / "b.jsonl")
+        read_journal(tmp_path / "b.jsonl")
 
 
 def test_a_journal_is_read_whatever_it_is_of(tmp_path):
     written = rows("deletion", cam=[0.5, 0.25])
     Journal(tmp_path / "a.jsonl", {"network": "some"}).append(written)
-    assert list(pairing.read_journal(tmp_path / "a.jsonl").rows) == written
+    assert list(read_journal(tmp_path / "a.jsonl").rows) == written
