@@ -6,7 +6,7 @@ A score is a function of pictures `[n, H, W, K]` that gives `[n]`, of the class'
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -58,12 +58,12 @@ def curve(score: Score, image: np.ndarray, other: np.ndarray, order: np.ndarray,
         image: `[H, W, K]`.
         other: `[H, W, K]`, what comes into its place.
         order: places, flat, as of `hottest_first`.
-        counts: how many are taken, `[n]`.
+        counts: how many are taken, `[n]`, never fewer than before.
 
     Returns:
         float64 `[n]`.
     """
-    return _scores(score, (_mixed(image, other, order[:count]) for count in counts), len(counts))
+    return _scores(score, _mixed(image, other, order, counts), len(counts))
 
 
 def deletion(score: Score, image: np.ndarray, heatmap: np.ndarray, other: np.ndarray, steps: int = STEPS) -> float:
@@ -218,11 +218,14 @@ def imputed(image: np.ndarray, places: np.ndarray, *, noise: float = 0.01, seed:
     return pixels.reshape(image.shape).astype(np.float32)
 
 
-def _mixed(image: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The picture with places of the other: float32 `[H, W, K]`."""
-    result = np.array(image, np.float32)
-    result.reshape(-1, image.shape[2])[places] = other.reshape(-1, image.shape[2])[places]
-    return result
+def _mixed(image: np.ndarray, other: np.ndarray, order: np.ndarray, counts: Sequence[int]) -> Iterator[np.ndarray]:
+    """The picture with the first places of an order from the other, for each of rising counts: float32 `[H, W, K]`."""
+    mixed = np.array(image, np.float32)
+    into, source = (one.reshape(-1, image.shape[2]) for one in (mixed, other))
+    for before, count in itertools.pairwise([0, *counts]):
+        places = order[before:count]  # those that have come since the last picture
+        into[places] = source[places]
+        yield mixed.copy()
 
 
 def _scores(score: Score, pictures: Iterable[np.ndarray], count: int) -> np.ndarray:
