@@ -83,7 +83,7 @@ class OverData:
         check_cluster(args)
 
     def run(self, args: argparse.Namespace) -> pathlib.Path:
-        """Measures every picture that no interrupted run has measured; writes figure, CSV and JSON."""
+        """Measures every picture that no earlier run has measured; writes figure, CSV and JSON."""
         self.check(args)
         with cluster_of(args) as cluster:
             network = network_flags.network_of(args)

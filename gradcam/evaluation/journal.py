@@ -26,6 +26,7 @@ class Journal:
 
     Attributes:
         path: of the file.
+        protocol: everything that the rows depend on, as JSON has it.
     """
 
     def __init__(self, path: str | os.PathLike, protocol: Mapping[str, Any], fresh: bool = False):
@@ -42,7 +43,7 @@ class Journal:
         self.path = pathlib.Path(path)
         self._count = 0
         self._form: Row | None = None  # that all rows have
-        protocol = json.loads(json.dumps(protocol))
+        self.protocol: Row = json.loads(json.dumps(protocol))
         self._head = json.dumps(protocol) + "\n"
         self._is_held = False
         self._size, self._seen = 0, None if fresh else self.path.stat().st_size if self.path.exists() else 0
@@ -134,7 +135,7 @@ class Journal:
         return rows
 
     def _check(self, line: bytes, protocol: Mapping[str, Any]) -> None:
-        found = _protocol_in(line, self.path)
+        found = protocol_of(line, self.path)
         other = [key for key in {**protocol, **found} if found.get(key) != protocol.get(key)]
         if other:
             differences = ", ".join(f"{key} {found.get(key)!r}, not {protocol.get(key)!r}" for key in other)
@@ -149,10 +150,10 @@ def read_journal(path: pathlib.Path) -> Journal:
         ValueError: it is none.
     """
     with path.open("rb") as file:
-        return Journal(path, _protocol_in(file.readline(), path))
+        return Journal(path, protocol_of(file.readline(), path))
 
 
-def _protocol_in(line: bytes, path: pathlib.Path) -> Row:
+def protocol_of(line: bytes, path: pathlib.Path) -> Row:
     """What the first line of a journal says it is of."""
     try:
         found = parsed_json(line, str(path))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import hashlib
-import json
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gradcam.evaluation.datasets import Example
+from gradcam.evaluation.earlier import digest, digest_of, take_over
 from gradcam.evaluation.estimates import Table
 from gradcam.evaluation.journal import Journal, Row
 from gradcam.methods import Method, needs
@@ -136,7 +135,7 @@ def run(
     say: Callable[[str], object] | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Run:
-    """Measures every picture that no earlier, interrupted run has measured, here or elsewhere.
+    """Measures every picture that no earlier run has, be it an interrupted one or one over the first of them.
 
     Args:
         network: with its values.
@@ -177,13 +176,28 @@ def run(
     }
     layers = [choices.layer] if choices.layer else None
     with Explainer(network, layers=layers, **needs(measure.methods)) as explainer:
-        journal = Journal(path.with_suffix(f".{digest(protocol)}.jsonl"), protocol, fresh=choices.fresh)
-        if len(journal) and say:
-            say(f"{len(journal)} of {len(examples)} pictures are in {journal.path}; --fresh measures them again")
+        journal = _begun(path, protocol, examples, choices, say)
         there = None if elsewhere is None else functools.partial(elsewhere.rows, explainer, layers, choices.fit)
         options: dict[str, Any] = {"batch": choices.batch, "fit": choices.fit, "progress": say is not None}
         rows = evaluate(explainer, examples, measure, journal, **options, there=there)
     return Run(name, measure, rows, protocol)
+
+
+def _begun(
+    path: pathlib.Path,
+    protocol: Mapping[str, Any],
+    examples: Sequence[Example],
+    choices: Choices,
+    say: Callable[[str], object] | None,
+) -> Journal:
+    """The journal of a run, with what an earlier one has measured."""
+    journal = Journal(path.with_suffix(f".{digest(protocol)}.jsonl"), protocol, fresh=choices.fresh)
+    source = journal.path
+    if not len(journal) and not choices.fresh:
+        source = take_over(journal, map(_identity, examples), choices.batch) or source
+    if len(journal) and say:
+        say(f"{len(journal)} of {len(examples)} pictures are in {source}; --fresh measures them again")
+    return journal
 
 
 def evaluate(
@@ -292,17 +306,3 @@ def _fingerprint_of(network: Network, path: str) -> str:
 def _identity(example: Example) -> tuple[Any, ...]:
     """What tells an example from others: all but what it reads."""
     return example.name, str(example.target), example.boxes, example.others, example.is_first, example.difficult
-
-
-def digest(value: Any) -> str:
-    """Eight digits that tell one run from another."""
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
-
-
-def digest_of(values: Iterable[Any]) -> str:
-    """`digest` of the list of the values, which is nowhere whole."""
-    found = hashlib.sha256(b"[")
-    for number, value in enumerate(values):
-        found.update(f"{', ' if number else ''}{json.dumps(value)}".encode())
-    found.update(b"]")
-    return found.hexdigest()[:8]

@@ -682,6 +682,33 @@ class TestScripts:
         reproduce_table1.main([*shared, "--threshold", "0.154"])  # which 15 % are not
         assert len(list(tmp_path.glob("*.jsonl"))) == 2
 
+    def test_more_pictures_go_on_from_fewer(self, thin_script, data, tmp_path, capsys):
+        """To the last byte what a run from the start comes to: of the run that has most, the whole batches."""
+        shared = [*thin_script.flags, "--data", str(data), "--batch", "4", "--methods", "grad_cam", "--out"]
+        for limit in ("6", "10", "3"):
+            reproduce_table1.main([*shared, str(tmp_path / "t.png"), "--limit", limit])
+        (fewer,) = (path for path in tmp_path.glob("t.*.jsonl") if path.read_text().count('"name"') == 10)
+        reproduce_table1.main([*shared, str(tmp_path / "t.png"), "--limit", "9", "--threshold", "0.2"])  # another run
+        (tmp_path / "t.0.jsonl").write_text("no journal")
+        capsys.readouterr()
+        more = cells(reproduce_table1.main([*shared, str(tmp_path / "t.png"), "--limit", "14"]))
+        assert f"8 of 14 pictures are in {fewer}; --fresh measures them again" in capsys.readouterr().out
+        assert more == cells(reproduce_table1.main([*shared, str(tmp_path / "whole.png"), "--limit", "14"]))
+        (whole,) = tmp_path.glob("whole.*.jsonl")
+        assert (tmp_path / whole.name.replace("whole", "t")).read_bytes() == whole.read_bytes()
+        capsys.readouterr()
+        reproduce_table1.main([*shared, str(tmp_path / "t.png"), "--limit", "15", "--fresh"])
+        assert "pictures are in" not in capsys.readouterr().out
+
+    def test_other_pictures_do_not_go_on_from_these(self, thin_script, data, tmp_path, capsys):
+        header, *rows = data.read_text().splitlines()
+        other = data.with_name("other.csv")
+        for lines in (rows[:4], [*rows[:2], "2.png,2,0 0 1 1", *rows[3:8]]):  # a box of the third is another
+            other.write_text("\n".join([header, *lines]) + "\n")
+            shared = [*thin_script.flags, "--data", str(other), "--batch", "2", "--methods", "grad_cam"]
+            reproduce_table1.main([*shared, "--out", str(tmp_path / "t.png")])
+        assert "pictures are in" not in capsys.readouterr().out
+
     def test_mistakes(self, thin_script, data, tmp_path):
         out = ["--out", str(tmp_path / "t.png")]
         for arguments, error, message in (
