@@ -162,7 +162,7 @@ def _add_target_flags(explain: argparse.ArgumentParser) -> None:
         "--target",
         action="append",
         metavar="CLASS",
-        help="a class by index, WordNet id or name, or with a minus before it, --target=-espresso, what speaks against "
+        help="a class by index, WordNet id or name, or with a minus before it, --target -espresso, what speaks against "
         "it; may be given again (default: the predicted class)",
     )
     text = "what makes it each --target rather than this class, or than the mean of several; may be given again"

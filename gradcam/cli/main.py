@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -98,13 +99,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 if some of several pictures failed and the others are done, or if a comparison failed; 2 for a
         user's mistake, which is told in one line; 130 for Ctrl-C.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    argv = _bound(sys.argv[1:] if argv is None else argv)
     parser = _parser(next((word for word in argv if word in COMMANDS), None))
     args = terminal.run("gradcam", lambda: parser.parse_args(argv))
     if isinstance(args, argparse.Namespace):
         args.words = argv[1:]
         args = terminal.run("gradcam", functools.partial(_run, args), args.verbose)
     return args if isinstance(args, int) else 0
+
+
+def _bound(argv: Sequence[str]) -> list[str]:
+    """`--target -espresso` as `--target=-espresso`: argparse takes whatever begins with a minus for a flag."""
+    words: list[str] = []
+    for word in argv:
+        if words[-1:] == ["--target"] and re.match("-[^-]", word) and word != "-h":
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -162,7 +162,7 @@ class TestCommandLine:
     def test_against_and_opposite(self, tmp_path, capsys):
         out = ["--out", str(tmp_path)]
         assert main([*self.FLAGS, "--target", "espresso", "--against", "teapot", *out]) == 0
-        assert main([*self.FLAGS, "--target=-espresso", *out]) == 0
+        assert main([*self.FLAGS, "--target", "-espresso", *out]) == 0
         capsys.readouterr()
         network = slim_models.open_network("vgg16_tiny")
         images = gradcam.read_photograph("sample:coffee").fitted(network.image_size)[None]
@@ -210,6 +210,8 @@ class TestCommandLine:
             (["--target", "espresso", "--against", "espresso"], "cannot be told from itself"),
             (["--target", "espresso", "--against", "nothing"], "no class 'nothing'"),
             (["--target=-nothing"], "no class 'nothing'"),
+            (["--target", "-nothing"], "no class 'nothing'"),
+            (["--target", "--against"], "--target: expected one argument"),
         ],
     )
     def test_mistakes(self, flags, message, capsys):
