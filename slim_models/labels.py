@@ -137,8 +137,8 @@ def labels_for(given: str | os.PathLike | Sequence[str] | Labels, num_classes: i
 
     Args:
         given: the name of a list; a text file with a name in every line, with or without its number before it (or a
-            WordNet id, a tab and names); a JSON file with a list of names, or an object of names by index or of
-            indices by name; or the names.
+            WordNet id, alone or with names behind it); a JSON file with a list of names, or an object of names by
+            index or of indices by name; or the names.
         num_classes: C. Of 1001 classes the first is ImageNet's background, if there are only 1000 names.
 
     Raises:
@@ -153,6 +153,13 @@ def labels_for(given: str | os.PathLike | Sequence[str] | Labels, num_classes: i
         where = f" in {os.fspath(given)}" if isinstance(given, (str, os.PathLike)) else ""
         raise BadValue(f"{count} labels{where} for {num_classes} classes")
     return labels
+
+
+@functools.cache
+def _imagenets() -> dict[str, str]:
+    """The names of ImageNet's classes by their WordNet ids."""
+    labels = read_labels("imagenet")
+    return dict(zip(labels.wnids, labels.names))
 
 
 def names_given(given: str | os.PathLike | Sequence[str] | Labels) -> Labels:
@@ -174,9 +181,15 @@ def list_for(name: str, num_classes: int) -> Labels | None:
 
 
 def _read(path: pathlib.Path) -> Labels:
-    if path.suffix.lower() == ".json" and path.is_file():
+    if path.is_file() and (path.suffix.lower() == ".json" or _is_object(path)):
         return _labels(("", name) for name in _of_json(path))
     return _labels(map(_row, _unnumbered(_lines(path))))
+
+
+def _is_object(path: pathlib.Path) -> bool:
+    """Whether a text is JSON all the same, as EfficientNet's `labels_map.txt`."""
+    with path.open("rb") as file:
+        return re.match(rb'(\xef\xbb\xbf)?\s*\{\s*"', file.read(64)) is not None
 
 
 def _unnumbered(lines: list[str]) -> list[str]:
@@ -219,8 +232,14 @@ def _lines(path: pathlib.Path) -> list[str]:
 
 
 def _row(line: str) -> tuple[str, str]:
+    """WordNet id, or nothing, and names: `n02123159<tab>tiger cat`, Caffe's `n02123159 tiger cat`, or an id alone."""
     wnid, tab, names = line.partition("\t")
-    return (wnid, names.strip()) if tab else ("", line.strip())
+    if tab:
+        return wnid, names.strip()
+    match = re.fullmatch(r"\s*(n\d{8})(?:\s+(\S.*?))?\s*", line)
+    if match is None:
+        return "", line.strip()
+    return match[1], match[2] or _imagenets().get(match[1], match[1])
 
 
 def _labels(rows: Iterable[tuple[str, str]]) -> Labels:

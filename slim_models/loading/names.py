@@ -12,9 +12,12 @@ from slim_models.loading.passes import Say
 from slim_models.mistakes import BadValue
 
 _NAMES = (
-    *("labels.txt", "retrained_labels.txt", "output_labels.txt", "class_names.txt", "classes.txt"),
-    *("labels.json", "classes.json", "class_names.json"),
+    *("labels.txt", "retrained_labels.txt", "output_labels.txt", "class_names.txt", "classes.txt", "class_labels.txt"),
+    *("labels_map.txt", "imagenet_classes.txt", "synset.txt", "synset_words.txt", "dict.txt"),
+    *("labels.json", "classes.json", "class_names.json", "class_indices.json", "class_index.json"),
+    *("imagenet_class_index.json", "label_map.json", "labels_map.json"),
 )
+_MOST_BYTES = 2**20  # of a list of classes under any name
 _DIRECTIONS = ("lower", "higher")  # the two that the only number a network says is explained in
 _MOST = 0.9  # the part of ImageNet's names beyond which a list is ImageNet's
 
@@ -73,12 +76,20 @@ def names_beside(given: Any, num_classes: int, say: Say) -> Labels | None:
 
 
 def _files(given: Any) -> list[pathlib.Path]:
-    """Files of such names in the folder of a file; of a folder, in it, or else beside it."""
+    """Files of such names in the folder of a file; of a folder, in it, or beside it, or else any text of its assets.
+
+    Those that begin with the file's own name, `flowers_labels.txt` of `flowers.pb`, come before the others.
+    """
     if not isinstance(given, (str, os.PathLike)):
         return []
     path = pathlib.Path(given)
     places = [path, path / "assets", path.absolute().parent] if path.is_dir() else [path.parent]
-    found = [[place / name for name in _NAMES if (place / name).is_file()] for place in places]
+    own = [f"{path.stem}{between}{name}" for name in _NAMES for between in "_-."]
+    found = [
+        [place / name for name in names if (place / name).is_file()] for place in places for names in (own, _NAMES)
+    ]
+    assets = sorted((path / "assets").glob("*.txt"))
+    found.append([file for file in assets if file.is_file() and file.stat().st_size <= _MOST_BYTES])
     return next((files for files in found if files), [])
 
 

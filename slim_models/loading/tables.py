@@ -1,4 +1,4 @@
-"""The names of classes that a graph itself has: the table in which it looks up what it predicts."""
+"""The names of classes that a graph itself has: the list or table in which it looks up what it predicts."""
 
 from __future__ import annotations
 
@@ -6,34 +6,47 @@ from slim_models.loading.passes import Graph, array_of, constant_of, data_inputs
 from slim_models.mistakes import Mistake
 
 _FINDING = ("LookupTableFind", "LookupTableFindV2")
+_PICKING = ("Gather", "GatherV2", "GatherNd", "StridedSlice")  # an element of a list, by its number
 _MOST = 10**6  # classes
+_PASSING = ("Identity",)  # as stands for what a function of TensorFlow 2 is called with
 _FILLING = ("InitializeTable", "InitializeTableV2", "LookupTableImport", "LookupTableImportV2")
 
 
 def names_in(graph: Graph, logits: str, num_classes: int) -> list[str] | None:
     """The names of all classes, by their numbers; None if the graph has none.
 
-    As `tf.lookup.index_to_string_table_from_tensor` writes them, and an Estimator's head with a vocabulary of labels.
+    A table as `tf.lookup.index_to_string_table_from_tensor` writes it, an Estimator's head with a vocabulary of labels,
+    or Keras' StringLookup; a list of which `tf.gather` picks.
 
     Args:
         graph: all of it, with what fills its tables.
         logits: name of the tensor; what is looked up is computed from it.
         num_classes: C.
     """
-    finding = [node for node in graph.nodes.values() if node.op in _FINDING and len(node.input) > 1]
-    after = {node.name for node in graph.computed_from([logits])} if finding else set()
+    finding = [node for node in graph.nodes.values() if node.op in (*_FINDING, *_PICKING) and len(node.input) > 1]
+    after = {node.name for node in graph.computed_from([_copied(graph, logits)])} if finding else set()
     for node in finding:
         if node_name(node.input[1]) in after:
-            names = _contents(graph, node_name(node.input[0]))
+            names = _contents(graph, node.input[0]) if node.op in _FINDING else _strings(graph, node.input[0])
             if names is not None and len(names) == num_classes:
                 return names
     return None
 
 
-def _contents(graph: Graph, table: str) -> list[str] | None:
+def _copied(graph: Graph, tensor: str) -> str:
+    """The tensor that a function's output, say, is a copy of."""
+    node = graph.nodes[node_name(tensor)]
+    while node.op in ("Identity", "IdentityN"):
+        tensor = data_inputs(node)[int(tensor.rpartition(":")[2])]
+        node = graph.nodes[node_name(tensor)]
+    return tensor
+
+
+def _contents(graph: Graph, word: str) -> list[str] | None:
     """What is filled into a table of names by their numbers, from 0 on; None if that is not known."""
+    table = graph.behind(word, _PASSING)
     for node in graph.nodes.values():
-        if node.op in _FILLING and node_name(node.input[0]) == table:
+        if node.op in _FILLING and graph.behind(node.input[0], _PASSING) is table:
             keys, values = data_inputs(node)[1:3]
             names, numbers = _strings(graph, values), _numbers(graph, keys)
             if names is None or numbers is None or sorted(numbers) != list(range(len(names))):
@@ -43,7 +56,7 @@ def _contents(graph: Graph, table: str) -> list[str] | None:
 
 
 def _strings(graph: Graph, word: str) -> list[str] | None:
-    node = graph.nodes.get(node_name(word))
+    node = graph.behind(word, _PASSING)
     if node is None or node.op != "Const":
         return None
     try:
@@ -54,7 +67,7 @@ def _strings(graph: Graph, word: str) -> list[str] | None:
 
 def _numbers(graph: Graph, word: str) -> list[int] | None:
     """Whole numbers that are constant, one by one or as a range."""
-    node = graph.behind(word, ("Cast", "Identity"))
+    node = graph.behind(word, ("Cast", *_PASSING))
     if node is not None and node.op == "Range":
         first, last, step = (constant_of(graph.nodes, read) for read in data_inputs(node)[:3])
         known = isinstance(first, int) and isinstance(last, int) and isinstance(step, int) and step > 0
