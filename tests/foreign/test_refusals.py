@@ -1,5 +1,7 @@
 """What cannot be explained is named as what it is, with what works in its place: one sentence, never a traceback."""
 
+import gzip
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -51,6 +53,13 @@ CONTENTS = {
     "net.tflite": (b"\x1c\x00\x00\x00TFL3" + bytes(60), "is a TensorFlow Lite model, which has no gradients"),
     "net.onnx": (b"\x08\x07\x12\x07pytorch\x1a\x031.9" + bytes(9), "is an ONNX model, written by pytorch"),
     "net.bin": (b"PK\x03\x04" + bytes(26) + b"net/data.pkl" + bytes(60), "is a PyTorch file"),
+    "model.json": (b'{"format": "layers-model", "modelTopology": {}}', "is a TensorFlow.js model: give the SavedModel"),
+    "net.zip": (b"PK\x03\x04" + bytes(26) + b"saved_model.pb" + bytes(60), "is a zip archive: unpack it"),
+    "net.tar.gz": (
+        gzip.compress(b"saved_model.pb"),
+        "is a gzip archive: unpack it, and give the folder",
+    ),
+    "net.tar": (bytes(257) + b"ustar" + bytes(250), "is a tar archive: unpack it"),
 }
 
 

@@ -247,6 +247,7 @@ REFUSED = {
     "net.tflite": (lambda: b"\x1c\x00\x00\x00TFL3" + bytes(60), "TensorFlow Lite model", "has no gradients"),
     "net.onnx": (lambda: b"\x08\x07\x12\x07pytorch\x1a\x031.9" + bytes(9), "ONNX model", "written by pytorch"),
     "net.pth": (lambda: b"PK\x03\x04" + bytes(26) + b"net/data.pkl" + bytes(60), "PyTorch file", "export it"),
+    "net.zip": (lambda: b"PK\x03\x04" + bytes(26) + b"saved_model.pb" + bytes(60), "zip archive", "unpack it"),
     "page.pb": (lambda: b"<!DOCTYPE html><html>", "unknown: an HTML page", "not a frozen graph"),
     "empty.pb": (lambda: b"", "unknown: an empty file", "not a frozen graph"),
     "noise.bin": (lambda: bytes(range(7, 250)), "unknown: of no kind", "not a frozen graph"),
