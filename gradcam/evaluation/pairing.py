@@ -13,6 +13,8 @@ from gradcam.evaluation.estimates import Estimate, estimate
 from gradcam.evaluation.journal import Row
 from slim_models.mistakes import check_name
 
+_ROUNDING = 1e-12  # a smaller share of the mean is no spread
+
 
 def by_method(rows: Sequence[Row], metric: str) -> dict[str, np.ndarray]:
     """What a metric says of each picture: method -> `[M]`, NaN where it says nothing, as of a map that is blank.
@@ -41,13 +43,15 @@ def difference(first: np.ndarray, second: np.ndarray) -> tuple[Estimate, float]:
         second: `[M]`, of the other method.
 
     Returns:
-        The mean with Student's interval, and how many of its standard errors it is; NaN of fewer than two pictures.
+        The mean with Student's interval, and how many of its standard errors it is; NaN of fewer than two pictures, and
+        where all differences are the same but for rounding, as of two baselines that do not look at the picture.
     """
     values = first - second
     values = values[np.isfinite(values)]
     error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     found = estimate(values, bounds=(-math.inf, math.inf))
-    return found, found.value / error if error else math.nan
+    differ = error > _ROUNDING * abs(found.value)
+    return found, found.value / error if differ else math.nan
 
 
 def _numbers(metric: str, values: Sequence[Any]) -> np.ndarray:

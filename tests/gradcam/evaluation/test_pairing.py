@@ -55,6 +55,14 @@ def test_one_picture_has_no_standard_error():
     assert np.isnan([mean.low, mean.high, errors]).all()
 
 
+def test_what_differs_by_rounding_alone_has_no_standard_error():
+    """As the entropies of two baselines, which are those of no picture."""
+    first = np.full(5, 0.3) + np.array([0, 1, 0, -1, 0]) * 2.0**-54
+    mean, errors = pairing.difference(first, np.full(5, 0.1))
+    assert mean.value == pytest.approx(0.2)
+    assert np.isnan(errors)
+
+
 def test_what_is_no_journal(tmp_path):
     (tmp_path / "a.jsonl").write_text("[1]\n")
     with pytest.raises(ValueError, match=r"a\.jsonl is not the journal of a run"):
