@@ -175,6 +175,7 @@ class TestInASavedModel:
         module.layer = tf2.keras.layers.StringLookup(vocabulary=NAMES, invert=True, num_oov_indices=0)
         return module.layer
 
+    @pytest.mark.filterwarnings("ignore:elementwise comparison failed:FutureWarning")  # Keras 2's StringLookup, NumPy 1
     @pytest.mark.parametrize("ways", ["listed", "in_a_table", "of_keras"])
     def test_they_are_found(self, ways, tmp_path):
         said = "labels: 7 names (found: the table in which the graph looks up what it predicts)"
