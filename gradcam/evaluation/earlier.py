@@ -22,18 +22,23 @@ def digest(value: Any) -> str:
 
 def digest_of(values: Iterable[Any]) -> str:
     """`digest` of the list of the values, which is nowhere whole."""
-    return collections.deque(_digests(values), maxlen=1)[0]
+    return _closed(collections.deque(_lists(values), maxlen=1)[0])
 
 
-def _digests(values: Iterable[Any]) -> Iterator[str]:
-    """`digest` of the list of no value, of the first, of the first two, and so on to all."""
+def _lists(values: Iterable[Any]) -> Iterator[hashlib._Hash]:
+    """The hash of the list, not yet closed, of no value, of the first, of the first two, and so on to all."""
     found, separator = hashlib.sha256(b"["), ""
-    yield digest([])
+    yield found
     for value in values:
         found.update(f"{separator}{json.dumps(value)}".encode())
-        ended, separator = found.copy(), ", "
-        ended.update(b"]")
-        yield ended.hexdigest()[:8]
+        separator = ", "
+        yield found
+
+
+def _closed(found: hashlib._Hash) -> str:
+    whole = found.copy()
+    whole.update(b"]")
+    return whole.hexdigest()[:8]
 
 
 def take_over(journal: Journal, pictures: Iterable[Any], batch: int) -> pathlib.Path | None:
@@ -55,13 +60,15 @@ def take_over(journal: Journal, pictures: Iterable[Any], batch: int) -> pathlib.
         ValueError: another run writes to the journal.
     """
     beside = dict(_beside(journal))
-    of_fewer = [beside[one] for one in (_digests(pictures) if beside else ()) if one in beside]
+    firsts = map(_closed, _lists(pictures)) if beside else ()
+    of_fewer = [beside[one] for one in firsts if one in beside]
     most = max(filter(None, map(_opened, of_fewer)), key=len, default=None)
     if most is None:
         return None
-    for rows in most.batches():
-        if len(rows) == batch:
-            journal.append(rows)
+    with journal.held():
+        for rows in most.batches():
+            if len(rows) == batch:
+                journal.append(rows)
     return most.path if len(journal) else None
 
 

@@ -40,12 +40,12 @@ def other_format(content: bytes) -> str | None:
         )
     if content.startswith(b"PK\x03\x04") and b"/data.pkl" in content[:200]:
         return "is a PyTorch file: give a network of TensorFlow's or Keras', or export it to ONNX and then a SavedModel"
-    if content.lstrip().startswith(b"{") and b'"modelTopology"' in content:
+    if content[:64].lstrip().startswith(b"{") and b'"modelTopology"' in content:
         return (
             "is a TensorFlow.js model: give the SavedModel or the Keras file that it was converted from, or convert it "
             "back (tensorflowjs_converter does)"
         )
-    packed = next((name for place, magic, name in _PACKED if content[place:].startswith(magic)), None)
+    packed = next((name for place, magic, name in _PACKED if content.startswith(magic, place)), None)
     if packed and b".npy" not in content[:200]:  # NumPy's arrays, which are weights, are in a zip archive too
         return f"is a {packed} archive: unpack it, and give the folder or the file in it"
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tensorflow.compat.v1 as tf
+
 from slim_models.loading.passes import Graph, array_of, constant_of, data_inputs, node_name
 from slim_models.mistakes import Mistake
 
@@ -23,14 +25,20 @@ def names_in(graph: Graph, logits: str, num_classes: int) -> list[str] | None:
         logits: name of the tensor; what is looked up is computed from it.
         num_classes: C.
     """
-    finding = [node for node in graph.nodes.values() if node.op in (*_FINDING, *_PICKING) and len(node.input) > 1]
-    after = {node.name for node in graph.computed_from([_copied(graph, logits)])} if finding else set()
-    for node in finding:
-        if node_name(node.input[1]) in after:
-            names = _contents(graph, node.input[0]) if node.op in _FINDING else _strings(graph, node.input[0])
-            if names is not None and len(names) == num_classes:
-                return names
-    return None
+    found = [(node_name(node.input[1]), _looked_up_in(graph, node)) for node in graph.nodes.values() if _looks_up(node)]
+    fitting = [(number, names) for number, names in found if names is not None and len(names) == num_classes]
+    after = {node.name for node in graph.computed_from([_copied(graph, logits)])} if fitting else set()
+    return next((names for number, names in fitting if number in after), None)
+
+
+def _looks_up(node: tf.NodeDef) -> bool:
+    """Whether an operation may give a name by its number, its second input."""
+    return node.op in (*_FINDING, *_PICKING) and len(node.input) > 1
+
+
+def _looked_up_in(graph: Graph, node: tf.NodeDef) -> list[str] | None:
+    """All names of which such an operation gives one; None if they are not known, or no names."""
+    return _contents(graph, node.input[0]) if node.op in _FINDING else _strings(graph, node.input[0])
 
 
 def _copied(graph: Graph, tensor: str) -> str:
@@ -57,11 +65,11 @@ def _contents(graph: Graph, word: str) -> list[str] | None:
 
 def _strings(graph: Graph, word: str) -> list[str] | None:
     node = graph.behind(word, _PASSING)
-    if node is None or node.op != "Const":
+    if node is None or node.op != "Const" or node.attr["dtype"].type != tf.string.as_datatype_enum:
         return None
     try:
         return [value.decode() for value in array_of(node).ravel().tolist()]
-    except (Mistake, AttributeError, UnicodeDecodeError):  # numbers, if it is numbers that are looked up
+    except (Mistake, UnicodeDecodeError):
         return None
 
 
