@@ -21,12 +21,16 @@ _PACKAGE = pathlib.Path(__file__).parent
 _CARRIED = [_PACKAGE / "embedded", _PACKAGE.parent / "weights"]
 _DEEPEST = 100  # levels of JSON; Keras' models within models have some twenty
 _WRITING, _LOCK, _DAY = ".writing-", ".lock", 86400  # of folders in which files are written; a day's seconds
+_ZIP = b"PK\x03\x04"
 _BEGINNINGS = (
     (b"\x93NUMPY", "an npy file"),
-    (b"PK\x03\x04", "a zip archive, such as npz"),
+    (_ZIP, "a zip archive, such as npz"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-    (b"\x1f\x8b", "a gzip archive, such as .tar.gz, to be unpacked first"),
     (b"\x80", "a bare pickle"),
+)
+_ARCHIVES = (  # where in a file, what stands there, and what it is the mark of
+    *((0, _ZIP, "a zip"), (0, b"\x1f\x8b", "a gzip"), (257, b"ustar", "a tar"), (0, b"BZh", "a bzip2")),
+    *((0, b"\xfd7zXZ\x00", "an xz"), (0, b"7z\xbc\xaf\x27\x1c", "a 7z"), (0, b"Rar!\x1a\x07", "a rar")),
 )
 # What stands in a file's place when fetching it went wrong.
 _IMPOSTORS = (
@@ -85,10 +89,19 @@ def is_there(path: pathlib.Path) -> bool:
 def kind(path: pathlib.Path) -> str:
     """What the file is, in words that follow 'it is'."""
     beginning = _first_bytes(path)
-    known = [name for bytes_, name in _BEGINNINGS if beginning.startswith(bytes_)]
-    return impostor(path) or (
-        known[0] if known else f"of no kind that is known here: it begins with {beginning[:16]!r}"
-    )
+    known = next((name for mark, name in _BEGINNINGS if beginning.startswith(mark)), None)
+    if known is None and (packed := archive(beginning)):
+        known = f"{packed}, to be unpacked first"
+    return impostor(path) or known or f"of no kind that is known here: it begins with {beginning[:16]!r}"
+
+
+def archive(content: bytes) -> str | None:
+    """Which archive a file is, `"a zip archive"`; None if it is none.
+
+    Args:
+        content: of the file, or its first 512 bytes.
+    """
+    return next((f"{name} archive" for place, mark, name in _ARCHIVES if content.startswith(mark, place)), None)
 
 
 def impostor(path: pathlib.Path) -> str | None:
@@ -102,7 +115,7 @@ def impostor(path: pathlib.Path) -> str | None:
 
 def _first_bytes(path: pathlib.Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(64)
+        return file.read(512)
 
 
 def read_text(path: pathlib.Path) -> str:

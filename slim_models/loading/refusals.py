@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import tensorflow.compat.v1 as tf
 from google.protobuf import message
 
+from slim_models import files
 from slim_models.mistakes import BadValue
 
 # What only detectors are asked for (MTCNN), what they end in, and what their outputs are called.
@@ -15,10 +16,6 @@ _ASKED = ("min_size", "factor", "thresholds", "score_threshold", "iou_threshold"
 _SUPPRESSING = re.compile(r"(Combined)?NonMaxSuppression.*|TFLite_Detection_PostProcess")
 _FOUND = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 _ONNX = re.compile(rb"\x08[\x01-\x20]\x12([\x01-\x7f])")  # ir_version, then producer_name and its length
-_PACKED = (  # where in a file, what stands there, and what it is the mark of
-    *((0, b"PK\x03\x04", "zip"), (0, b"\x1f\x8b", "gzip"), (257, b"ustar", "tar"), (0, b"BZh", "bzip2")),
-    *((0, b"\xfd7zXZ\x00", "xz"), (0, b"7z\xbc\xaf\x27\x1c", "7z"), (0, b"Rar!\x1a\x07", "rar")),
-)
 
 
 def other_format(content: bytes) -> str | None:
@@ -45,9 +42,9 @@ def other_format(content: bytes) -> str | None:
             "is a TensorFlow.js model: give the SavedModel or the Keras file that it was converted from, or convert it "
             "back (tensorflowjs_converter does)"
         )
-    packed = next((name for place, magic, name in _PACKED if content.startswith(magic, place)), None)
+    packed = files.archive(content)
     if packed and b".npy" not in content[:200]:  # NumPy's arrays, which are weights, are in a zip archive too
-        return f"is a {packed} archive: unpack it, and give the folder or the file in it"
+        return f"is {packed}: unpack it, and give the folder or the file in it"
     return None
 
 

@@ -124,14 +124,15 @@ def _explained(
 
     Args:
         reader: `path -> weights`.
-        beginning: of every file of the format, or several, one of which it has.
+        beginning: of every file of the format, or several, one of which it has; empty where it has none of its own.
         name: of the format, with its article.
     """
 
     def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
-            right = file.read(16).startswith(beginning)
-        if not right or files.impostor(path):
+            first = file.read(512)
+        packed = not beginning and files.archive(first)
+        if packed or not first.startswith(beginning) or files.impostor(path):
             raise BadValue(f"{path} is not {name}; it is {files.kind(path)}")
         try:
             return reader(path)

@@ -1,6 +1,7 @@
 """What cannot be explained is named as what it is, with what works in its place: one sentence, never a traceback."""
 
 import gzip
+import lzma
 
 import numpy as np
 import pytest
@@ -60,6 +61,7 @@ CONTENTS = {
         "is a gzip archive: unpack it, and give the folder",
     ),
     "net.tar": (bytes(257) + b"ustar" + bytes(250), "is a tar archive: unpack it"),
+    "net.tar.xz": (lzma.compress(b"saved_model.pb"), "is an xz archive: unpack it"),
 }
 
 

@@ -1,6 +1,7 @@
 """Weight files of every format: read exactly, distrusted, and fitted strictly."""
 
 import contextlib
+import gzip
 import importlib
 import os
 import pathlib
@@ -266,11 +267,13 @@ IMPOSTORS = {
     b"<html><body>Moved": "an HTML page",
     b'<?xml version="1.0"?><Error><Code>AccessDenied': "a server's XML answer",
     b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 553432\n": "a Git LFS pointer",
+    gzip.compress(b"resnet_v1_50.ckpt"): "a gzip archive, to be unpacked first",
+    b"resnet_v1_50.ckpt".ljust(257, b"\0") + b"ustar".ljust(255, b"\0"): "a tar archive, to be unpacked first",
 }
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.h5", "a.caffemodel", "a.ckpt"])
-@pytest.mark.parametrize("content", IMPOSTORS, ids=["empty", "HTML", "html", "XML", "LFS"])
+@pytest.mark.parametrize("content", IMPOSTORS, ids=["empty", "HTML", "html", "XML", "LFS", "gzip", "tar"])
 def test_what_stands_in_a_files_place_is_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{name} is not .*; it is {IMPOSTORS[content]}"):
