@@ -22,6 +22,11 @@ Say = Callable[[str], object]
 _ANSWER, _WAIT = 15, 60  # seconds for the scheduler, and then for the first worker
 _PATIENCE = 5  # seconds without a result after which it is looked whether there are workers
 _AHEAD = 2  # parts that are asked for at a time, for each thread of the workers
+_OTHERWISE = {  # than Dask's own settings, of the workers that are started here
+    "distributed.worker.profile.enabled": False,  # it takes a tenth of a worker's time
+    # By it the memory of each layer goes back to the system, and is asked for again: a quarter of a worker's time.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+}
 
 
 @dataclasses.dataclass(eq=False)
@@ -221,9 +226,9 @@ def _local(workers: int, quiet: bool) -> Iterator[distributed.LocalCluster]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = max(1, cores // workers)
     own = {"TF_NUM_INTRAOP_THREADS": str(share), "TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    unwatched = dask.config.set({"distributed.worker.profile.enabled": False})  # which takes a tenth of a worker's time
+    otherwise = dask.config.set(_OTHERWISE)
     options = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL if quiet else logging.WARNING}
-    with unwatched, contextlib.ExitStack() as stack:
+    with otherwise, contextlib.ExitStack() as stack:
         try:
             cluster = distributed.LocalCluster(
                 n_workers=workers,

@@ -274,6 +274,15 @@ def test_workers_that_are_started_here(network, data, capsys):
     assert lines_of(capsys) == []
 
 
+@pytest.mark.parametrize("own", [None, "1000000"], ids=["glibc's", "the user's"])
+def test_workers_that_are_started_here_keep_the_memory_of_a_layer_for_the_next(own, monkeypatch):
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    if own:
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", own)
+    with connected(workers=1) as there:
+        assert there.client.submit(os.environ.get, "MALLOC_TRIM_THRESHOLD_").result(60) == own
+
+
 DOUBLING = Job("doubling", odd_worker.doubling, odd_worker.doubling()[1])
 
 
