@@ -131,13 +131,15 @@ def _explained(
     def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
             first = file.read(512)
-        packed = not beginning and files.archive(first)
-        if packed or not first.startswith(beginning) or files.impostor(path):
-            raise BadValue(f"{path} is not {name}; it is {files.kind(path)}")
+        another = f"{path} is not {name}; it is "
+        if not first.startswith(beginning) or files.impostor(path):
+            raise BadValue(f"{another}{files.kind(path)}")
         try:
             return reader(path)
         # A damaged file can make the parsers raise nearly anything; whatever it is, the file is to blame.
         except Exception as error:
+            if files.archive(first) and not beginning:  # not before: a safetensors file may begin with gzip's mark
+                raise BadValue(f"{another}{files.kind(path)}") from error
             short = any(sign in str(error).lower() for sign in _SIGNS_OF_THE_FIRST_HALF)
             fault = "is only the first part of" if short else "cannot be read as"
             raise BadValue(f"{path} {fault} {name}: {error}") from error

@@ -273,6 +273,14 @@ class TestSafetensors:
         assert_same({name: read[name] for name in arrays}, arrays)
         assert read.keys() == arrays.keys()
 
+    def test_a_header_whose_length_is_gzips_mark(self, tmp_path):
+        path = tmp_path / "a.safetensors"
+        write_safetensors(path, {"a": np.arange(8, dtype=np.float32)})
+        content, length = path.read_bytes(), 0x8B1F
+        own = 8 + struct.unpack("<Q", content[:8])[0]
+        path.write_bytes(struct.pack("<Q", length) + content[8:own].ljust(length) + content[own:])
+        np.testing.assert_array_equal(slim_models.read_weights(path)["a"], np.arange(8))
+
     def test_bfloat16_which_numpy_has_no_name_for(self, tmp_path):
         path = tmp_path / "a.safetensors"
         halves = {"a": np.array([[0x3F80], [0xC020]], np.uint16), "b": np.zeros(3, np.float32)}
